@@ -1,0 +1,42 @@
+/**
+ * `npm test`. Plain JavaScript without dependencies, because it has to run on a clone in which nothing is installed: it
+ * installs what is missing and then hands over to runTests.ts.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+if (!installed()) {
+  console.log('Installing the dependencies of package-lock.json.');
+  run('npm', [existsSync(`${root}/node_modules`) ? 'install' : 'ci', '--no-audit', '--no-fund']);
+}
+run(process.execPath, ['--import', 'tsx', 'scripts/runTests.ts', ...process.argv.slice(2)]);
+
+/** Whether node_modules has, in the right version, every package of the lock file that this platform needs. */
+function installed() {
+  const lock = `${root}/node_modules/.package-lock.json`;
+  if (!existsSync(lock)) return false;
+  const present = packages(lock);
+  return Object.entries(packages(`${root}/package-lock.json`)).every(
+    ([path, wanted]) => path === '' || wanted.optional || present[path]?.version === wanted.version,
+  );
+}
+
+/** @param {string} lockFile */
+function packages(lockFile) {
+  return JSON.parse(readFileSync(lockFile, 'utf8')).packages;
+}
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ */
+function run(command, args) {
+  // npm is a shell script on Windows.
+  const shell = process.platform === 'win32' && command === 'npm';
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell });
+  if (error) throw error;
+  if (status !== 0) process.exit(status ?? 1);
+}

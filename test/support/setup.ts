@@ -1,0 +1,14 @@
+/** Loaded by jasmine before the specs: starts the backend, and holds every spec to it. */
+import * as tf from '@tensorflow/tfjs';
+import { assertBackend, requestedBackend, startBackend } from './backend';
+
+const backend = requestedBackend();
+await startBackend(backend);
+console.log(`Specs run on backend ${tf.getBackend()} (TensorFlow.js ${tf.version_core}, Node ${process.version})`);
+
+// Guards against a spec that hangs; the slowest ones take some seconds on the cpu backend.
+jasmine.DEFAULT_TIMEOUT_INTERVAL = 180_000;
+
+afterEach(() => {
+  assertBackend(backend);
+});

@@ -1,0 +1,31 @@
+/**
+ * Which spec files a test process runs. Most specs run once per backend. Those that touch no kernel (file formats,
+ * configurations, the repository's own checks) would only say the same again on each, so they run a single time.
+ */
+import { readdirSync } from 'node:fs';
+import { join, relative, resolve, sep } from 'node:path';
+
+const testFolder = resolve(import.meta.dirname, '..');
+
+/** Folders (with a slash at the end) and files under test/ that no backend can make a difference to. */
+const onceOnly = ['checkpoints/', 'tooling/', 'fixtures.spec.ts'];
+
+export type SpecGroup = 'once' | 'backend';
+
+/**
+ * The spec files of a group, as sorted paths relative to test/.
+ *
+ * @param paths If any are given, only files whose path from the repository's root contains one of them.
+ */
+export function specFiles(group: SpecGroup, paths: readonly string[] = []): string[] {
+  return readdirSync(testFolder, { recursive: true, encoding: 'utf8' })
+    .map((file) => relative(testFolder, join(testFolder, file)).split(sep).join('/'))
+    .filter((file) => file.endsWith('.spec.ts'))
+    .filter((file) => isOnce(file) === (group === 'once'))
+    .filter((file) => paths.length === 0 || paths.some((path) => `test/${file}`.includes(path)))
+    .sort();
+}
+
+function isOnce(file: string): boolean {
+  return onceOnly.some((entry) => file === entry || (entry.endsWith('/') && file.startsWith(entry)));
+}
