@@ -1,0 +1,115 @@
+/**
+ * Argument checks shared by the ops: every wrong argument throws before any work, naming the op, the argument, what was expected
+ * and what was given.
+ */
+import * as tf from '@tensorflow/tfjs';
+
+/** `[2,64,32]` */
+export function showShape(shape: ReadonlyArray<number | string | null>): string {
+  return `[${shape.join(',')}]`;
+}
+
+/** Takes a tensor, or what `tf.tensor` takes (nested arrays, typed arrays, numbers), and checks its type. */
+export function toTensor(
+  op: string,
+  name: string,
+  value: tf.Tensor | tf.TensorLike | undefined | null,
+  dtype: 'float32' | 'int32' = 'float32',
+): tf.Tensor {
+  if (value === undefined || value === null) {
+    throw new Error(`${op}: ${name} is missing`);
+  }
+  let tensor: tf.Tensor;
+  if (value instanceof tf.Tensor) {
+    tensor = value;
+  } else {
+    if (typeof value !== 'number' && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
+      throw new Error(`${op}: ${name} must be a tensor or an array of numbers, but is ${describe(value)}`);
+    }
+    try {
+      tensor = tf.tensor(value as tf.TensorLike, undefined, dtype);
+    } catch (error) {
+      throw new Error(`${op}: ${name} must be a tensor or an array of numbers: ${(error as Error).message}`);
+    }
+  }
+  if (tensor.isDisposed) {
+    throw new Error(`${op}: ${name} must be a tensor in use, but has been disposed`);
+  }
+  if (tensor.dtype !== dtype) {
+    throw new Error(`${op}: ${name} must have dtype ${dtype}, but has ${tensor.dtype}`);
+  }
+  return tensor;
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'object' ? (value?.constructor?.name ?? 'an object') : `${typeof value} ${String(value)}`;
+}
+
+/** Like toTensor, and leaves an absent argument undefined. */
+export function toOptionalTensor(
+  op: string,
+  name: string,
+  value: tf.Tensor | tf.TensorLike | undefined | null,
+): tf.Tensor | undefined {
+  return value === undefined || value === null ? undefined : toTensor(op, name, value);
+}
+
+/** Checks the rank; `meaning` names the dimensions, e.g. `[batch, length, channels]`. */
+export function checkRank(op: string, name: string, tensor: tf.Tensor, rank: number, meaning: string): void {
+  if (tensor.rank !== rank) {
+    throw new Error(`${op}: ${name} must have rank ${rank}, ${meaning}, but has shape ${showShape(tensor.shape)}`);
+  }
+}
+
+/** Checks the shape against `expected`, which `meaning` explains, e.g. `the shape of u`. */
+export function checkShape(
+  op: string,
+  name: string,
+  tensor: tf.Tensor | undefined,
+  expected: readonly number[],
+  meaning: string,
+): void {
+  if (tensor !== undefined && !tf.util.arraysEqual(tensor.shape, expected as number[])) {
+    throw new Error(`${op}: ${name} must have ${meaning}, ${showShape(expected)}, but has ${showShape(tensor.shape)}`);
+  }
+}
+
+/** Checks that no dimension is zero: kernels have nothing to say about empty sequences. */
+export function checkNotEmpty(op: string, name: string, tensor: tf.Tensor): void {
+  if (tensor.size === 0) {
+    throw new Error(`${op}: ${name} must not be empty, but has shape ${showShape(tensor.shape)}`);
+  }
+}
+
+/** Checks a boolean option. */
+export function checkBoolean(op: string, name: string, value: unknown): void {
+  if (typeof value !== 'boolean') {
+    throw new Error(`${op}: ${name} must be true or false, but is ${describe(value)}`);
+  }
+}
+
+/** Checks a positive finite number, such as an epsilon. */
+export function checkPositive(op: string, name: string, value: unknown): void {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    throw new Error(`${op}: ${name} must be a positive number, but is ${describe(value)}`);
+  }
+}
+
+/** Checks an option that is one of a few words. */
+export function checkOneOf(op: string, name: string, value: unknown, words: readonly string[]): void {
+  if (!words.includes(value as string)) {
+    throw new Error(`${op}: ${name} must be one of '${words.join("', '")}', but is ${describe(value)}`);
+  }
+}
+
+/** Checks that an op's one argument is an object, and that it has no misspelled key. */
+export function checkKeys(op: string, args: unknown, keys: readonly string[]): void {
+  if (typeof args !== 'object' || args === null) {
+    throw new Error(`${op}: the argument must be an object with ${keys.join(', ')}, but is ${describe(args)}`);
+  }
+  for (const key of Object.keys(args)) {
+    if (!keys.includes(key)) {
+      throw new Error(`${op}: unknown argument ${key}; expected ${keys.join(', ')}`);
+    }
+  }
+}

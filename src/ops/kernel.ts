@@ -1,0 +1,130 @@
+/**
+ * How an op reaches its kernels.
+ *
+ * TensorFlow.js looks a kernel up by (name, backend) and breaks on inputs that are absent or undefined, so every op here hands over
+ * an *array* of the inputs that are present, and the attribute `present` names them. A backend without a kernel of its own gets the
+ * `composed` one, made of TensorFlow.js ops: slower, never wrong, and said once.
+ */
+import * as tf from '@tensorflow/tfjs';
+
+/** The inputs of a kernel by name; an optional one that is absent is undefined. */
+export type Named<Name extends string, T> = {[K in Name]?: T};
+
+/** What every kernel of this package finds in its attributes besides the op's own. */
+export interface PresentAttr {
+  /** The names of the inputs handed over, in the order of the array. */
+  present: string[];
+}
+
+/** A kernel that TensorFlow.js calls with an array of inputs: what a backend's file in an op's folder registers. */
+export type ArrayKernelFunc = (params: {
+  inputs: tf.TensorInfo[];
+  backend: unknown;
+  attrs: PresentAttr & Record<string, unknown>;
+}) => tf.TensorInfo[];
+
+/** Gives the array of inputs their names back. */
+export function byName<Name extends string, T>(inputs: readonly T[], present: readonly string[]): Named<Name, T> {
+  return Object.fromEntries(present.map((name, i) => [name, inputs[i]])) as Named<Name, T>;
+}
+
+/** One named kernel of an op: its inputs in order and the form made of TensorFlow.js ops. */
+export interface KernelDefinition<Name extends string, Attrs extends object> {
+  kernelName: string;
+  /** Every input in the order of the array, optional ones included. */
+  order: readonly Name[];
+  composed: (inputs: Record<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[];
+}
+
+/** Declares a kernel; the result runs it on the backend that is current at the call. */
+export function defineKernel<Name extends string, Attrs extends object>(
+  definition: KernelDefinition<Name, Attrs>,
+): (inputs: Named<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[] {
+  const {kernelName, order} = definition;
+  return (inputs, attrs) => {
+    tf.backend(); // starts the default backend if none has been chosen yet
+    ensureKernel(definition);
+    const present = order.filter((name) => inputs[name] !== undefined);
+    const array = present.map((name) => inputs[name]!);
+    // The engine takes any object with enumerable keys; its types know only maps.
+    return tf
+      .engine()
+      .runKernel(
+        kernelName,
+        array as unknown as tf.NamedTensorMap,
+        {...attrs, present} as unknown as tf.NamedAttrMap,
+      ) as tf.Tensor[];
+  };
+}
+
+const warned = new Set<string>();
+
+function ensureKernel<Name extends string, Attrs extends object>(
+  {kernelName, composed}: KernelDefinition<Name, Attrs>,
+): void {
+  const backendName = tf.getBackend();
+  if (tf.getKernel(kernelName, backendName) !== undefined) {
+    return;
+  }
+  registerArrayKernel(kernelName, backendName, ({inputs, attrs}) =>
+    tf.tidy(() =>
+      composed(byName(inputs as tf.Tensor[], attrs.present) as Record<Name, tf.Tensor>, attrs as unknown as Attrs),
+    ),
+  );
+  if (!alwaysComposed.has(kernelName) && !warned.has(backendName)) {
+    warned.add(backendName);
+    console.warn(
+      `tfjs-mamba: backend '${backendName}' has no ${kernelName} kernel of its own; ` +
+        'this op and any other without one run composed of TensorFlow.js ops, which is slower.',
+    );
+  }
+}
+
+/** Kernels for which the composed form is the intended one unless a backend has better: no warning. */
+const alwaysComposed = new Set(['Linear', 'LinearGrad']);
+
+/** Registers a kernel that takes an array of inputs; a kernel already there is left alone. */
+export function registerArrayKernel(kernelName: string, backendName: string, kernelFunc: ArrayKernelFunc): void {
+  if (tf.getKernel(kernelName, backendName) === undefined) {
+    tf.registerKernel({kernelName, backendName, kernelFunc: kernelFunc as unknown as tf.KernelFunc});
+  }
+}
+
+/** A gradient function over named inputs: one gradient per present input, in their order. */
+export type FusedGradient<Name extends string, Attrs extends object> = (
+  dys: tf.Tensor[],
+  inputs: Named<Name, tf.Tensor>,
+  savedOutputs: tf.Tensor[],
+  attrs: Attrs,
+) => tf.Tensor[];
+
+/**
+ * Registers the gradient of a kernel for all backends. The gradients of all inputs come from one call, made here and not in the
+ * engine's per-input thunks: each of those has a tidy of its own, which would dispose what the others share.
+ */
+export function defineGradient<Name extends string, Attrs extends object>(
+  kernelName: string,
+  outputsToSave: boolean[],
+  gradient: FusedGradient<Name, Attrs>,
+): void {
+  if (tf.getGradient(kernelName) !== undefined) {
+    return;
+  }
+  tf.registerGradient({
+    kernelName,
+    saveAllInputs: true,
+    outputsToSave,
+    gradFunc: (dy: tf.Tensor | tf.Tensor[], saved: tf.Tensor[], attrs: tf.NamedAttrMap) => {
+      const {present} = attrs as unknown as PresentAttr;
+      const inputs = byName<Name, tf.Tensor>(saved, present);
+      const dys = Array.isArray(dy) ? dy : [dy];
+      const gradients = gradient(dys, inputs, saved.slice(present.length), attrs as unknown as Attrs);
+      return Object.fromEntries(gradients.map((g, i) => [String(i), () => g]));
+    },
+  });
+}
+
+/** Whether a gradient tape is recording, so that a forward kernel should keep what its backward needs. */
+export function isRecording(): boolean {
+  return tf.engine().state.gradientDepth > 0;
+}

@@ -1,0 +1,11 @@
+/** The gradient of the selective scan, for every backend: one call of its fused gradient kernel. */
+import {defineGradient} from '../kernel';
+import type {ScanAttrs, ScanInput} from './kernels';
+import {runSelectiveScanGrad} from './kernels';
+
+defineGradient<ScanInput, ScanAttrs>(
+  'SelectiveScan',
+  [false, false, true],
+  ([dy, dFinalState], inputs, [states], {deltaSoftplus}) =>
+    runSelectiveScanGrad({...inputs, states, dy, dFinalState}, {deltaSoftplus}),
+);

@@ -1,0 +1,39 @@
+/**
+ * The two kernels of the selective scan: what goes in, in which order, and with which attributes. Every backend's file in this
+ * folder implements these.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import {defineKernel} from '../kernel';
+import type {Named} from '../kernel';
+import {selectiveScanComposed, selectiveScanGradComposed} from './composed';
+
+export type ScanInput = 'u' | 'delta' | 'A' | 'B' | 'C' | 'D' | 'z' | 'deltaBias' | 'initialState';
+export type ScanGradInput = ScanInput | 'states' | 'dy' | 'dFinalState';
+
+/** `B`, `C`: [B,L,G,N], or [D,N] when constant. */
+export type ScanInputs = Record<'u' | 'delta' | 'A' | 'B' | 'C', tf.Tensor> &
+  Named<'D' | 'z' | 'deltaBias' | 'initialState', tf.Tensor>;
+
+export interface ScanAttrs {
+  deltaSoftplus: boolean;
+  /** Whether a third output holds the states the backward starts its chunks from; its layout is the backend's own affair. */
+  keepStates: boolean;
+}
+
+export type ScanGradAttrs = Pick<ScanAttrs, 'deltaSoftplus'>;
+
+export const scanInputs = ['u', 'delta', 'A', 'B', 'C', 'D', 'z', 'deltaBias', 'initialState'] as const;
+
+/** y, finalState and, if asked for, states. */
+export const runSelectiveScan = defineKernel<ScanInput, ScanAttrs>({
+  kernelName: 'SelectiveScan',
+  order: scanInputs,
+  composed: selectiveScanComposed,
+});
+
+/** The gradients of the inputs that are present, in the order of `scanInputs`. */
+export const runSelectiveScanGrad = defineKernel<ScanGradInput, ScanGradAttrs>({
+  kernelName: 'SelectiveScanGrad',
+  order: [...scanInputs, 'states', 'dy', 'dFinalState'],
+  composed: selectiveScanGradComposed,
+});
