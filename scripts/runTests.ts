@@ -6,12 +6,12 @@
  *     npm test -- --backend wasm,cpu test/ops            some backends, some paths
  *     npm test -- --backend wasm --filter 'final state' --seed 12345
  */
-import { fork, spawnSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
-import { testBackends, type TestBackend } from '../test/support/backend';
-import type { SpecCounts } from '../test/support/counts';
-import { specFiles, type SpecGroup } from '../test/support/specs';
+import {fork, spawnSync} from 'node:child_process';
+import {availableParallelism} from 'node:os';
+import {parseArgs} from 'node:util';
+import {testBackends, type TestBackend} from '../test/support/backend';
+import type {SpecCounts} from '../test/support/counts';
+import {specFiles, type SpecGroup} from '../test/support/specs';
 
 /** One test process. */
 interface Run {
@@ -21,26 +21,23 @@ interface Run {
   files: string[];
 }
 
-const { values: options, positionals: paths } = parseArgs({
+const {values: options, positionals: paths} = parseArgs({
   allowPositionals: true,
   options: {
-    backend: { type: 'string' },
-    filter: { type: 'string' },
-    seed: { type: 'string' },
+    backend: {type: 'string'},
+    filter: {type: 'string'},
+    seed: {type: 'string'},
   },
 });
 
-const everything = paths.length === 0 && options.backend === undefined && options.filter === undefined;
-// test/tooling looks at the built package.
-if (everything) build();
-
 const runs = chosenRuns();
 if (runs.length === 0) throw new Error(`No spec file has a path with ${paths.join(' or ')} in it`);
+if (runs.some((run) => run.group === 'once' && run.files.includes('tooling/package.spec.ts'))) build();
 
 const results = await inPool(runs, Math.min(2, availableParallelism()), runSpecs);
 console.log();
-for (const [i, run] of runs.entries()) console.log(`${run.title}: ${format(results[i]!)}`);
-const total = results.reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed }));
+for (const [i, run] of runs.entries()) console.log(`${run.title}: ${format(results[i])}`);
+const total = results.reduce((a, b) => ({passed: a.passed + b.passed, failed: a.failed + b.failed}));
 console.log(format(total));
 process.exitCode = total.failed > 0 ? 1 : 0;
 
@@ -49,12 +46,13 @@ function chosenRuns(): Run[] {
   const chosen = names.map((name): Run => {
     const backend = testBackends.find((known) => known === name);
     if (!backend) throw new Error(`--backend takes ${testBackends.join(', ')}, but was given ${name}`);
-    return { title: backend, backend, group: 'backend', files: specFiles('backend', paths) };
+    return {title: backend, backend, group: 'backend', files: specFiles('backend', paths)};
   });
   if (options.backend === undefined) {
-    chosen.push({ title: 'once', backend: 'cpu', group: 'once', files: specFiles('once', paths) });
+    chosen.push({title: 'once', backend: 'cpu', group: 'once', files: specFiles('once', paths)});
   }
-  return everything ? chosen : chosen.filter((run) => run.files.length > 0);
+  // A path leaves out the processes without such a file; otherwise a process without specs is a failure.
+  return paths.length === 0 ? chosen : chosen.filter((run) => run.files.length > 0);
 }
 
 /** Runs one test process; a process that ends without having counted its specs counts as one failure. */
@@ -64,7 +62,7 @@ async function runSpecs(run: Run): Promise<SpecCounts> {
   if (options.seed !== undefined) args.push(`--seed=${options.seed}`);
   const child = fork('node_modules/jasmine/bin/jasmine.js', [...args, ...run.files.map((file) => `test/${file}`)], {
     execArgv: ['--import', 'tsx'],
-    env: { ...process.env, TFJS_MAMBA_BACKEND: run.backend, TFJS_MAMBA_SPECS: run.group },
+    env: {...process.env, TFJS_MAMBA_BACKEND: run.backend, TFJS_MAMBA_SPECS: run.group},
     silent: true,
   });
   let counts: SpecCounts | undefined;
@@ -80,7 +78,7 @@ async function runSpecs(run: Run): Promise<SpecCounts> {
   if (output.length > 0) console.log(`\n== ${run.title}\n${Buffer.concat(output).toString().trim()}`);
   if (counts === undefined) {
     console.error(`== ${run.title} ended before its specs did, with exit code ${exitCode}`);
-    return { passed: 0, failed: 1 };
+    return {passed: 0, failed: 1};
   }
   return counts;
 }
@@ -92,18 +90,21 @@ async function inPool<T, R>(items: T[], limit: number, work: (item: T) => Promis
   const worker = async () => {
     while (next < items.length) {
       const i = next++;
-      done[i] = await work(items[i]!);
+      done[i] = await work(items[i]);
     }
   };
-  await Promise.all(Array.from({ length: limit }, worker));
+  await Promise.all(Array.from({length: limit}, worker));
   return done;
 }
 
-function format({ passed, failed }: SpecCounts): string {
+function format({passed, failed}: SpecCounts): string {
   return `${passed} passed, ${failed} failed`;
 }
 
 function build(): void {
-  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit', shell: process.platform === 'win32' });
+  const {status} = spawnSync('npm', ['run', '--silent', 'build'], {
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
   if (status !== 0) throw new Error('The build failed');
 }

@@ -2,9 +2,9 @@
  * `npm test`. Plain JavaScript without dependencies, because it has to run on a clone in which nothing is installed: it
  * installs what is missing and then hands over to runTests.ts.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import {spawnSync} from 'node:child_process';
+import {existsSync, readFileSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -36,7 +36,7 @@ function packages(lockFile) {
 function run(command, args) {
   // npm is a shell script on Windows.
   const shell = process.platform === 'win32' && command === 'npm';
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell });
+  const {status, error} = spawnSync(command, args, {cwd: root, stdio: 'inherit', shell});
   if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }

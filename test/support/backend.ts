@@ -28,9 +28,7 @@ export const testBackends = Object.keys(load) as TestBackend[];
 export function requestedBackend(): TestBackend {
   const name = process.env['TFJS_MAMBA_BACKEND'];
   if (name === undefined || !(name in load)) {
-    throw new Error(
-      `TFJS_MAMBA_BACKEND must be one of ${testBackends.join(', ')}, but is ${name ?? 'not set'}`,
-    );
+    throw new Error(`TFJS_MAMBA_BACKEND must be one of ${testBackends.join(', ')}, but is ${name ?? 'not set'}`);
   }
   return name as TestBackend;
 }

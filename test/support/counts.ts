@@ -11,7 +11,7 @@ export interface SpecCounts {
  * error outside any spec, and a run without specs all count as failures: nothing is skipped silently.
  */
 export function countingReporter(done: (counts: SpecCounts) => void): jasmine.CustomReporter {
-  const counts: SpecCounts = { passed: 0, failed: 0 };
+  const counts: SpecCounts = {passed: 0, failed: 0};
   return {
     specDone(spec) {
       if (spec.status === 'passed') counts.passed++;

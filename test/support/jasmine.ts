@@ -2,9 +2,9 @@
  * Configuration of the jasmine command, which scripts/runTests.ts starts once for each backend. TFJS_MAMBA_SPECS says
  * whether this process runs the specs of a backend ('backend', the default) or those that run a single time ('once').
  */
-import { requestedBackend } from './backend';
-import { countingReporter } from './counts';
-import { specFiles, type SpecGroup } from './specs';
+import {requestedBackend} from './backend';
+import {countingReporter} from './counts';
+import {specFiles, type SpecGroup} from './specs';
 
 const group: SpecGroup = process.env['TFJS_MAMBA_SPECS'] === 'once' ? 'once' : 'backend';
 

@@ -1,6 +1,6 @@
 /** Loaded by jasmine before the specs: starts the backend, and holds every spec to it. */
 import * as tf from '@tensorflow/tfjs';
-import { assertBackend, requestedBackend, startBackend } from './backend';
+import {assertBackend, requestedBackend, startBackend} from './backend';
 
 const backend = requestedBackend();
 await startBackend(backend);

@@ -2,8 +2,8 @@
  * Which spec files a test process runs. Most specs run once per backend. Those that touch no kernel (file formats,
  * configurations, the repository's own checks) would only say the same again on each, so they run a single time.
  */
-import { readdirSync } from 'node:fs';
-import { join, relative, resolve, sep } from 'node:path';
+import {readdirSync} from 'node:fs';
+import {join, relative, resolve, sep} from 'node:path';
 
 const testFolder = resolve(import.meta.dirname, '..');
 
@@ -18,7 +18,7 @@ export type SpecGroup = 'once' | 'backend';
  * @param paths If any are given, only files whose path from the repository's root contains one of them.
  */
 export function specFiles(group: SpecGroup, paths: readonly string[] = []): string[] {
-  return readdirSync(testFolder, { recursive: true, encoding: 'utf8' })
+  return readdirSync(testFolder, {recursive: true, encoding: 'utf8'})
     .map((file) => relative(testFolder, join(testFolder, file)).split(sep).join('/'))
     .filter((file) => file.endsWith('.spec.ts'))
     .filter((file) => isOnce(file) === (group === 'once'))

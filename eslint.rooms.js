@@ -1,0 +1,111 @@
+/**
+ * The rooms of the house and who may import whom, as an ESLint configuration (`npm run lint`). CONTRIBUTING.md says what
+ * each room is for; test/tooling/rooms.spec.ts shows that an import which goes up or sideways is refused.
+ */
+import {readdirSync} from 'node:fs';
+import {join} from 'node:path';
+import {defineConfig} from 'eslint/config';
+import {createNodeResolver, importX} from 'eslint-plugin-import-x';
+import tseslint from 'typescript-eslint';
+
+/**
+ * Ops that stand on another op: the update of a state is a sequence of length one.
+ *
+ * @type {Record<string, string[]>}
+ */
+const opsOnOps = {
+  selectiveStateUpdate: ['selectiveScan'],
+  causalConv1dUpdate: ['causalConv1d'],
+};
+
+const backendPackage = {
+  regex: '^@tensorflow/tfjs.',
+  message: 'Import from @tensorflow/tfjs; only src/backends knows the backends, by their types.',
+};
+const nodeModule = {
+  regex: '^node:',
+  message: 'This room runs in browsers. What needs Node is imported by src/node.ts alone.',
+};
+
+/**
+ * Each room with what it may import beside itself; paths are relative to src/. None may import a room that may import it.
+ *
+ * @param {string} root The repository.
+ * @returns {{room: string, mayImport: string[]}[]}
+ */
+export function rooms(root) {
+  const entries = readdirSync(join(root, 'src/ops'), {withFileTypes: true});
+  const ops = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  // kernel.ts, check.ts: what all ops share. An index.ts would gather the ops, so it is nothing for an op to stand on.
+  const shared = entries
+    .filter((entry) => entry.isFile() && entry.name !== 'index.ts')
+    .map((entry) => `ops/${entry.name}`);
+  return [
+    {room: 'backends', mayImport: []},
+    ...shared.map((room) => ({room, mayImport: ['backends', ...shared.filter((other) => other !== room)]})),
+    ...ops.map((op) => ({
+      room: `ops/${op}`,
+      mayImport: ['backends', ...shared, ...(opsOnOps[op] ?? []).map((other) => `ops/${other}`)],
+    })),
+    {room: 'layers', mayImport: ['ops']},
+    {room: 'training', mayImport: ['layers', 'ops']},
+    {room: 'lm/config.ts', mayImport: []},
+    {room: 'checkpoints', mayImport: ['lm/config.ts']},
+    {room: 'lm', mayImport: ['layers', 'ops', 'checkpoints']},
+  ];
+}
+
+/**
+ * The import check: between the rooms of src/, and from them to the packages outside.
+ *
+ * @param {string} root The repository.
+ */
+export function importCheck(root) {
+  const zones = rooms(root).map(({room, mayImport}) => ({
+    target: join(root, 'src', room),
+    from: join(root, 'src'),
+    except: [room, ...mayImport].map((path) => `./${path}`),
+    message:
+      mayImport.length === 0
+        ? `src/${room} imports nothing else of src.`
+        : `src/${room} may import ${mayImport.map((path) => `src/${path}`).join(', ')} only.`,
+  }));
+  return defineConfig(
+    {
+      files: ['src/**/*.ts'],
+      plugins: {'import-x': importX, '@typescript-eslint': tseslint.plugin},
+      languageOptions: {parser: tseslint.parser},
+      settings: {
+        ...importX.flatConfigs.typescript.settings,
+        'import-x/resolver-next': [createNodeResolver({extensions: ['.ts', '.js', '.json']})],
+      },
+      rules: {
+        // An import that leads nowhere would pass all other rules.
+        'import-x/no-unresolved': ['error', {ignore: ['^@tensorflow/']}],
+        'import-x/no-restricted-paths': ['error', {zones}],
+        'import-x/no-cycle': 'error',
+        '@typescript-eslint/no-restricted-imports': ['error', {patterns: [backendPackage, nodeModule]}],
+        'no-restricted-syntax': [
+          'error',
+          {
+            selector: 'ImportExpression',
+            message: 'Rooms import statically; only the entry points load optional packages.',
+          },
+        ],
+      },
+    },
+    {
+      files: ['src/backends/**', 'src/checkpoints/**'],
+      rules: {
+        '@typescript-eslint/no-restricted-imports': [
+          'error',
+          {patterns: [{...backendPackage, allowTypeImports: true}]},
+        ],
+      },
+    },
+    {
+      files: ['src/node.ts', 'src/webgpu.ts'],
+      rules: {'@typescript-eslint/no-restricted-imports': 'off', 'no-restricted-syntax': 'off'},
+    },
+  );
+}
