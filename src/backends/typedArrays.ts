@@ -25,8 +25,9 @@ export interface OutputSpec {
  */
 export interface TypedArrayKernel {
   kernelName: string;
+  // A spec alone, not in an array, is for kernels that tfjs's own ops call: these want a tensor back and not a list of one.
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- attributes differ from op to op
-  outputs(inputs: ReadonlyArray<{shape: readonly number[]}>, attrs: any): OutputSpec[];
+  outputs(inputs: ReadonlyArray<{shape: readonly number[]}>, attrs: any): OutputSpec[] | OutputSpec;
   /** Writes every element of every output: on wasm they start as whatever the memory held. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as above
   compute(inputs: Operand[], outputs: Operand[], attrs: any): void;
@@ -55,8 +56,11 @@ export function registerTypedArrayKernel(kernel: TypedArrayKernel, backends: rea
   }
 }
 
-function runOnCpu(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: CpuBackend, attrs: unknown): TensorInfo[] {
-  const results = kernel.outputs(inputs, attrs).map(({shape, dtype = 'float32'}) => {
+type Results = TensorInfo[] | TensorInfo;
+
+function runOnCpu(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: CpuBackend, attrs: unknown): Results {
+  const specs = kernel.outputs(inputs, attrs);
+  const results = [specs].flat().map(({shape, dtype = 'float32'}) => {
     const size = shape.reduce((a, b) => a * b, 1);
     const values = dtype === 'int32' ? new Int32Array(size) : new Float32Array(size);
     return {shape, values: values as Float32Array, info: backend.makeTensorInfo(shape, dtype, values)};
@@ -66,15 +70,16 @@ function runOnCpu(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: CpuBa
     results,
     attrs,
   );
-  return results.map(({info}) => info);
+  return Array.isArray(specs) ? results.map(({info}) => info) : results[0].info;
 }
 
-function runOnWasm(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: WasmBackend, attrs: unknown): TensorInfo[] {
+function runOnWasm(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: WasmBackend, attrs: unknown): Results {
   // A tensor that still waits in JavaScript moves in when it is first asked for; that may grow the heap, so it comes first.
   for (const info of inputs) {
     backend.dataIdMap.get(info.dataId);
   }
-  const infos = kernel.outputs(inputs, attrs).map(({shape, dtype = 'float32'}) => {
+  const specs = kernel.outputs(inputs, attrs);
+  const infos = [specs].flat().map(({shape, dtype = 'float32'}) => {
     const info = backend.makeOutput(shape, dtype);
     // Out of memory is silent in tfjs's wasm backend: the allocator answers with offset 0.
     if (info.shape.every((n) => n > 0) && backend.dataIdMap.get(info.dataId).memoryOffset === 0) {
@@ -85,5 +90,5 @@ function runOnWasm(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: Wasm
   const operand = (info: TensorInfo): Operand => ({shape: info.shape, values: backend.typedArrayFromHeap(info)});
   const results = infos.map(operand);
   kernel.compute(inputs.map(operand), results, attrs);
-  return infos;
+  return Array.isArray(specs) ? infos : infos[0];
 }

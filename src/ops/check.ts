@@ -113,3 +113,24 @@ export function checkKeys(op: string, args: unknown, keys: readonly string[]): v
     }
   }
 }
+
+/**
+ * Whether the current backend's values can be read at once. Only there are values checked; elsewhere a value out of range counts as
+ * ignored and never reads outside its buffer.
+ */
+export function valuesAreAtHand(): boolean {
+  return ['cpu', 'wasm', 'tensorflow'].includes(tf.getBackend());
+}
+
+/** Checks that every integer lies in [0, end), or equals `ignored`, where values can be read at once. */
+export function checkIndices(op: string, name: string, tensor: tf.Tensor, end: number, ignored?: number): void {
+  if (!valuesAreAtHand()) {
+    return;
+  }
+  for (const value of tensor.dataSync<'int32'>()) {
+    if ((value < 0 || value >= end) && value !== ignored) {
+      const orIgnored = ignored === undefined ? '' : ` or equal ignoreIndex, ${ignored},`;
+      throw new Error(`${op}: ${name} must lie in [0, ${end})${orIgnored} but has ${value}`);
+    }
+  }
+}

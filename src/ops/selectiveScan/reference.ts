@@ -5,11 +5,9 @@
  * kept, so that the backward is a transcription of the formulas too.
  */
 
-/** Row-major numbers with their shape. */
-export interface Array64 {
-  shape: number[];
-  values: Float64Array;
-}
+import type {Array64} from '../float64';
+import {zeros64 as zeros} from '../float64';
+import {sigmoid, siluSlope, softplus} from '../scalar';
 
 export interface ScanReferenceInputs {
   u: Array64;
@@ -23,17 +21,6 @@ export interface ScanReferenceInputs {
   deltaBias?: Array64;
   initialState?: Array64;
 }
-
-/** softplus as torch has it: linear above 20; log1p keeps full precision for very negative x. */
-export function softplus(x: number): number {
-  return x > 20 ? x : Math.log1p(Math.exp(x));
-}
-
-export function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x));
-}
-
-const zeros = (shape: number[]): Array64 => ({shape, values: new Float64Array(shape.reduce((a, b) => a * b, 1))});
 
 /** Offset of B_t (or C_t) of channel d: grouped by position, or constant. */
 function projectionOffset({shape}: Array64, b: number, t: number, d: number, channels: number): number {
@@ -126,9 +113,8 @@ export function selectiveScanGradReference(
         let gy = dy.values[at];
         if (z) {
           const gate = z.values[at];
-          const s = sigmoid(gate);
-          dz.values[at] = gy * y.values[at] * s * (1 + gate * (1 - s));
-          gy *= gate * s;
+          dz.values[at] = gy * y.values[at] * siluSlope(gate);
+          gy *= gate * sigmoid(gate);
         }
         const dt = step(b, t, d);
         let dStep = 0;

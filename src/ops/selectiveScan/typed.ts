@@ -10,19 +10,11 @@ import {registerTypedArrayKernel} from '../../backends/typedArrays';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from './kernels';
+import {sigmoid, siluSlope, softplus} from '../scalar';
 import {scanInputs} from './kernels';
 
 /** Steps between kept states: the kept states are then N/64 of the size of u, and a channel's chunk fits the cache. */
 const CHUNK = 64;
-
-/** softplus and its slope. */
-function softplus(x: number): number {
-  return x > 20 ? x : Math.log1p(Math.exp(x));
-}
-
-function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x));
-}
 
 /** Where a channel finds its row of B or C: at `batch·b + time·t + channel(d)`. */
 function rows({shape}: Operand, channels: number) {
@@ -175,13 +167,12 @@ function backward(
           let gy = dy.values[at];
           if (z) {
             const gate = z.values[at];
-            const s = sigmoid(gate);
             let y = skip * ut;
             for (let n = 0, k = (t + 1) * dState; n < dState; n++, k++) {
               y += Cv[atC + n] * h[k];
             }
-            gradients.z!.values[at] = gy * y * s * (1 + gate * (1 - s));
-            gy *= gate * s;
+            gradients.z!.values[at] = gy * y * siluSlope(gate);
+            gy *= gate * sigmoid(gate);
           }
           const input = dt * ut;
           const atDB = t * rowsB.time + channelB;

@@ -1,0 +1,32 @@
+/** The two kernels of the causal convolution: inputs in order, attributes. */
+import type * as tf from '@tensorflow/tfjs';
+import type {Named} from '../kernel';
+import {defineKernel} from '../kernel';
+import {causalConv1dComposed, causalConv1dGradComposed} from './composed';
+
+export type ConvActivation = 'linear' | 'silu';
+export type ConvInput = 'x' | 'weight' | 'bias' | 'initialState';
+export type ConvGradInput = ConvInput | 'dy' | 'dFinalState';
+
+export type ConvInputs = Record<'x' | 'weight', tf.Tensor> & Named<'bias' | 'initialState', tf.Tensor>;
+
+export interface ConvAttrs {
+  activation: ConvActivation;
+}
+
+export const convInputs = ['x', 'weight', 'bias', 'initialState'] as const;
+export const convActivations = ['linear', 'silu'] as const;
+
+/** y [B,L,D] and finalState [B,K-1,D]. */
+export const runCausalConv1d = defineKernel<ConvInput, ConvAttrs>({
+  kernelName: 'CausalConv1d',
+  order: convInputs,
+  composed: causalConv1dComposed,
+});
+
+/** The gradients of the inputs that are present, in the order of `convInputs`. */
+export const runCausalConv1dGrad = defineKernel<ConvGradInput, ConvAttrs>({
+  kernelName: 'CausalConv1dGrad',
+  order: [...convInputs, 'dy', 'dFinalState'],
+  composed: causalConv1dGradComposed,
+});

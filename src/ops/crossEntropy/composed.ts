@@ -1,0 +1,36 @@
+/** The cross entropy made of TensorFlow.js ops, for a backend without a kernel of its own. */
+import * as tf from '@tensorflow/tfjs';
+import type {CrossEntropyAttrs, CrossEntropyGradInput, CrossEntropyInput} from './kernels';
+
+/** 1 for the rows that count and 0 for the others, [R]; a label out of range does not count. */
+function counted(labels: tf.Tensor, classes: number, ignoreIndex: number): tf.Tensor {
+  const inRange = labels.greaterEqual(0).logicalAnd(labels.less(classes));
+  return inRange.logicalAnd(labels.notEqual(ignoreIndex)).toFloat();
+}
+
+/** [R,V]: 1 at each row's label. */
+function oneHot(labels: tf.Tensor, classes: number): tf.Tensor {
+  return tf.oneHot(labels.clipByValue(0, classes - 1).toInt() as tf.Tensor1D, classes).toFloat();
+}
+
+export function crossEntropyComposed(
+  {logits, labels}: Record<CrossEntropyInput, tf.Tensor>,
+  {ignoreIndex}: CrossEntropyAttrs,
+): tf.Tensor[] {
+  const classes = logits.shape[1]!;
+  const logSumExp = logits.logSumExp(-1);
+  const counts = counted(labels, classes, ignoreIndex);
+  const losses = logSumExp.sub(logits.mul(oneHot(labels, classes)).sum(-1));
+  return [losses.mul(counts).sum().div(counts.sum().maximum(1)), logSumExp];
+}
+
+export function crossEntropyGradComposed(
+  {logits, labels, logSumExp, dy}: Record<CrossEntropyGradInput, tf.Tensor>,
+  {ignoreIndex}: CrossEntropyAttrs,
+): tf.Tensor[] {
+  const classes = logits.shape[1]!;
+  const counts = counted(labels, classes, ignoreIndex);
+  const scale = counts.mul(dy).div(counts.sum().maximum(1));
+  const probabilities = logits.sub(logSumExp.expandDims(-1)).exp();
+  return [probabilities.sub(oneHot(labels, classes)).mul(scale.expandDims(-1))];
+}

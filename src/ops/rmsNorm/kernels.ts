@@ -1,0 +1,26 @@
+/** The two kernels of the root-mean-square norm: inputs in order, attributes. */
+import {defineKernel} from '../kernel';
+import {rmsNormComposed, rmsNormGradComposed} from './composed';
+
+export type RmsNormInput = 'x' | 'weight' | 'residual';
+export type RmsNormGradInput = 'r' | 'weight' | 'dy' | 'dResidual';
+
+export interface RmsNormAttrs {
+  epsilon: number;
+}
+
+export const rmsNormInputs = ['x', 'weight', 'residual'] as const;
+
+/** y and, if a residual goes in, x + residual. */
+export const runRmsNorm = defineKernel<RmsNormInput, RmsNormAttrs>({
+  kernelName: 'RmsNorm',
+  order: rmsNormInputs,
+  composed: rmsNormComposed,
+});
+
+/** The gradients of r, which is x or x + residual, and of the weight. */
+export const runRmsNormGrad = defineKernel<RmsNormGradInput, RmsNormAttrs>({
+  kernelName: 'RmsNormGrad',
+  order: ['r', 'weight', 'dy', 'dResidual'],
+  composed: rmsNormGradComposed,
+});
