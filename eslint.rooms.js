@@ -9,13 +9,15 @@ import {createNodeResolver, importX} from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
 /**
- * Ops that stand on another op: the update of a state is a sequence of length one.
+ * Ops that stand on another op: the update of a state is a sequence of length one, and the gradient of an embedding is a
+ * segment sum.
  *
  * @type {Record<string, string[]>}
  */
 const opsOnOps = {
   selectiveStateUpdate: ['selectiveScan'],
   causalConv1dUpdate: ['causalConv1d'],
+  embedding: ['unsortedSegmentSum'],
 };
 
 const backendPackage = {
