@@ -1,0 +1,39 @@
+/** What the tests demand of each backend: the one table of tolerances, and how many random cases are tried. */
+import * as tf from '@tensorflow/tfjs';
+
+export interface BackendSettings {
+  /** Largest allowed max|error| / max|reference| of an output or a state. */
+  output: number;
+  /** The same for a gradient. */
+  gradient: number;
+  /** Random cases per op. */
+  randomCases: number;
+  /** Whether out-of-range values (labels) are refused; a GPU backend could only look at them by waiting for the device. */
+  refusesValues: boolean;
+}
+
+const table: Record<string, BackendSettings> = {
+  cpu: {output: 1e-5, gradient: 2e-5, randomCases: 500, refusesValues: true},
+  wasm: {output: 1e-5, gradient: 2e-5, randomCases: 500, refusesValues: true},
+  tensorflow: {output: 1e-5, gradient: 2e-5, randomCases: 2000, refusesValues: true},
+  // exp on a GPU is not correctly rounded.
+  webgpu: {output: 2e-5, gradient: 5e-5, randomCases: 1000, refusesValues: false},
+  webgl: {output: 2e-5, gradient: 5e-5, randomCases: 500, refusesValues: false},
+};
+
+/** The backends that Node tests in full already; in a browser they only show that they work there too. */
+const testedInNode = ['cpu', 'wasm'];
+
+/** The settings of the backend the specs run on. */
+export function backendSettings(): BackendSettings {
+  const name = tf.getBackend();
+  const settings = table[name];
+  if (!settings) {
+    throw new Error(`test/support/settings.ts has no tolerances for backend ${name}`);
+  }
+  const inBrowser = typeof document !== 'undefined';
+  return inBrowser && testedInNode.includes(name) ? {...settings, randomCases: 50} : settings;
+}
+
+/** Every random choice of the tests starts here, so that a run repeats. Another number is another sweep. */
+export const randomSeed = 20231201;
