@@ -8,9 +8,9 @@ function counted(labels: tf.Tensor, classes: number, ignoreIndex: number): tf.Te
   return inRange.logicalAnd(labels.notEqual(ignoreIndex)).toFloat();
 }
 
-/** [R,V]: 1 at each row's label. */
+/** [R,V]: 1 at each row's label, nowhere if it is out of range. `tf.oneHot` refuses a single class. */
 function oneHot(labels: tf.Tensor, classes: number): tf.Tensor {
-  return tf.oneHot(labels.clipByValue(0, classes - 1).toInt() as tf.Tensor1D, classes).toFloat();
+  return labels.expandDims(-1).equal(tf.range(0, classes, 1, 'int32')).toFloat();
 }
 
 export function crossEntropyComposed(
