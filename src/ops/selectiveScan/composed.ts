@@ -27,7 +27,14 @@ function at(x: tf.Tensor, t: number): tf.Tensor {
 
 /** softplus as torch has it. max(x,0) + log1p(exp(-|x|)) neither overflows nor loses small values. */
 function softplus(x: tf.Tensor): tf.Tensor {
-  return tf.where(x.greater(20), x, x.relu().add(x.abs().neg().exp().log1p()));
+  return tf.where(x.greater(20), x, x.relu().add(log1p(x.abs().neg().exp())));
+}
+
+/** log(1+x) for x in [0,1], by its series where x is small: `tf.log1p` loses all digits there on wasm. */
+function log1p(x: tf.Tensor): tf.Tensor {
+  const terms = [1, -1 / 2, 1 / 3, -1 / 4, 1 / 5, -1 / 6];
+  const series = terms.reduceRight<tf.Tensor>((sum, term) => sum.mul(x).add(term), tf.zerosLike(x)).mul(x);
+  return tf.where(x.less(0.1), series, x.add(1).log());
 }
 
 /** The step size after bias and softplus, [B,L,D]. */
@@ -95,7 +102,13 @@ export function selectiveScanGradComposed(inputs: GradInputs, {deltaSoftplus}: S
   const chunk = chunkLength(length);
 
   // Per step, collected back to front.
-  const rows = {u: [] as tf.Tensor[], delta: [] as tf.Tensor[], y: [] as tf.Tensor[], B: [] as tf.Tensor[], C: [] as tf.Tensor[]};
+  const rows = {
+    u: [] as tf.Tensor[],
+    delta: [] as tf.Tensor[],
+    y: [] as tf.Tensor[],
+    B: [] as tf.Tensor[],
+    C: [] as tf.Tensor[],
+  };
   let sums: Record<'A' | 'B' | 'C' | 'carried', tf.Tensor> = {
     A: tf.zeros(A.shape),
     B: tf.zeros([channels, dState]),
@@ -103,8 +116,7 @@ export function selectiveScanGradComposed(inputs: GradInputs, {deltaSoftplus}: S
     carried: dFinalState, // exp(δ_{t+1} A) s_{t+1}
   };
   /** [B,D,N] → the gradient of a projection of one step, [B,G,N]. */
-  const overChannels = (x: tf.Tensor, groups: number) =>
-    x.reshape([batch, groups, channels / groups, dState]).sum(2);
+  const overChannels = (x: tf.Tensor, groups: number) => x.reshape([batch, groups, channels / groups, dState]).sum(2);
 
   for (let start = (Math.ceil(length / chunk) - 1) * chunk; start >= 0; start -= chunk) {
     const end = Math.min(start + chunk, length);
@@ -178,7 +190,7 @@ export function selectiveScanGradComposed(inputs: GradInputs, {deltaSoftplus}: S
   }
   if (gate) {
     const y = D ? overTime(rows.y).add(u.mul(D)) : overTime(rows.y);
-    const slope = gate.value.mul(z!.mul(tf.sub(1, gate.value)).add(1));
+    const slope = gate.value.mul(z.mul(tf.sub(1, gate.value)).add(1));
     gradients.push(dy.mul(y).mul(slope));
   }
   if (deltaBias) {
