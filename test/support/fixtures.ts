@@ -14,7 +14,8 @@ export async function fixtureBytes(path: string): Promise<ArrayBuffer> {
   return new Uint8Array(bytes).buffer;
 }
 
-/** A JSON file under test/fixtures. */
+/** A JSON file under test/fixtures. A NaN, which Python writes and JSON does not know, becomes null. */
 export async function fixtureJson<T>(path: string): Promise<T> {
-  return JSON.parse(new TextDecoder().decode(await fixtureBytes(path))) as T;
+  const text = new TextDecoder().decode(await fixtureBytes(path));
+  return JSON.parse(text.replace(/\bNaN\b/g, 'null')) as T;
 }
