@@ -3,7 +3,7 @@
  * `cpu` keeps a typed array per tensor, `wasm` one memory on which views can be taken. One implementation serves both, without
  * a copy.
  */
-import type {DataType, KernelFunc, TensorInfo} from '@tensorflow/tfjs';
+import type {DataType, TensorInfo} from '@tensorflow/tfjs';
 import {getKernel, registerKernel} from '@tensorflow/tfjs';
 
 /** A tensor as a typed-array kernel sees it. */
@@ -45,13 +45,16 @@ interface WasmBackend {
 }
 
 /** Registers the kernel for `cpu` and `wasm`, unless a backend has one of that name already. */
-export function registerTypedArrayKernel(kernel: TypedArrayKernel, backends: readonly ('cpu' | 'wasm')[] = ['cpu', 'wasm']): void {
+export function registerTypedArrayKernel(
+  kernel: TypedArrayKernel,
+  backends: readonly ('cpu' | 'wasm')[] = ['cpu', 'wasm'],
+): void {
   const run = {cpu: runOnCpu, wasm: runOnWasm};
   for (const backendName of backends) {
     if (getKernel(kernel.kernelName, backendName) === undefined) {
       const kernelFunc = ({inputs, backend, attrs}: {inputs: unknown; backend: unknown; attrs?: unknown}) =>
         run[backendName](kernel, Object.values(inputs as object) as TensorInfo[], backend as never, attrs);
-      registerKernel({kernelName: kernel.kernelName, backendName, kernelFunc: kernelFunc as unknown as KernelFunc});
+      registerKernel({kernelName: kernel.kernelName, backendName, kernelFunc});
     }
   }
 }
@@ -83,7 +86,9 @@ function runOnWasm(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: Wasm
     const info = backend.makeOutput(shape, dtype);
     // Out of memory is silent in tfjs's wasm backend: the allocator answers with offset 0.
     if (info.shape.every((n) => n > 0) && backend.dataIdMap.get(info.dataId).memoryOffset === 0) {
-      throw new Error(`${kernel.kernelName}: the wasm backend is out of memory for a result of shape [${shape.join(',')}]`);
+      throw new Error(
+        `${kernel.kernelName}: the wasm backend is out of memory for a result of shape [${shape.join(',')}]`,
+      );
     }
     return info;
   });

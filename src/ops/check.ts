@@ -27,9 +27,11 @@ export function toTensor(
       throw new Error(`${op}: ${name} must be a tensor or an array of numbers, but is ${describe(value)}`);
     }
     try {
-      tensor = tf.tensor(value as tf.TensorLike, undefined, dtype);
+      tensor = tf.tensor(value, undefined, dtype);
     } catch (error) {
-      throw new Error(`${op}: ${name} must be a tensor or an array of numbers: ${(error as Error).message}`);
+      throw new Error(`${op}: ${name} must be a tensor or an array of numbers: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
   }
   if (tensor.isDisposed) {

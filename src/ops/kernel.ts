@@ -47,21 +47,16 @@ export function defineKernel<Name extends string, Attrs extends object>(
     const present = order.filter((name) => inputs[name] !== undefined);
     const array = present.map((name) => inputs[name]!);
     // The engine takes any object with enumerable keys; its types know only maps.
-    return tf
-      .engine()
-      .runKernel(
-        kernelName,
-        array as unknown as tf.NamedTensorMap,
-        {...attrs, present} as unknown as tf.NamedAttrMap,
-      ) as tf.Tensor[];
+    return tf.engine().runKernel<tf.Tensor[]>(kernelName, array as unknown as tf.NamedTensorMap, {...attrs, present});
   };
 }
 
 const warned = new Set<string>();
 
-function ensureKernel<Name extends string, Attrs extends object>(
-  {kernelName, composed}: KernelDefinition<Name, Attrs>,
-): void {
+function ensureKernel<Name extends string, Attrs extends object>({
+  kernelName,
+  composed,
+}: KernelDefinition<Name, Attrs>): void {
   const backendName = tf.getBackend();
   if (tf.getKernel(kernelName, backendName) !== undefined) {
     return;

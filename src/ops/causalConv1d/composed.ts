@@ -59,10 +59,20 @@ export function causalConv1dGradComposed(
     dSum = dy.mul(s).mul(sum.mul(tf.sub(1, s)).add(1));
   }
   // Every shift puts its share of the gradient where it took its input from.
-  let dExtended: tf.Tensor = dFinalState.pad([[0, 0], [length, 0], [0, 0]]);
+  let dExtended: tf.Tensor = dFinalState.pad([
+    [0, 0],
+    [length, 0],
+    [0, 0],
+  ]);
   const dColumns: tf.Tensor[] = [];
   for (let k = 0; k < width; k++) {
-    dExtended = dExtended.add(dSum.mul(column(weight, k)).pad([[0, 0], [k, width - 1 - k], [0, 0]]));
+    dExtended = dExtended.add(
+      dSum.mul(column(weight, k)).pad([
+        [0, 0],
+        [k, width - 1 - k],
+        [0, 0],
+      ]),
+    );
     dColumns.push(dSum.mul(shifted(extended, k, length)).sum([0, 1]));
   }
   const gradients = [shifted(dExtended, width - 1, length), tf.stack(dColumns, 1)];

@@ -6,5 +6,6 @@ import {runCausalConv1dGrad} from './kernels';
 defineGradient<ConvInput, ConvAttrs>(
   'CausalConv1d',
   [false, false],
-  ([dy, dFinalState], inputs, _outputs, {activation}) => runCausalConv1dGrad({...inputs, dy, dFinalState}, {activation}),
+  ([dy, dFinalState], inputs, _outputs, {activation}) =>
+    runCausalConv1dGrad({...inputs, dy, dFinalState}, {activation}),
 );

@@ -34,7 +34,13 @@ function byColumn({shape: [channels, width], values}: Operand): Float32Array {
 }
 
 /** The sums of position t before the activation, into `sums` [D]. */
-function sumRow(extended: Float32Array, columns: Float32Array, bias: Float32Array | undefined, t: number, sums: Float64Array): void {
+function sumRow(
+  extended: Float32Array,
+  columns: Float32Array,
+  bias: Float32Array | undefined,
+  t: number,
+  sums: Float64Array,
+): void {
   const channels = sums.length;
   if (bias) {
     sums.set(bias);
@@ -135,7 +141,10 @@ registerTypedArrayKernel({
   compute: (inputs, outputs, {present, activation}: ConvAttrs & PresentAttr) =>
     backward(
       byName(inputs, present) as Operands & Record<'dy' | 'dFinalState', Operand>,
-      byName(outputs, convInputs.filter((name) => present.includes(name))),
+      byName(
+        outputs,
+        convInputs.filter((name) => present.includes(name)),
+      ),
       activation,
     ),
 });

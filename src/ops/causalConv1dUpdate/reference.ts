@@ -36,5 +36,5 @@ export function causalConv1dUpdateGradReference(
   dState: Array64,
 ): {[K in keyof ConvUpdateReferenceInputs]: Array64} {
   const {x, weight, bias, initialState} = causalConv1dGradReference(asConv(inputs), activation, withTime(dy), dState);
-  return {x: {shape: inputs.x.shape, values: x!.values}, state: initialState!, weight: weight!, ...(bias && {bias})};
+  return {x: {shape: inputs.x.shape, values: x.values}, state: initialState!, weight, ...(bias && {bias})};
 }

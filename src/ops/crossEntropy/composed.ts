@@ -10,7 +10,10 @@ function counted(labels: tf.Tensor, classes: number, ignoreIndex: number): tf.Te
 
 /** [R,V]: 1 at each row's label, nowhere if it is out of range. `tf.oneHot` refuses a single class. */
 function oneHot(labels: tf.Tensor, classes: number): tf.Tensor {
-  return labels.expandDims(-1).equal(tf.range(0, classes, 1, 'int32')).toFloat();
+  return labels
+    .expandDims(-1)
+    .equal(tf.range(0, classes, 1, 'int32'))
+    .toFloat();
 }
 
 export function crossEntropyComposed(

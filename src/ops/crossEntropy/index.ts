@@ -31,11 +31,13 @@ export function crossEntropy(args: CrossEntropyArgs): tf.Scalar {
     const logits = toTensor(OP, 'logits', args.logits);
     const labels = toTensor(OP, 'labels', args.labels, 'int32');
     if (logits.rank === 0) {
-      throw new Error(`${OP}: logits must have rank 1 or more, [..., classes], but has shape ${showShape(logits.shape)}`);
+      throw new Error(
+        `${OP}: logits must have rank 1 or more, [..., classes], but has shape ${showShape(logits.shape)}`,
+      );
     }
     checkNotEmpty(OP, 'logits', logits);
     checkShape(OP, 'labels', labels, logits.shape.slice(0, -1), 'the shape of logits without its last axis');
-    const classes = logits.shape[logits.rank - 1]!;
+    const classes = logits.shape[logits.rank - 1];
     checkIndices(OP, 'labels', labels, classes, ignoreIndex);
     const [loss] = runCrossEntropy(
       {logits: logits.reshape([-1, classes]), labels: labels.reshape([-1])},

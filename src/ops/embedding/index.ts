@@ -31,7 +31,7 @@ export function embedding(args: EmbeddingArgs): tf.Tensor {
     const rows = weight.shape[0];
     checkIndices(OP, 'ids', ids, rows);
     if (valuesAreAtHand()) {
-      return tf.gather(weight, ids as tf.Tensor1D);
+      return tf.gather(weight, ids);
     }
     const inRange = ids.greaterEqual(0).logicalAnd(ids.less(rows)).expandDims(-1).toFloat();
     return tf.gather(weight, ids.clipByValue(0, rows - 1).toInt() as tf.Tensor1D).mul(inRange);

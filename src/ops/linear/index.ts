@@ -3,7 +3,16 @@
  * and a place where a backend can put a better product.
  */
 import * as tf from '@tensorflow/tfjs';
-import {checkBoolean, checkKeys, checkNotEmpty, checkRank, checkShape, showShape, toOptionalTensor, toTensor} from '../check';
+import {
+  checkBoolean,
+  checkKeys,
+  checkNotEmpty,
+  checkRank,
+  checkShape,
+  showShape,
+  toOptionalTensor,
+  toTensor,
+} from '../check';
 import './gradient';
 import {runLinear} from './kernels';
 
@@ -38,9 +47,9 @@ export function linear(args: LinearArgs): tf.Tensor {
     checkNotEmpty(OP, 'x', x);
     checkRank(OP, 'kernel', kernel, 2, transposeKernel ? '[out, in]' : '[in, out]');
     checkNotEmpty(OP, 'kernel', kernel);
-    const width = x.shape[x.rank - 1]!;
+    const width = x.shape[x.rank - 1];
     const [inAxis, outAxis] = transposeKernel ? [1, 0] : [0, 1];
-    const out = kernel.shape[outAxis]!;
+    const out = kernel.shape[outAxis];
     const expected = transposeKernel ? [out, width] : [width, out];
     checkShape(OP, 'kernel', kernel, expected, `the width of x, ${width}, on axis ${inAxis}`);
     checkShape(OP, 'bias', bias, [out], 'a value per output');

@@ -1,6 +1,15 @@
 /** The root-mean-square norm (Zhang & Sennrich 2019), with the residual sum of a pre-norm block fused in as state-spaces has it. */
 import * as tf from '@tensorflow/tfjs';
-import {checkKeys, checkNotEmpty, checkPositive, checkRank, checkShape, showShape, toOptionalTensor, toTensor} from '../check';
+import {
+  checkKeys,
+  checkNotEmpty,
+  checkPositive,
+  checkRank,
+  checkShape,
+  showShape,
+  toOptionalTensor,
+  toTensor,
+} from '../check';
 import './gradient';
 import {rmsNormInputs, runRmsNorm} from './kernels';
 import './typed';

@@ -33,7 +33,11 @@ function forward({x, weight, residual}: Operands, [y, sum]: Operand[], epsilon: 
   }
 }
 
-function backward({r: {values: r}, weight, dy, dResidual}: GradOperands, [dr, dWeight]: Operand[], epsilon: number): void {
+function backward(
+  {r: {values: r}, weight, dy, dResidual}: GradOperands,
+  [dr, dWeight]: Operand[],
+  epsilon: number,
+): void {
   const channels = weight.values.length;
   const weightSums = new Float64Array(channels);
   for (let at = 0; at < r.length; at += channels) {

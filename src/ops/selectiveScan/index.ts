@@ -128,10 +128,12 @@ export function grouped(
     const forms = [[...lead, dState], [...lead, 'groups', dState], ...constant].map(showShape).join(' or ');
     throw new Error(`${op}: ${name} must have shape ${forms}, but has ${showShape(shape)}`);
   }
-  const groups = shape[lead.length]!;
+  const groups = shape[lead.length];
   checkShape(op, name, projection, [...lead, groups, dState], 'shape [..., groups, dState]');
   if (groups === 0 || channels % groups !== 0) {
-    throw new Error(`${op}: ${name} must have a number of groups that divides the ${channels} channels, but has ${groups}`);
+    throw new Error(
+      `${op}: ${name} must have a number of groups that divides the ${channels} channels, but has ${groups}`,
+    );
   }
   return projection;
 }

@@ -237,7 +237,10 @@ registerTypedArrayKernel({
   compute: (inputs, outputs, {present, deltaSoftplus}: ScanGradAttrs & PresentAttr) =>
     backward(
       byName(inputs, present) as Operands & Record<'states' | 'dy' | 'dFinalState', Operand>,
-      byName(outputs, scanInputs.filter((name) => present.includes(name))),
+      byName(
+        outputs,
+        scanInputs.filter((name) => present.includes(name)),
+      ),
       deltaSoftplus,
     ),
 });
