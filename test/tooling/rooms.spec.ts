@@ -132,6 +132,8 @@ describe('import check', () => {
     const code = `export {readFileSync} from 'node:fs';\n`;
     expect(await refused('layers/mamba.ts', code)).toEqual(['@typescript-eslint/no-restricted-imports']);
     expect(await refused('index.ts', code)).toEqual(['@typescript-eslint/no-restricted-imports']);
+    expect(await refused('checkpoints/safetensors.ts', code)).toEqual(['@typescript-eslint/no-restricted-imports']);
+    expect(await refused('checkpoints/nodeFiles.ts', code)).toEqual([]);
     expect(await refused('node.ts', code)).toEqual([]);
   });
 });
