@@ -22,7 +22,8 @@ function fromNested(nested: Nested): Array64 {
   for (let level = nested; Array.isArray(level); level = level[0]) {
     shape.push(level.length);
   }
-  return {shape, values: Float64Array.from([nested].flat(Infinity) as number[])};
+  const flat = (item: Nested): number[] => (Array.isArray(item) ? item.flatMap(flat) : [item]);
+  return {shape, values: Float64Array.from(flat(nested))};
 }
 
 interface CudaCase {

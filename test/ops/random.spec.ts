@@ -1,22 +1,38 @@
 /** Random shapes and flags: every op against its float64 reference, forward and backward. */
 import * as fc from 'fast-check';
+import {composedKernels} from '../support/composedKernels';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
+import type {OpUnderTest} from './opUnderTest';
 import {compareWithReference, isWellConditioned} from './opUnderTest';
+
+/** Resolves if `count` random cases are right; else the error shows the smallest that is wrong. */
+async function sweep(op: OpUnderTest, count: number): Promise<void> {
+  const property = fc.asyncProperty(op.arbitrary, async (params) => {
+    const testCase = op.build(params);
+    fc.pre(isWellConditioned(op, testCase, randomSeed));
+    const wrong = await compareWithReference(op, testCase, randomSeed);
+    if (wrong.length > 0) {
+      throw new Error(wrong.join('; '));
+    }
+  });
+  await fc.assert(property, {numRuns: count, seed: randomSeed});
+}
 
 describe('random shapes and flags', () => {
   for (const op of opsUnderTest) {
     it(`of ${op.op} agree with the reference, forward and backward`, async () => {
-      const numRuns = backendSettings().randomCases;
-      const property = fc.asyncProperty(op.arbitrary, async (params) => {
-        const testCase = op.build(params);
-        fc.pre(isWellConditioned(op, testCase, randomSeed));
-        const wrong = await compareWithReference(op, testCase, randomSeed);
-        if (wrong.length > 0) {
-          throw new Error(wrong.join('; '));
-        }
-      });
-      await expectAsync(fc.assert(property, {numRuns, seed: randomSeed})).toBeResolved();
+      await expectAsync(sweep(op, backendSettings().randomCases)).toBeResolved();
+    });
+  }
+});
+
+describe('random shapes and flags, composed of TensorFlow.js ops,', () => {
+  composedKernels();
+
+  for (const op of opsUnderTest) {
+    it(`of ${op.op} agree with the reference, forward and backward`, async () => {
+      await expectAsync(sweep(op, backendSettings().randomCases / 10)).toBeResolved();
     });
   }
 });
