@@ -10,7 +10,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 if (!installed()) {
   console.log('Installing the dependencies of package-lock.json.');
-  run('npm', [existsSync(`${root}/node_modules`) ? 'install' : 'ci', '--no-audit', '--no-fund']);
+  // Without scripts, because the only one of ours is the build, and runTests.ts builds what it tests.
+  run('npm', [existsSync(`${root}/node_modules`) ? 'install' : 'ci', '--ignore-scripts', '--no-audit', '--no-fund']);
 }
 run(process.execPath, ['--import', 'tsx', 'scripts/runTests.ts', ...process.argv.slice(2)]);
 
