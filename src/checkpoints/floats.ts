@@ -24,11 +24,11 @@ export function decodeFloats(format: FloatFormat, bytes: Uint8Array, out: Float3
   const source = aligned(bytes, 2);
   const halves = new Uint16Array(source.buffer, source.byteOffset, bytes.length / 2);
   if (format === 'BF16') {
-    for (let i = 0; i < halves.length; i++) bits[at + i] = halves[i]! << 16;
+    for (let i = 0; i < halves.length; i++) bits[at + i] = halves[i] << 16;
     return;
   }
   float16Bits ??= Uint32Array.from({length: 65536}, (_, half) => widenFloat16(half));
-  for (let i = 0; i < halves.length; i++) bits[at + i] = float16Bits[halves[i]!]!;
+  for (let i = 0; i < halves.length; i++) bits[at + i] = float16Bits[halves[i]]!;
 }
 
 /** Rounds float32 to the stored format, to nearest, ties to even, as PyTorch does. */
@@ -37,7 +37,7 @@ export function encodeFloats(format: FloatFormat, values: Float32Array): Uint8Ar
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const halves = new Uint16Array(values.length);
   const narrow = format === 'F16' ? narrowToFloat16 : narrowToBFloat16;
-  for (let i = 0; i < bits.length; i++) halves[i] = narrow(bits[i]!);
+  for (let i = 0; i < bits.length; i++) halves[i] = narrow(bits[i]);
   return new Uint8Array(halves.buffer);
 }
 

@@ -30,7 +30,7 @@ export function parseJsonObject(name: string, text: string): JsonObject {
   try {
     value = JSON.parse(json);
   } catch (error) {
-    throw new Error(`${name} is not JSON: ${(error as Error).message}`);
+    throw new Error(`${name} is not JSON: ${(error as Error).message}`, {cause: error});
   }
   if (!isObject(value)) throw new Error(`${name} must hold a JSON object`);
   return value;

@@ -209,7 +209,7 @@ const refused = new Map([
 /** A little-endian two's complement integer of any length. */
 function integer(bytes: Uint8Array): number {
   let value = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
+  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
   const result = Number(BigInt.asIntN(8 * bytes.length, value));
   if (!Number.isSafeInteger(result)) throw new Error('the pickle has an integer beyond 2^53');
   return result;

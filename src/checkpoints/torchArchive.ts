@@ -56,7 +56,7 @@ class TensorView {
  *
  * @throws An error naming the file, and the tensor or the global where one is to blame.
  */
-export async function openTorchArchive(file: ByteFile): Promise<Map<string, StoredTensor>> {
+export async function openTorchArchive(file: ByteFile, signal?: AbortSignal): Promise<Map<string, StoredTensor>> {
   const start = await file.read(0, Math.min(4, file.size));
   if (start[0] === 0x80) {
     throw new Error(
@@ -70,7 +70,7 @@ export async function openTorchArchive(file: ByteFile): Promise<Map<string, Stor
     const views = stateDict(readPickle(pickle, rules));
     return new Map(views.map(([name, view]) => [name, new ArchiveTensor(file.name, name, view, archive)]));
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    if (signal?.aborted || (error as Error).message.startsWith(file.name)) throw error;
     throw new Error(`${file.name}: ${(error as Error).message}`, {cause: error});
   }
 }
@@ -95,7 +95,7 @@ async function openArchive(file: ByteFile): Promise<Archive> {
   if (pickles.length !== 1) {
     throw new Error(`the archive must have one data.pkl, but has ${pickles.length}; is it from torch.save?`);
   }
-  const root = pickles[0]!.name.slice(0, -'data.pkl'.length);
+  const root = pickles[0].name.slice(0, -'data.pkl'.length);
 
   const archive: Archive = {
     has: (path) => byName.has(root + path),
@@ -203,7 +203,7 @@ class ArchiveTensor implements StoredTensor {
       );
     }
     this.count = countElements(shape) ?? Infinity;
-    this.last = this.count === 0 ? -1 : shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis]!, 0);
+    this.last = this.count === 0 ? -1 : shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis], 0);
     // More elements than the storage has would be a view that repeats some, which no weight is.
     if (!(offset + this.last < storage.length && this.count <= storage.length)) {
       throw new Error(
@@ -270,7 +270,7 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
   let expected = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     if (shape[axis] !== 1 && strides[axis] !== expected) return false;
-    expected *= shape[axis]!;
+    expected *= shape[axis];
   }
   return true;
 }
@@ -288,9 +288,9 @@ function gather(
   for (let at = 0; at < out.length; at += itemBytes) {
     for (let i = 0; i < itemBytes; i++) out[at + i] = source[from * itemBytes + i]!;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      from += strides[axis]!;
-      if (++index[axis]! < shape[axis]!) break;
-      from -= shape[axis]! * strides[axis]!;
+      from += strides[axis];
+      if (++index[axis] < shape[axis]) break;
+      from -= shape[axis] * strides[axis];
       index[axis] = 0;
     }
   }

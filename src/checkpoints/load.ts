@@ -1,0 +1,201 @@
+/**
+ * Reads a checkpoint: configuration, then the tables of contents of all weight files, then – once every tensor is known to
+ * have its place and every weight its tensor – the tensors, one at a time, in our names and layout.
+ */
+import type {ResolvedMambaConfig} from '../lm/config';
+import {pieceBytes} from './bytes';
+import {readConfig, readEosTokenIds, type CheckpointFormat} from './config';
+import {isFloatFormat} from './floats';
+import {readJsonObject} from './json';
+import {embedding, head, ourShape, stateSpacesEmbedding, transpose, weightNames, type WeightName} from './names';
+import {openSource, type CheckpointSource, type SourceOptions} from './source';
+import {byteLength, readBytes, readFloats, type StoredTensor} from './tensors';
+import {openWeightFiles, type WeightFiles} from './weightFiles';
+
+/** How far the reading of the weights has come. */
+export interface LoadProgress {
+  /** Bytes of all weight files, so far and in the end. */
+  loadedBytes: number;
+  totalBytes: number;
+  /** The file that is being read. */
+  file: string;
+}
+
+export interface LoadOptions extends SourceOptions {
+  onProgress?(progress: LoadProgress): void;
+}
+
+/** A weight in our layout. */
+export interface LoadedWeight {
+  name: string;
+  shape: number[];
+  values: Float32Array;
+}
+
+export interface Checkpoint {
+  config: ResolvedMambaConfig;
+  format: CheckpointFormat;
+  /** Size of the weights in float32, in bytes. */
+  weightBytes: number;
+  /**
+   * Every weight of `config`, each exactly once, one in memory at a time, in the order of the files. All names, shapes, types
+   * and sizes have been checked by now; what can still fail is the reading itself, so what has been taken of a sequence that
+   * ends with an error must be thrown away.
+   */
+  weights(): AsyncGenerator<LoadedWeight>;
+}
+
+/** A weight and where it is stored. */
+interface Match {
+  weight: WeightName;
+  tensor: StoredTensor;
+}
+
+/**
+ * Opens a checkpoint and checks it as a whole.
+ *
+ * @param source A folder or file (Node), a URL, a Hub id, or a `CheckpointSource`.
+ * @throws An error naming the file, and the field or the tensor at fault.
+ */
+export async function readCheckpoint(
+  source: string | CheckpointSource,
+  options: LoadOptions = {},
+): Promise<Checkpoint> {
+  const {signal} = options;
+  const folder = await openSource(source, options);
+  const {config, format} = await readConfigs(folder);
+  const progress = new Progress(options.onProgress);
+  const files = await openWeightFiles(folder, signal, (file, count) => progress.add(file, count));
+  const matches = matchWeights(config, files);
+  await checkTiedHead(config, files);
+  progress.start(files.files.reduce((sum, {size}) => sum + size, 0));
+  return {
+    config,
+    format,
+    weightBytes: matches.reduce((sum, {tensor}) => sum + 4 * tensor.shape.reduce((a, b) => a * b, 1), 0),
+    async *weights() {
+      for (const file of files.files) file.aheadBytes = pieceBytes;
+      for (const {weight, tensor} of matches) {
+        signal?.throwIfAborted();
+        yield {name: weight.ours, shape: ourShape(weight), values: await readWeight(weight, tensor)};
+      }
+      progress.finish();
+    },
+  };
+}
+
+async function readConfigs(folder: CheckpointSource): Promise<ReturnType<typeof readConfig>> {
+  const file = await folder.open('config.json');
+  if (!file) throw new Error(`${folder.name} has no config.json`);
+  const {config, format} = readConfig(file.name, await readJsonObject(file));
+  const generation = await folder.open('generation_config.json');
+  if (!generation) return {config, format};
+  const eosTokenIds = readEosTokenIds(generation.name, await readJsonObject(generation)) ?? config.eosTokenIds;
+  return {config: {...config, eosTokenIds}, format};
+}
+
+/** Gives every weight its tensor, in the order in which they are best read. */
+function matchWeights(config: ResolvedMambaConfig, {name: file, tensors, files}: WeightFiles): Match[] {
+  const unused = new Map(tensors);
+  renameEmbedding(file, unused);
+  if (config.tieEmbeddings) unused.delete(head); // checkTiedHead sees to it
+  const matches: Match[] = [];
+  for (const weight of weightNames(config)) {
+    const tensor = unused.get(weight.published);
+    if (!tensor) throw new Error(`${file} lacks the tensor ${weight.published}`);
+    unused.delete(weight.published);
+    if (!sameShape(tensor.shape, weight.shape)) {
+      throw new Error(
+        `${tensor.file}: ${tensor.name} must have the shape [${weight.shape}] according to config.json, ` +
+          `but has [${tensor.shape}]`,
+      );
+    }
+    if (!isFloatFormat(tensor.dtype)) {
+      throw new Error(`${tensor.file}: ${tensor.name} must be F32, F16 or BF16, but is ${tensor.dtype}`);
+    }
+    matches.push({weight, tensor});
+  }
+  const [extra] = unused.values();
+  if (extra) {
+    throw new Error(`${extra.file} has the tensor ${extra.name}, which a model of this config.json has no place for`);
+  }
+  const fileOrder = new Map(files.map(({name}, i) => [name, i]));
+  const order = ({file, position}: StoredTensor) => [fileOrder.get(file)!, position] as const;
+  return matches.sort(({tensor: a}, {tensor: b}) => {
+    const [fileA, positionA] = order(a);
+    const [fileB, positionB] = order(b);
+    return fileA - fileB || positionA - positionB;
+  });
+}
+
+/** The original files call the embedding by a name of their own; both at once would be two sources for one weight. */
+function renameEmbedding(file: string, tensors: Map<string, StoredTensor>): void {
+  const tensor = tensors.get(stateSpacesEmbedding);
+  if (!tensor) return;
+  if (tensors.has(embedding)) throw new Error(`${file} has both ${stateSpacesEmbedding} and ${embedding}`);
+  tensors.delete(stateSpacesEmbedding);
+  tensors.set(embedding, tensor);
+}
+
+/** A tied head may be stored all the same, as a copy of the embedding; anything else would be a weight that gets lost. */
+async function checkTiedHead(config: ResolvedMambaConfig, {tensors}: WeightFiles): Promise<void> {
+  const copy = tensors.get(head);
+  if (!config.tieEmbeddings || !copy) return;
+  const original = (tensors.get(embedding) ?? tensors.get(stateSpacesEmbedding))!;
+  if (copy.isSameAs?.(original)) return;
+  if (copy.dtype === original.dtype && sameShape(copy.shape, original.shape) && (await sameBytes(copy, original)))
+    return;
+  throw new Error(`${copy.file}: ${head} differs from ${original.name}, but config.json ties them`);
+}
+
+async function sameBytes(a: StoredTensor, b: StoredTensor): Promise<boolean> {
+  if (byteLength(a) !== byteLength(b)) return false;
+  const bytes = await readBytes(a);
+  let at = 0;
+  for await (const piece of b.pieces()) {
+    for (let i = 0; i < piece.length; i++) if (piece[i] !== bytes[at + i]) return false;
+    at += piece.length;
+  }
+  return true;
+}
+
+async function readWeight({transform, shape}: WeightName, tensor: StoredTensor): Promise<Float32Array> {
+  const values = await readFloats(tensor);
+  return transform === 'transpose' ? transpose(values, shape[0], shape[1]) : values;
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+}
+
+/** Adds up bytes as they arrive, and tells of them once the total is known. */
+class Progress {
+  private loaded = 0;
+  private total?: number;
+  private file = '';
+
+  constructor(private readonly report: LoadOptions['onProgress']) {}
+
+  add(file: string, count: number): void {
+    this.loaded += count;
+    this.file = file;
+    this.tell();
+  }
+
+  start(total: number): void {
+    this.total = total;
+    this.tell();
+  }
+
+  /** Bytes that nobody needed, such as those between the entries of an archive, count as read. */
+  finish(): void {
+    this.loaded = this.total!;
+    this.tell();
+  }
+
+  private tell(): void {
+    if (this.total === undefined) return;
+    // Headers may have been read twice.
+    this.report?.({loadedBytes: Math.min(this.loaded, this.total), totalBytes: this.total, file: this.file});
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Sources, targets and caches on disk. Node only: nothing but the entry point `tfjs-mamba/node` imports this file, and
+ * hands it to platform.ts.
+ */
+import {createHash, randomUUID} from 'node:crypto';
+import {mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle} from 'node:fs/promises';
+import {homedir} from 'node:os';
+import {basename, dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import type {ByteFile, OnBytes} from './bytes';
+import type {ByteCache} from './cache';
+import type {FilePlatform} from './platform';
+import {weightFileName, type CheckpointSource} from './source';
+import type {CheckpointTarget} from './target';
+
+/** What `registerFilePlatform` is to be given in Node. */
+export const nodeFiles: FilePlatform = {
+  async openSource(path) {
+    const local = path.startsWith('file:') ? fileURLToPath(path) : path;
+    const found = await statOrUndefined(local);
+    if (!found) return undefined;
+    if (found.isDirectory()) return folderSource(local);
+    return {...folderSource(dirname(local)), name: local, weights: weightFileName(basename(local))};
+  },
+
+  async openTarget(path) {
+    const folder = path.startsWith('file:') ? fileURLToPath(path) : path;
+    await mkdir(folder, {recursive: true});
+    return folderTarget(folder);
+  },
+
+  async openCache(path) {
+    const folder = path ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tfjs-mamba');
+    await mkdir(folder, {recursive: true});
+    return folderCache(folder);
+  },
+};
+
+function folderSource(folder: string): CheckpointSource {
+  return {
+    name: folder,
+    async open(file, onBytes) {
+      const path = join(folder, file);
+      const found = await statOrUndefined(path);
+      return found?.isFile() ? new NodeFile(path, found.size, found.mtimeMs, onBytes) : undefined;
+    },
+  };
+}
+
+/** Opens the file for each read: nothing has to be closed, and reads are few and large. */
+class NodeFile implements ByteFile {
+  constructor(
+    readonly name: string,
+    readonly size: number,
+    private readonly modified: number,
+    private readonly onBytes?: OnBytes,
+  ) {}
+
+  async read(start: number, end: number): Promise<Uint8Array> {
+    const file = await open(this.name);
+    try {
+      const {size, mtimeMs} = await file.stat();
+      if (size !== this.size || mtimeMs !== this.modified) throw new Error(`${this.name} changed while it was read`);
+      return await readFully(this.name, file, start, end, this.onBytes);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+async function readFully(
+  name: string,
+  file: FileHandle,
+  start: number,
+  end: number,
+  onBytes?: OnBytes,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - start);
+  for (let at = 0; at < bytes.length;) {
+    const {bytesRead} = await file.read(bytes, at, bytes.length - at, start + at);
+    if (bytesRead === 0) throw new Error(`${name} ends at byte ${start + at}, where ${end} were expected`);
+    at += bytesRead;
+    onBytes?.(bytesRead);
+  }
+  return bytes;
+}
+
+/** Files of an earlier save that would be taken for part of this one. */
+const staleWeights = /^model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
+
+/**
+ * Files are written to a hidden folder inside the target and moved out of it when all of them are complete and on disk, so
+ * an interrupted save leaves the earlier one as it was. Other files in the folder are left alone.
+ */
+async function folderTarget(folder: string): Promise<CheckpointTarget> {
+  const temporary = join(folder, `.saving-${randomUUID()}`);
+  await mkdir(temporary);
+  const written = new Set<string>();
+  return {
+    async write(name, _size, pieces) {
+      const file = await open(join(temporary, name), 'wx');
+      try {
+        for await (const piece of pieces) await writeFully(file, piece);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      written.add(name);
+    },
+    async commit() {
+      for (const name of written) await rename(join(temporary, name), join(folder, name));
+      for (const name of await readdir(folder)) {
+        if (staleWeights.test(name) && !written.has(name)) await rm(join(folder, name));
+      }
+      await rm(temporary, {recursive: true});
+    },
+    discard: () => rm(temporary, {recursive: true, force: true}),
+  };
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
+}
+
+function folderCache(folder: string): ByteCache {
+  const path = (key: string) => join(folder, createHash('sha256').update(key).digest('hex'));
+  return {
+    get: (key) => readFile(path(key)).catch(undefinedIfMissing),
+    async put(key, bytes) {
+      const temporary = join(folder, randomUUID());
+      await writeFile(temporary, bytes);
+      await rename(temporary, path(key));
+    },
+  };
+}
+
+function statOrUndefined(path: string) {
+  return stat(path).catch(undefinedIfMissing);
+}
+
+function undefinedIfMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
+  return undefined;
+}

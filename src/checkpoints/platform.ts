@@ -1,0 +1,27 @@
+/**
+ * Files on disk, which only Node has. The rest of this room runs in browsers too, so it finds them through this register;
+ * `tfjs-mamba/node` fills it with nodeFiles.ts.
+ */
+import type {ByteCache} from './cache';
+import type {CheckpointSource} from './source';
+import type {CheckpointTarget} from './target';
+
+export interface FilePlatform {
+  /** A folder or a file; undefined if there is nothing at that path. */
+  openSource(path: string): Promise<CheckpointSource | undefined>;
+  /** A folder, which is made if it is not there. */
+  openTarget(path: string): Promise<CheckpointTarget>;
+  /** A folder that keeps what was downloaded; a default one if none is named. */
+  openCache(path?: string): Promise<ByteCache>;
+}
+
+let registered: FilePlatform | undefined;
+
+/** Makes paths usable as sources, targets and caches. */
+export function registerFilePlatform(platform: FilePlatform): void {
+  registered = platform;
+}
+
+export function filePlatform(): FilePlatform | undefined {
+  return registered;
+}

@@ -1,0 +1,44 @@
+/** Where a checkpoint is written to: a folder (Node), or a function of the caller's that takes whole files (browsers). */
+import {filePlatform} from './platform';
+
+/** Takes one file of a checkpoint, whole. `maxShardBytes` bounds its size. */
+export interface SaveHandler {
+  write(name: string, bytes: Uint8Array<ArrayBuffer>): void | Promise<void>;
+}
+
+/** A place that takes files as streams, and shows them only when all of them are there. */
+export interface CheckpointTarget {
+  write(name: string, size: number, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+  /** All files are written: they become visible. */
+  commit(): Promise<void>;
+  /** Something went wrong: what was there before stays. */
+  discard(): Promise<void>;
+}
+
+export async function openTarget(target: string | SaveHandler): Promise<CheckpointTarget> {
+  if (typeof target === 'object') return handlerTarget(target);
+  const platform = filePlatform();
+  if (!platform) {
+    throw new Error(
+      `savePretrained: target is the folder ${target}, and folders need the entry point tfjs-mamba/node; ` +
+        'elsewhere give an object {write(name, bytes)}',
+    );
+  }
+  return platform.openTarget(target);
+}
+
+function handlerTarget(handler: SaveHandler): CheckpointTarget {
+  return {
+    async write(name, size, pieces) {
+      const bytes = new Uint8Array(size);
+      let at = 0;
+      for await (const piece of pieces) {
+        bytes.set(piece, at);
+        at += piece.length;
+      }
+      await handler.write(name, bytes);
+    },
+    commit: async () => {},
+    discard: async () => {},
+  };
+}
