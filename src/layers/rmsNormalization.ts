@@ -1,0 +1,54 @@
+/** The root-mean-square norm as a layer, which tfjs lacks. */
+import * as tf from '@tensorflow/tfjs';
+import {showShape} from '../ops/check';
+import {rmsNorm} from '../ops/rmsNorm';
+import {asInitializer, ones} from './initializers';
+import type {LayerArgs} from './options';
+import {checkOptions, checkPositiveNumber} from './options';
+
+/** The options of the norm. */
+export interface RMSNormalizationArgs extends LayerArgs {
+  /** Added to the mean square (1e-5). */
+  epsilon?: number;
+}
+
+/** Scales every vector along the last axis to a root mean square of 1, then by a learned weight: [..., D] → the same shape. */
+export class RMSNormalization extends tf.layers.Layer {
+  static className = 'RMSNormalization';
+
+  readonly epsilon: number;
+
+  constructor(args: RMSNormalizationArgs = {}) {
+    super(args);
+    checkOptions(this.getClassName(), args, ['epsilon']);
+    this.epsilon = args.epsilon ?? 1e-5;
+    checkPositiveNumber(this.getClassName(), 'epsilon', this.epsilon);
+    this.supportsMasking = true;
+  }
+
+  override build(inputShape: tf.Shape | tf.Shape[]): void {
+    const shape = inputShape as tf.Shape;
+    const channels = shape[shape.length - 1];
+    if (typeof channels !== 'number') {
+      throw new Error(`${this.getClassName()}: input must have a known last axis, but has shape ${showShape(shape)}`);
+    }
+    this.addWeight('weight', [channels], 'float32', asInitializer(ones) as never);
+    super.build(inputShape);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[] {
+    return [...(inputShape as tf.Shape)];
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    return tf.tidy(() => {
+      const x = Array.isArray(inputs) ? inputs[0] : inputs;
+      return rmsNorm({x, weight: this.weights[0].read() as tf.Tensor1D, epsilon: this.epsilon}).y;
+    });
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return {...super.getConfig(), epsilon: this.epsilon};
+  }
+}
+tf.serialization.registerClass(RMSNormalization);

@@ -1,0 +1,118 @@
+/**
+ * The two ends of a language model: token ids to vectors, and vectors to logits. With a tied head both are one table, so the layer is
+ * applied twice: to ids it looks rows up, to vectors it multiplies by the table. One layer at two nodes saves, loads and counts its
+ * weight once.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {embedding} from '../ops/embedding';
+import {linear} from '../ops/linear';
+import {asInitializer, fanIn, seedFor} from './initializers';
+import type {LayerArgs} from './options';
+import {checkOptions, checkPositiveInteger} from './options';
+
+/** The options of either layer. */
+export interface VocabularyArgs extends LayerArgs {
+  /** Rows of the table, padding included. */
+  vocabSize: number;
+  /** Width of a vector. */
+  dModel: number;
+  /** Fixes the start of the table. */
+  seed?: number;
+}
+
+/** ids [B,L] → vectors [B,L,dModel]; vectors [...,dModel] → logits [...,vocabSize]. The table starts N(0, 0.02²). */
+export class TokenEmbedding extends tf.layers.Layer {
+  static className = 'MambaTokenEmbedding';
+
+  readonly vocabSize: number;
+  readonly dModel: number;
+  readonly seed?: number;
+
+  constructor(args: VocabularyArgs) {
+    super(args);
+    ({vocabSize: this.vocabSize, dModel: this.dModel, seed: this.seed} = checkVocabulary(this.getClassName(), args));
+  }
+
+  override build(inputShape: tf.Shape | tf.Shape[]): void {
+    const initializer = tf.initializers.randomNormal({mean: 0, stddev: 0.02, seed: seedFor(this.seed, 'weight')!});
+    this.addWeight('weight', [this.vocabSize, this.dModel], 'float32', initializer);
+    super.build(inputShape);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[] {
+    const shape = inputShape as tf.Shape;
+    return shape.length === 3 ? [...shape.slice(0, -1), this.vocabSize] : [...shape, this.dModel];
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    const x = Array.isArray(inputs) ? inputs[0] : inputs;
+    return x.rank === 3 ? this.logits(x) : this.embed(x);
+  }
+
+  /** ids of any shape → [...,dModel] */
+  embed(ids: tf.Tensor): tf.Tensor {
+    return tf.tidy(() => embedding({ids: ids.toInt(), weight: this.weights[0].read() as tf.Tensor2D}));
+  }
+
+  /** [...,dModel] → [...,vocabSize] */
+  logits(x: tf.Tensor): tf.Tensor {
+    return linear({x, kernel: this.weights[0].read(), transposeKernel: true});
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return vocabularyConfig(this, super.getConfig());
+  }
+}
+tf.serialization.registerClass(TokenEmbedding);
+
+/** A head of its own: vectors [...,dModel] → logits [...,vocabSize]. */
+export class LanguageHead extends tf.layers.Layer {
+  static className = 'MambaLanguageHead';
+
+  readonly vocabSize: number;
+  readonly dModel: number;
+  readonly seed?: number;
+
+  constructor(args: VocabularyArgs) {
+    super(args);
+    ({vocabSize: this.vocabSize, dModel: this.dModel, seed: this.seed} = checkVocabulary(this.getClassName(), args));
+  }
+
+  override build(inputShape: tf.Shape | tf.Shape[]): void {
+    const initializer = asInitializer(fanIn(this.dModel, seedFor(this.seed, 'kernel'))) as never;
+    this.addWeight('kernel', [this.dModel, this.vocabSize], 'float32', initializer);
+    super.build(inputShape);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[] {
+    return [...(inputShape as tf.Shape).slice(0, -1), this.vocabSize];
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    return this.logits(Array.isArray(inputs) ? inputs[0] : inputs);
+  }
+
+  /** [...,dModel] → [...,vocabSize] */
+  logits(x: tf.Tensor): tf.Tensor {
+    return linear({x, kernel: this.weights[0].read()});
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return vocabularyConfig(this, super.getConfig());
+  }
+}
+tf.serialization.registerClass(LanguageHead);
+
+function checkVocabulary(layer: string, args: VocabularyArgs): VocabularyArgs {
+  checkOptions(layer, args, ['vocabSize', 'dModel', 'seed']);
+  checkPositiveInteger(layer, 'vocabSize', args.vocabSize);
+  checkPositiveInteger(layer, 'dModel', args.dModel);
+  return args;
+}
+
+function vocabularyConfig(
+  {vocabSize, dModel, seed}: Pick<VocabularyArgs, 'vocabSize' | 'dModel' | 'seed'>,
+  config: tf.serialization.ConfigDict,
+): tf.serialization.ConfigDict {
+  return {...config, vocabSize, dModel, ...(seed !== undefined && {seed})};
+}
