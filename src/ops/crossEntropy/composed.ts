@@ -8,12 +8,9 @@ function counted(labels: tf.Tensor, classes: number, ignoreIndex: number): tf.Te
   return inRange.logicalAnd(labels.notEqual(ignoreIndex)).toFloat();
 }
 
-/** [R,V]: 1 at each row's label, nowhere if it is out of range. `tf.oneHot` refuses a single class. */
-function oneHot(labels: tf.Tensor, classes: number): tf.Tensor {
-  return labels
-    .expandDims(-1)
-    .equal(tf.range(0, classes, 1, 'int32'))
-    .toFloat();
+/** [R,V]: true at each row's label, nowhere if it is out of range. `tf.oneHot` refuses a single class. */
+function atLabel(labels: tf.Tensor, classes: number): tf.Tensor {
+  return labels.expandDims(-1).equal(tf.range(0, classes, 1, 'int32'));
 }
 
 export function crossEntropyComposed(
@@ -23,7 +20,9 @@ export function crossEntropyComposed(
   const classes = logits.shape[1]!;
   const logSumExp = logits.logSumExp(-1);
   const counts = counted(labels, classes, ignoreIndex);
-  const losses = logSumExp.sub(logits.mul(oneHot(labels, classes)).sum(-1));
+  // Chosen, not multiplied by 0 and 1: a class may be ruled out by a logit of -Infinity.
+  const chosen = tf.where(atLabel(labels, classes), logits, tf.zerosLike(logits)).sum(-1);
+  const losses = logSumExp.sub(chosen);
   return [losses.mul(counts).sum().div(counts.sum().maximum(1)), logSumExp];
 }
 
@@ -35,5 +34,5 @@ export function crossEntropyGradComposed(
   const counts = counted(labels, classes, ignoreIndex);
   const scale = counts.mul(dy).div(counts.sum().maximum(1));
   const probabilities = logits.sub(logSumExp.expandDims(-1)).exp();
-  return [probabilities.sub(oneHot(labels, classes)).mul(scale.expandDims(-1))];
+  return [probabilities.sub(atLabel(labels, classes).toFloat()).mul(scale.expandDims(-1))];
 }
