@@ -15,6 +15,8 @@ export const kernelNames = [
   'CrossEntropyGrad',
   'Linear',
   'LinearGrad',
+  'AdamW',
+  'GlobalNorm',
 ];
 
 /** Takes the current backend's kernels out of the registry; the result puts them back. */

@@ -1,0 +1,78 @@
+/**
+ * The two kernels of an optimizer's step: what goes in, in which order, and with which attributes. Every backend's file in this
+ * folder implements these.
+ *
+ * Both take the tensors of *all* variables in one call. A model has many small weights: op by op, a step on fifty of them costs
+ * more in dispatch than in arithmetic.
+ *
+ * AdamW takes, for P variables, P params, P grads, P first moments, P second moments and, last and always present, the scalar
+ * `gradScale`: 4·P + 1 float32 tensors. It gives P new params, P new first moments, P new second moments, and changes nothing in
+ * place. With g = grad · gradScale:
+ *
+ *     p ← p − learningRate · weightDecay · p
+ *     m ← beta1 · m + (1 − beta1) · g            v ← beta2 · v + (1 − beta2) · g²
+ *     p ← p − learningRate / (1 − beta1^step) · m / (√v / √(1 − beta2^step) + epsilon)
+ *
+ * `gradScale` is a tensor because clipping by the global norm makes it on the device, where nobody may wait for it. `learningRate`
+ * and `step` differ in every call: a backend that compiles or caches by attribute value must hand them over as data.
+ *
+ * GlobalNorm takes any number of float32 tensors and gives one scalar, the Euclidean norm of all their elements together.
+ *
+ * Neither is differentiable.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import {defineKernel} from '../kernel';
+import {adamWComposed, globalNormComposed} from './composed';
+
+export interface AdamWAttrs {
+  learningRate: number;
+  /** Decay of the first moments, the running mean of the gradient. */
+  beta1: number;
+  /** Decay of the second moments, the running mean of its square. */
+  beta2: number;
+  /** Added to the root of the second moment. */
+  epsilon: number;
+  /** Which update of these variables this is, counted from 1. */
+  step: number;
+  /** One per variable; 0 for none. */
+  weightDecay: number[];
+}
+
+/** Each list in the order of the variables. */
+export interface AdamWInputs {
+  params: tf.Tensor[];
+  grads: tf.Tensor[];
+  firstMoments: tf.Tensor[];
+  secondMoments: tf.Tensor[];
+  gradScale: tf.Tensor;
+}
+
+/** Runs AdamW and returns its outputs in order. */
+export function runAdamW(inputs: AdamWInputs, attrs: AdamWAttrs): tf.Tensor[] {
+  const {params, grads, firstMoments, secondMoments, gradScale} = inputs;
+  const named = {...numbered({params, grads, firstMoments, secondMoments}), gradScale};
+  const run = defineKernel<string, AdamWAttrs>({
+    kernelName: 'AdamW',
+    order: Object.keys(named),
+    composed: (all, given) => adamWComposed(Object.values(all), given),
+  });
+  return run(named, attrs);
+}
+
+/** Runs GlobalNorm. */
+export function runGlobalNorm(tensors: tf.Tensor[]): tf.Tensor {
+  const named = numbered({tensors});
+  const run = defineKernel<string, object>({
+    kernelName: 'GlobalNorm',
+    order: Object.keys(named),
+    composed: (all) => [globalNormComposed(Object.values(all))],
+  });
+  return run(named, {})[0];
+}
+
+/** Kernels get named inputs: `{grads: [a, b]}` → `{'grads.0': a, 'grads.1': b}`. */
+function numbered(lists: Record<string, tf.Tensor[]>): Record<string, tf.Tensor> {
+  return Object.fromEntries(
+    Object.entries(lists).flatMap(([name, list]) => list.map((tensor, i) => [`${name}.${i}`, tensor])),
+  );
+}
