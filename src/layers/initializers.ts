@@ -34,7 +34,13 @@ export const ones: Initialize = (shape) => tf.ones(shape);
 
 /** ln(1 … N) for every channel, so that A = −(1 … N): S4D-real. */
 export const logRange: Initialize = ([channels, dState]) =>
-  tf.tidy(() => tf.range(1, dState + 1).log().expandDims(0).tile([channels, 1]));
+  tf.tidy(() =>
+    tf
+      .range(1, dState + 1)
+      .log()
+      .expandDims(0)
+      .tile([channels, 1]),
+  );
 
 /** The bias whose softplus is exp(U(ln dtMin, ln dtMax)), at least dtInitFloor: dt + ln(−expm1(−dt)). */
 export function stepSizeBias(
@@ -43,10 +49,7 @@ export function stepSizeBias(
 ): Initialize {
   return (shape) =>
     tf.tidy(() => {
-      const dt = tf
-        .randomUniform(shape, Math.log(dtMin), Math.log(dtMax), 'float32', seed)
-        .exp()
-        .maximum(dtInitFloor);
+      const dt = tf.randomUniform(shape, Math.log(dtMin), Math.log(dtMax), 'float32', seed).exp().maximum(dtInitFloor);
       return dt.add(dt.neg().expm1().neg().log());
     });
 }

@@ -97,7 +97,9 @@ export class Mamba extends tf.layers.Layer {
     super(args);
     const layer = this.getClassName();
     checkOptions(layer, args, this.optionNames());
-    const given = Object.entries(args).filter(([key, value]) => key in defaults && value !== undefined && value !== null);
+    const given = Object.entries(args).filter(
+      ([key, value]) => key in defaults && value !== undefined && value !== null,
+    );
     this.options = {...defaults, ...Object.fromEntries(given)};
     checkMambaOptions(layer, this.options);
     this.returnSequences = this.options.returnSequences;
@@ -182,7 +184,7 @@ export class Mamba extends tf.layers.Layer {
       const mask = first(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined);
       const backwards = <T extends tf.Tensor>(t: T) => (this.goBackwards ? t.reverse(1) : t);
       const realPositions = mask && backwards(mask.toInt());
-      const initial = states.length > 0 ? stateOf(states) : this.carriedFor(x.shape[0]!);
+      const initial = states.length > 0 ? stateOf(states) : this.carriedFor(x.shape[0]);
       const {y, state} = this.run(backwards(x as tf.Tensor3D), initial, realPositions);
       if (this.options.stateful) {
         this.carry(state);
@@ -215,7 +217,7 @@ export class Mamba extends tf.layers.Layer {
 
   /** Forgets the state a stateful layer carries; the next batch starts from zero. */
   override resetStates(): void {
-    tf.dispose(this.carried as tf.TensorContainer);
+    tf.dispose(this.carried);
     this.carried = undefined;
   }
 
@@ -294,7 +296,7 @@ export class Mamba extends tf.layers.Layer {
 
   override getConfig(): tf.serialization.ConfigDict {
     const options = Object.entries(this.options).filter(([, value]) => value !== undefined);
-    return {...super.getConfig(), ...Object.fromEntries(options)} as tf.serialization.ConfigDict;
+    return {...super.getConfig(), ...Object.fromEntries(options)};
   }
 
   override dispose(): ReturnType<tf.layers.Layer['dispose']> {

@@ -24,21 +24,15 @@ export function alignment(mask: tf.Tensor): Alignment {
     const real = mask.cast('bool').toInt();
     const padding = tf.sub(1, real).toInt();
     const padded = padding.sum(1, true).toInt();
-    const place = tf.where(
-      real.cast('bool'),
-      padded.add(real.cumsum(1)).sub(1),
-      padding.cumsum(1).sub(1),
-    );
+    const place = tf.where(real.cast('bool'), padded.add(real.cumsum(1)).sub(1), padding.cumsum(1).sub(1));
     const firstOfRow = tf.range(0, batch, 1, 'int32').mul(tf.scalar(length, 'int32')).expandDims(1);
     const inverse = place.add(firstOfRow).toInt().flatten();
-    const order = tf.scatterND(
-      inverse.expandDims(1),
-      tf.range(0, batch * length, 1, 'int32'),
-      [batch * length],
-    ) as tf.Tensor1D;
+    const order = tf.scatterND<tf.Rank.R1>(inverse.expandDims(1), tf.range(0, batch * length, 1, 'int32'), [
+      batch * length,
+    ]);
     const aligned = tf.range(0, length, 1, 'int32').expandDims(0).greaterEqual(padded).toFloat();
     return {mask: aligned.expandDims(-1), order, inverse};
-  }) as unknown as Alignment;
+  });
 }
 
 /** The rows of x [B,L,C] in the given order; `inverse` is for the gradient. */

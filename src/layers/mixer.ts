@@ -195,9 +195,6 @@ function maskedConv(weights: MixerWeights, xs: tf.Tensor, mask: tf.Tensor, past?
   }
   const [batch, steps, channels] = past.shape;
   const extended = alignment(tf.concat([tf.ones([batch, steps]), mask.squeeze([2])], 1));
-  const {y, finalState} = plainConv(
-    weights,
-    permute(tf.concat([past, real], 1), extended.order, extended.inverse),
-  );
+  const {y, finalState} = plainConv(weights, permute(tf.concat([past, real], 1), extended.order, extended.inverse));
   return {y: y.slice([0, steps, 0], [batch, xs.shape[1]!, channels]).mul<tf.Tensor3D>(mask), finalState};
 }

@@ -69,7 +69,7 @@ export const convCase: OpUnderTest<ConvParams> = {
     causalConv1dReference(inputs as unknown as ConvReferenceInputs, options.activation as ConvActivation),
   referenceGradient: ({inputs, options}, {y, finalState}) => {
     const activation = options.activation as ConvActivation;
-    return causalConv1dGradReference(inputs as unknown as ConvReferenceInputs, activation, y, finalState) as Arrays;
+    return causalConv1dGradReference(inputs as unknown as ConvReferenceInputs, activation, y, finalState);
   },
 };
 
@@ -108,11 +108,6 @@ export const convUpdateCase: OpUnderTest<ConvUpdateParams> = {
     causalConv1dUpdateReference(inputs as unknown as ConvUpdateReferenceInputs, options.activation as ConvActivation),
   referenceGradient: ({inputs, options}, {y, state}) => {
     const activation = options.activation as ConvActivation;
-    return causalConv1dUpdateGradReference(
-      inputs as unknown as ConvUpdateReferenceInputs,
-      activation,
-      y,
-      state,
-    ) as Arrays;
+    return causalConv1dUpdateGradReference(inputs as unknown as ConvUpdateReferenceInputs, activation, y, state);
   },
 };

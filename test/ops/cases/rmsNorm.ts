@@ -58,5 +58,5 @@ export const rmsNormCase: OpUnderTest<RmsNormParams> = {
     ...rmsNormReference(inputs as unknown as RmsNormReferenceInputs, epsilon as number),
   }),
   referenceGradient: ({inputs, options: {epsilon = 1e-5}}, {y, residual}) =>
-    rmsNormGradReference(inputs as unknown as RmsNormReferenceInputs, epsilon as number, y, residual) as Arrays,
+    rmsNormGradReference(inputs as unknown as RmsNormReferenceInputs, epsilon as number, y, residual),
 };
