@@ -1,0 +1,37 @@
+/**
+ * Mamba for TensorFlow.js. Importing this registers the package's kernels and gradients for every backend that TensorFlow.js knows,
+ * and its layers for serialization; no backend package is imported.
+ *
+ * @packageDocumentation
+ */
+export * from './ops';
+
+/** The layers' factories, as `tf.layers` has its own: `layers.mamba({…})`. */
+export * as layers from './layers';
+export {CausalConv1D} from './layers/causalConv1d';
+export type {CausalConv1DArgs} from './layers/causalConv1d';
+export {Mamba} from './layers/mamba';
+export type {MambaLayerArgs, MambaOptions} from './layers/mamba';
+export {MambaBlock} from './layers/mambaBlock';
+export type {MambaBlockArgs} from './layers/mambaBlock';
+export type {LayerState, MixerConfig} from './layers/mixer';
+export type {LayerArgs} from './layers/options';
+export {RMSNormalization} from './layers/rmsNormalization';
+export type {RMSNormalizationArgs} from './layers/rmsNormalization';
+
+export type {MambaConfig, PresetName, ResolvedMambaConfig} from './lm/config';
+export {presets} from './lm/config';
+export type {GeneratedToken, GenerateOptions} from './lm/generate';
+export type {MambaCompileArgs, MambaLMOptions, MambaState, TokenIds} from './lm/model';
+export {MambaLM, mambaLM} from './lm/model';
+export type {FromPretrainedOptions, SavePretrainedOptions} from './lm/pretrained';
+export {fromPretrained, savePretrained} from './lm/pretrained';
+export type {SamplingOptions} from './lm/sampling';
+export type {Tokenizer} from './lm/tokenizers';
+export {byteTokenizer, characterTokenizer, loadTokenizer} from './lm/tokenizers';
+export type {ByteFile, OnBytes} from './checkpoints/bytes';
+export type {ByteCache, CacheOption} from './checkpoints/cache';
+export type {LoadOptions, LoadProgress} from './checkpoints/load';
+export type {SaveOptions} from './checkpoints/save';
+export type {CheckpointSource, SourceOptions} from './checkpoints/source';
+export type {SaveHandler} from './checkpoints/target';

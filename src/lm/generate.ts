@@ -1,0 +1,182 @@
+/** Text generation: one parallel pass over the prompts, then a step per token, as a stream. */
+import * as tf from '@tensorflow/tfjs';
+import type {ResolvedMambaConfig} from './config';
+import type {MambaState} from './model';
+import {Random} from '../random';
+import type {SamplingOptions} from './sampling';
+import {checkSampling, logSumExp, sampleToken} from './sampling';
+
+/** What generation needs of a model. */
+export interface Decoder {
+  readonly config: ResolvedMambaConfig;
+  prefill(ids: number[][], options: {state?: MambaState; mask?: number[][]}): {logits: tf.Tensor2D; state: MambaState};
+  step(ids: number[], state: MambaState): {logits: tf.Tensor2D; state: MambaState};
+}
+
+/** The options of {@link generate}. */
+export interface GenerateOptions extends SamplingOptions {
+  /** Tokens per prompt at most (256). */
+  maxNewTokens?: number;
+  /** Tokens that end a row; they are not handed out (the checkpoint's end of text). */
+  stopTokens?: readonly number[];
+  /** Fixes the draw; each row has its own sequence. */
+  seed?: number;
+  /** Ends the generation; it then throws the signal's reason. */
+  signal?: AbortSignal;
+  /** The state to go on from, of the batch of prompts; it is not disposed. */
+  state?: MambaState;
+}
+
+/** One token of a stream. */
+export type GeneratedToken = {
+  id: number;
+  /** Its place among the new tokens of its row. */
+  index: number;
+  /** The prompt it continues: 0 unless a batch. */
+  row: number;
+  /** Its natural log probability under the model, before temperature and the other options. */
+  logprob: number;
+};
+
+const OP = 'generate';
+
+/** A prompt's progress. */
+interface Row {
+  seen: Set<number>;
+  random: () => number;
+  done: boolean;
+  last: number;
+}
+
+/**
+ * Continues one prompt or a batch of prompts of different lengths; the tokens of a batch come step by step, row by row. Tensors it
+ * makes are gone when the stream ends, however it ends.
+ *
+ * @throws Error naming the argument that is wrong, before any work.
+ */
+export async function* generate(
+  model: Decoder,
+  prompt: readonly number[] | ReadonlyArray<readonly number[]>,
+  options: GenerateOptions = {},
+): AsyncGenerator<GeneratedToken, void, undefined> {
+  const {config} = model;
+  const prompts = checkPrompts(prompt, config.vocabSize);
+  checkOptions(options, config);
+  const {maxNewTokens = 256, stopTokens = config.eosTokenIds, signal, seed} = options;
+  const rows = prompts.map((ids, i): Row => {
+    const random = new Random(seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seed * 65537 + i);
+    return {seen: new Set(ids), random: () => random.uint32() / 2 ** 32, done: false, last: ids[ids.length - 1]};
+  });
+  signal?.throwIfAborted();
+  const breath = new Breath();
+  let {logits, state} = model.prefill(...leftPadded(prompts, options.state));
+  try {
+    for (let index = 0; ; index++) {
+      const values = (await logits.data()) as Float32Array;
+      logits.dispose();
+      const step: GeneratedToken[] = [];
+      for (const [row, progress] of rows.entries()) {
+        if (progress.done) continue;
+        const width = values.length / rows.length;
+        // Rows beyond the tokens are padding of the vocabulary: never chosen, though the model gives them a probability.
+        const choice = values.subarray(row * width, row * width + config.realVocabSize);
+        const id = sampleToken(choice, options, progress.seen, progress.random);
+        progress.done = stopTokens.includes(id) || index + 1 >= maxNewTokens;
+        progress.last = id;
+        progress.seen.add(id);
+        if (!stopTokens.includes(id)) {
+          const all = values.subarray(row * width, (row + 1) * width);
+          step.push({id, index, row, logprob: choice[id] - logSumExp(all)});
+        }
+      }
+      yield* step;
+      if (rows.every(({done}) => done)) return;
+      await breath.take();
+      signal?.throwIfAborted();
+      const next = model.step(
+        rows.map(({last}) => last),
+        state,
+      );
+      tf.dispose(state);
+      ({logits, state} = next);
+    }
+  } finally {
+    tf.dispose([logits, state]);
+  }
+}
+
+/** Puts padding on the left, so that all prompts end together. */
+function leftPadded(
+  prompts: readonly number[][],
+  state?: MambaState,
+): [number[][], {state?: MambaState; mask?: number[][]}] {
+  const length = Math.max(...prompts.map((ids) => ids.length));
+  if (prompts.every((ids) => ids.length === length)) {
+    return [[...prompts], {state}];
+  }
+  const zeros = (ids: readonly number[]) => new Array<number>(length - ids.length).fill(0);
+  return [
+    prompts.map((ids) => [...zeros(ids), ...ids]),
+    {state, mask: prompts.map((ids) => [...zeros(ids), ...ids.map(() => 1)])},
+  ];
+}
+
+function checkPrompts(prompt: readonly number[] | ReadonlyArray<readonly number[]>, vocabSize: number): number[][] {
+  if (!Array.isArray(prompt) || prompt.length === 0) {
+    throw new Error(`${OP}: prompt must be a list of token ids, or a list of such lists, of one or more`);
+  }
+  const prompts = (Array.isArray(prompt[0]) ? prompt : [prompt]) as number[][];
+  prompts.forEach((ids, row) => {
+    if (!Array.isArray(ids) || ids.length === 0) {
+      throw new Error(`${OP}: prompt ${row} must be a list of one or more token ids`);
+    }
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== undefined) {
+      throw new Error(`${OP}: prompt must hold integers in [0, ${vocabSize}), but has ${String(wrong)}`);
+    }
+  });
+  return prompts;
+}
+
+const optionNames = [
+  'maxNewTokens',
+  'temperature',
+  'topK',
+  'topP',
+  'minP',
+  'repetitionPenalty',
+  'stopTokens',
+  'seed',
+  'signal',
+  'state',
+];
+
+function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig): void {
+  const unknown = Object.keys(options).find((name) => !optionNames.includes(name));
+  if (unknown !== undefined) {
+    throw new Error(`${OP}: unknown option ${unknown}; expected ${optionNames.join(', ')}`);
+  }
+  checkSampling(OP, options);
+  const {maxNewTokens = 1, stopTokens = [], seed = 0} = options;
+  if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
+    throw new Error(`${OP}: maxNewTokens must be a positive integer, but is ${String(maxNewTokens)}`);
+  }
+  if (!Number.isSafeInteger(seed) || seed < 0 || seed > 2 ** 36) {
+    throw new Error(`${OP}: seed must be a whole number of 0 or more, up to 2^36, but is ${String(seed)}`);
+  }
+  if (!Array.isArray(stopTokens) || !stopTokens.every((id) => Number.isInteger(id) && id >= 0 && id < vocabSize)) {
+    throw new Error(`${OP}: stopTokens must be a list of token ids in [0, ${vocabSize}), but is ${String(stopTokens)}`);
+  }
+}
+
+/** Lets the event loop run now and then: on backends that compute in place, awaiting a result alone never does. */
+class Breath {
+  private last = performance.now();
+
+  async take(): Promise<void> {
+    if (performance.now() - this.last > 16) {
+      await new Promise((resolve) => setTimeout(resolve));
+      this.last = performance.now();
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/** How much a backend can hold, so that a model too large for it is refused before its weights are loaded. */
+import * as tf from '@tensorflow/tfjs';
+
+/** tfjs's wasm heap ends at 4 GiB, and its allocator fails silently some way before. */
+const WASM_BYTES = 3.5e9;
+
+let hostBytes: number | undefined;
+
+/** Tells how much memory the machine has; `tfjs-mamba/node` does, a page cannot. */
+export function setHostMemory(bytes: number): void {
+  hostBytes = bytes;
+}
+
+/** The parts of a WebGPU backend that say how large a single tensor may be. */
+interface WithDevice {
+  device?: {limits?: {maxStorageBufferBindingSize?: number; maxBufferSize?: number}};
+}
+
+/**
+ * Checks that weights of that size fit the current backend, as far as it can be known.
+ *
+ * @param totalBytes Size of all weights.
+ * @param largestBytes Size of the largest one.
+ * @throws Error naming the backend, its limit and the size.
+ */
+export function checkFits(op: string, totalBytes: number, largestBytes: number): void {
+  tf.backend();
+  const backendName = tf.getBackend();
+  const used = tf.memory().numBytes;
+  const limits: Record<string, number | undefined> = {wasm: WASM_BYTES, cpu: hostBytes, tensorflow: hostBytes};
+  const limit = limits[backendName];
+  if (limit !== undefined && used + totalBytes > limit) {
+    throw new Error(
+      `${op}: the weights take ${gigabytes(totalBytes)}, but the ${backendName} backend holds ${gigabytes(limit)} ` +
+        `at most, of which ${gigabytes(used)} are in use; use another backend or a smaller model`,
+    );
+  }
+  const {maxStorageBufferBindingSize = Infinity, maxBufferSize = Infinity} =
+    (tf.backend() as unknown as WithDevice).device?.limits ?? {};
+  const largestTensor = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  if (largestBytes > largestTensor) {
+    throw new Error(
+      `${op}: the largest weight takes ${gigabytes(largestBytes)}, but a tensor of this ${backendName} device holds ` +
+        `${gigabytes(largestTensor)} at most; make the backend with createWebGPUBackend(), which asks for more`,
+    );
+  }
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}

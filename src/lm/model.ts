@@ -1,0 +1,311 @@
+/**
+ * The Mamba language model (Gu & Dao 2023, section 3.4; state-spaces `mixer_seq_simple.py`): embedding, blocks, norm, head. It is a
+ * `tf.LayersModel`, so it summarises, compiles, fits, predicts and saves as any other; what a language model needs besides is here:
+ * integer labels, carried states, steps, generation.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {MambaBlock} from '../layers/mambaBlock';
+import {seedFor} from '../layers/initializers';
+import {lastReal} from '../layers/masking';
+import type {LayerState} from '../layers/mixer';
+import {RMSNormalization} from '../layers/rmsNormalization';
+import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
+import {showShape} from '../ops/check';
+import {crossEntropy} from '../ops/crossEntropy';
+import type {MambaConfig, PresetName, ResolvedMambaConfig} from './config';
+import {countParameters, resolveConfig} from './config';
+import type {GeneratedToken, GenerateOptions} from './generate';
+import {generate} from './generate';
+import {checkFits} from './memory';
+
+/** The state of every block, in order. A plain container: tf.dispose, tf.tidy and tf.keep work on it. */
+export type MambaState = LayerState[];
+
+/** Token ids, [B,L] or [B]. */
+export type TokenIds = tf.Tensor | number[] | number[][];
+
+/** What a language model is compiled with; the loss is cross entropy unless another is given. */
+export type MambaCompileArgs = Omit<tf.ModelCompileArgs, 'loss'> & {
+  loss?: tf.ModelCompileArgs['loss'];
+  /** Labels that do not count in the loss (-100). */
+  ignoreIndex?: number;
+};
+
+/** The options of {@link mambaLM}. */
+export interface MambaLMOptions {
+  /** Fixes the start of the weights. */
+  seed?: number;
+  name?: string;
+}
+
+interface ModelOptions extends MambaLMOptions {
+  /** Whether the weights start as zeros, because they are about to be replaced. */
+  empty?: boolean;
+  ignoreIndex?: number;
+}
+
+interface Parts {
+  embeddings: TokenEmbedding;
+  blocks: MambaBlock[];
+  norm: RMSNormalization;
+  head: TokenEmbedding | LanguageHead;
+}
+
+/** int32 ids [B,L] → float32 logits [B,L,V], V being the padded vocabulary. Made by {@link mambaLM} and `fromPretrained`. */
+export class MambaLM extends tf.LayersModel {
+  static override className = 'MambaLM';
+
+  readonly config: ResolvedMambaConfig;
+  private readonly parts: Parts;
+  private ignoreIndex: number;
+  private countsTokens = false;
+
+  constructor(config: MambaConfig | PresetName, options: ModelOptions = {}) {
+    const resolved = resolveConfig(config);
+    const parts = makeParts(resolved, options);
+    const inputs = tf.input({shape: [null], dtype: 'int32', name: 'ids'});
+    const hidden = [...parts.blocks, parts.norm].reduce(
+      (x, layer) => layer.apply(x) as tf.SymbolicTensor,
+      parts.embeddings.apply(inputs) as tf.SymbolicTensor,
+    );
+    super({inputs, outputs: parts.head.apply(hidden) as tf.SymbolicTensor, name: options.name ?? 'mamba_lm'});
+    this.config = resolved;
+    this.parts = parts;
+    this.ignoreIndex = options.ignoreIndex ?? -100;
+    if (!options.empty) {
+      // Every block adds to the residual stream, so each starts smaller the more there are (GPT-2's rule, as the paper's code has it).
+      for (const block of parts.blocks) {
+        const outProj = block.weights.find(({originalName}) => originalName.endsWith('outProj/kernel'))!;
+        tf.tidy(() => {
+          outProj.write(outProj.read().div(Math.sqrt(resolved.nLayer)));
+        });
+      }
+    }
+  }
+
+  /** The state before the first token. */
+  zeroState(batch = 1): MambaState {
+    return this.parts.blocks.map((block) => block.zeroState(batch));
+  }
+
+  /**
+   * Reads a sequence in one parallel pass: ids [B,L] → the logits of its last position [B,V] and the state after it.
+   *
+   * @param options.state The state to go on from; it is not disposed.
+   * @param options.mask [B,L], 0 at padding, on the left or the right or in between: each row gets what it would get alone.
+   * @throws Error naming the argument that is wrong.
+   */
+  prefill(
+    ids: TokenIds,
+    {state, mask}: {state?: MambaState; mask?: TokenIds} = {},
+  ): {logits: tf.Tensor2D; state: MambaState} {
+    return tf.tidy(() => {
+      const tokens = toIds('prefill', 'ids', ids, 2);
+      const real = mask === undefined ? undefined : toIds('prefill', 'mask', mask, 2);
+      if (real && !tf.util.arraysEqual(real.shape, tokens.shape)) {
+        throw new Error(
+          `prefill: mask must have the shape of ids, ${showShape(tokens.shape)}, but has ${showShape(real.shape)}`,
+        );
+      }
+      this.checkState('prefill', state);
+      const next: MambaState = [];
+      let x = this.parts.embeddings.embed(tokens) as tf.Tensor3D;
+      this.parts.blocks.forEach((block, i) => {
+        const result = block.run(x, state?.[i], real);
+        x = result.y;
+        next.push(result.state);
+      });
+      return {logits: this.logits(lastReal(x, real)), state: next};
+    });
+  }
+
+  /**
+   * Reads one token of each row: ids [B] → logits [B,V] and the next state. `state` is not disposed.
+   *
+   * @throws Error naming the argument that is wrong.
+   */
+  step(ids: TokenIds, state: MambaState): {logits: tf.Tensor2D; state: MambaState} {
+    return tf.tidy(() => {
+      const tokens = toIds('step', 'ids', ids, 1);
+      if (state === undefined) {
+        throw new Error('step: state is missing; zeroState(batch) is the one to begin with');
+      }
+      this.checkState('step', state);
+      const next: MambaState = [];
+      let x = this.parts.embeddings.embed(tokens) as tf.Tensor2D;
+      this.parts.blocks.forEach((block, i) => {
+        const result = block.step(x, state[i]);
+        x = result.y;
+        next.push(result.state);
+      });
+      return {logits: this.logits(x), state: next};
+    });
+  }
+
+  /** Continues a prompt, or a batch of prompts of different lengths, token by token; see {@link GenerateOptions}. */
+  generate(
+    prompt: readonly number[] | ReadonlyArray<readonly number[]>,
+    options: GenerateOptions = {},
+  ): AsyncGenerator<GeneratedToken, void, undefined> {
+    return generate(this, prompt, options);
+  }
+
+  /**
+   * Every weight by its name, such as `layers.0/mixer/ALog`; in a second model of a process tfjs gives the variables themselves other
+   * names, these stay.
+   */
+  weightsByName(): Map<string, tf.LayerVariable> {
+    return new Map(this.weights.map((weight) => [weight.originalName, weight]));
+  }
+
+  /** Vectors [B,dModel] → logits [B,V]. */
+  private logits(x: tf.Tensor): tf.Tensor2D {
+    return this.parts.head.logits(this.parts.norm.call(x)) as tf.Tensor2D;
+  }
+
+  private checkState(op: string, state: MambaState | undefined): void {
+    const {nLayer} = this.config;
+    if (state !== undefined && (!Array.isArray(state) || state.length !== nLayer)) {
+      const given = Array.isArray(state) ? `${(state as unknown[]).length} entries` : typeof state;
+      throw new Error(`${op}: state must have an entry for each of the ${nLayer} blocks, but has ${given}`);
+    }
+  }
+
+  /**
+   * As tfjs's compile; without a loss it is the cross entropy of the labels, which then are int32 [B,L]: for every position the id
+   * that should come next. The metric 'accuracy' is the share of labels that are the likeliest token.
+   */
+  override compile(args: MambaCompileArgs): void {
+    const {ignoreIndex = this.ignoreIndex, ...rest} = args;
+    if (!Number.isInteger(ignoreIndex)) {
+      throw new Error(`compile: ignoreIndex must be an integer, but is ${String(ignoreIndex)}`);
+    }
+    this.ignoreIndex = ignoreIndex;
+    // A function cannot be saved: a model that comes back from a file has an empty loss, which means ours.
+    this.countsTokens = rest.loss === undefined || isEmpty(rest.loss);
+    if (!this.countsTokens) {
+      super.compile(rest as tf.ModelCompileArgs);
+      return;
+    }
+    const loss = (labels: tf.Tensor, logits: tf.Tensor) =>
+      crossEntropy({logits, labels: labels.toInt(), ignoreIndex: this.ignoreIndex});
+    const acc = (labels: tf.Tensor, logits: tf.Tensor) => tokenAccuracy(labels, logits, this.ignoreIndex);
+    const ours = (metric: unknown) => (metric === 'accuracy' || metric === 'acc' ? acc : metric);
+    const metrics = Array.isArray(rest.metrics) ? rest.metrics.map(ours) : rest.metrics && ours(rest.metrics);
+    super.compile({...rest, loss, ...(metrics !== undefined && {metrics})} as tf.ModelCompileArgs);
+  }
+
+  /** tfjs wants targets of the logits' shape; labels are of the ids'. */
+  protected override standardizeUserDataXY(
+    ...args: Parameters<tf.LayersModel['standardizeUserDataXY']>
+  ): ReturnType<tf.LayersModel['standardizeUserDataXY']> {
+    if (!this.countsTokens) {
+      return super.standardizeUserDataXY(...args);
+    }
+    const [x, y] = args.slice(0, 2).map((data, i) => single(data, ['ids', 'labels'][i]));
+    if (x.rank !== 2) {
+      throw new Error(`fit: ids must have shape [batch, length], but have ${showShape(x.shape)}`);
+    }
+    if (!tf.util.arraysEqual(x.shape, y.shape)) {
+      throw new Error(
+        `fit: labels must have the shape of the ids, ${showShape(x.shape)}, but have ${showShape(y.shape)}`,
+      );
+    }
+    return [[x], [y]];
+  }
+
+  override dispose(): ReturnType<tf.LayersModel['dispose']> {
+    const result = super.dispose();
+    // A layer counts how often it was applied; a tied one is applied twice, but the model disposes every layer once.
+    if (result.refCountAfterDispose === 0 && this.config.tieEmbeddings) {
+      result.numDisposedVariables += this.parts.embeddings.dispose().numDisposedVariables;
+    }
+    return result;
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const {name, config, ignoreIndex} = this;
+    return {name, mamba: {...config}, ignoreIndex};
+  }
+
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    config: tf.serialization.ConfigDict,
+    _customObjects?: tf.serialization.ConfigDict,
+    fastWeightInit = false,
+  ): T {
+    const {name, mamba, ignoreIndex} = config as unknown as ModelOptions & {mamba: ResolvedMambaConfig};
+    return new (cls as unknown as typeof MambaLM)(mamba, {name, ignoreIndex, empty: fastWeightInit}) as unknown as T;
+  }
+}
+tf.serialization.registerClass(MambaLM);
+
+/**
+ * A model with fresh weights, initialised as the paper's (section 3.6).
+ *
+ * @param config The sizes, or the name of a preset: 'mamba-130m' … 'mamba-2.8b'.
+ * @throws Error naming the field that is wrong, or saying that the model is too large for the backend.
+ */
+export function mambaLM(config: MambaConfig | PresetName, options: MambaLMOptions = {}): MambaLM {
+  const resolved = resolveConfig(config);
+  checkFits('mambaLM', 4 * countParameters(resolved), 4 * largestWeight(resolved));
+  return new MambaLM(resolved, options);
+}
+
+/** Number of values of the largest weight. */
+export function largestWeight({vocabSize, dModel, dInner}: ResolvedMambaConfig): number {
+  return Math.max(vocabSize * dModel, 2 * dInner * dModel);
+}
+
+function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions): Parts {
+  const {vocabSize, dModel, nLayer, epsilon, tieEmbeddings} = config;
+  const seeded = (name: string) => ({name, seed: seedFor(seed, name)});
+  const {dState, dConv, dInner, dtRank, dtMin, dtMax, dtInit, dtScale, dtInitFloor, convBias, useBias} = config;
+  const mixer = {dState, dConv, dInner, dtRank, dtMin, dtMax, dtInit, dtScale, dtInitFloor, convBias, useBias};
+  const embeddings = new TokenEmbedding({vocabSize, dModel, ...seeded('embeddings')});
+  const blocks = Array.from({length: nLayer}, (_, i) => new MambaBlock({...mixer, epsilon, ...seeded(`layers.${i}`)}));
+  const norm = new RMSNormalization({epsilon, name: 'normF'});
+  const head = tieEmbeddings ? embeddings : new LanguageHead({vocabSize, dModel, ...seeded('lmHead')});
+  for (const layer of [embeddings, ...blocks, norm, head]) {
+    layer.setFastWeightInitDuringBuild(empty ?? false);
+  }
+  return {embeddings, blocks, norm, head};
+}
+
+function toIds(op: string, name: string, value: TokenIds, rank: number): tf.Tensor {
+  const meaning = rank === 2 ? '[batch, length]' : '[batch]';
+  let tensor: tf.Tensor;
+  if (value instanceof tf.Tensor) {
+    tensor = value;
+  } else if (Array.isArray(value) && value.length > 0) {
+    tensor = tf.tensor(value, undefined, 'int32');
+  } else {
+    throw new Error(`${op}: ${name} must be an int32 tensor ${meaning} or an array of that form`);
+  }
+  if (tensor.rank !== rank || tensor.size === 0) {
+    throw new Error(`${op}: ${name} must have shape ${meaning}, but has ${showShape(tensor.shape)}`);
+  }
+  if (tensor.dtype !== 'int32' && tensor.dtype !== 'bool') {
+    throw new Error(`${op}: ${name} must have dtype int32, but has ${tensor.dtype}`);
+  }
+  return tensor.toInt();
+}
+
+function tokenAccuracy(labels: tf.Tensor, logits: tf.Tensor, ignoreIndex: number): tf.Tensor {
+  const counted = labels.notEqual(ignoreIndex).toFloat();
+  const right = logits.argMax(-1).equal(labels.toInt()).toFloat().mul(counted);
+  return right.sum().div(counted.sum().maximum(1));
+}
+
+function isEmpty(loss: NonNullable<tf.ModelCompileArgs['loss']>): boolean {
+  return typeof loss === 'object' && Object.keys(loss).length === 0;
+}
+
+/** tfjs takes a tensor, a list of one, or an object with one. */
+function single(data: unknown, what: string): tf.Tensor {
+  const list = data instanceof tf.Tensor ? [data] : Object.values(data as object);
+  if (list.length !== 1 || !(list[0] instanceof tf.Tensor)) {
+    throw new Error(`fit: ${what} must be one tensor`);
+  }
+  return list[0];
+}

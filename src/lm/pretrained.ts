@@ -1,0 +1,60 @@
+/** Published checkpoints: in, and out again. */
+import * as tf from '@tensorflow/tfjs';
+import type {LoadOptions} from '../checkpoints/load';
+import {readCheckpoint} from '../checkpoints/load';
+import type {SaveOptions} from '../checkpoints/save';
+import {writeCheckpoint} from '../checkpoints/save';
+import type {CheckpointSource} from '../checkpoints/source';
+import type {SaveHandler} from '../checkpoints/target';
+import {checkFits} from './memory';
+import {largestWeight, MambaLM} from './model';
+
+/** How a checkpoint is loaded: progress, abort, revision, cache. */
+export type FromPretrainedOptions = LoadOptions;
+
+/**
+ * Loads a checkpoint in the Hugging Face layout (`model_type: "mamba"`) or the original one of state-spaces, in safetensors (also
+ * sharded) or `pytorch_model.bin`, in float32, float16 or bfloat16; computation is in float32.
+ *
+ * @param source A URL or Hub id; in Node also a folder or file.
+ * @throws Error naming the file and what is wrong with it; no model, and no tensor, is left behind.
+ */
+export async function fromPretrained(
+  source: string | CheckpointSource,
+  options: FromPretrainedOptions = {},
+): Promise<MambaLM> {
+  const checkpoint = await readCheckpoint(source, options);
+  checkFits('fromPretrained', checkpoint.weightBytes, 4 * largestWeight(checkpoint.config));
+  const model = new MambaLM(checkpoint.config, {empty: true});
+  try {
+    const weights = model.weightsByName();
+    for await (const {name, shape, values} of checkpoint.weights()) {
+      tf.tidy(() => {
+        weights.get(name)!.write(tf.tensor(values, shape, 'float32'));
+      });
+    }
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/** How a checkpoint is saved: dtype, size of shards, abort. */
+export type SavePretrainedOptions = SaveOptions;
+
+/**
+ * Saves a model in the Hugging Face layout: `config.json` and safetensors, sharded if large.
+ *
+ * @param target A folder (Node), or an object that takes whole files.
+ * @throws Error naming the option or the file that is wrong; what was at the target then stays.
+ */
+export async function savePretrained(
+  model: MambaLM,
+  target: string | SaveHandler,
+  options: SavePretrainedOptions = {},
+): Promise<void> {
+  const weights = model.weightsByName();
+  const read = async (name: string) => (await weights.get(name)!.read().data()) as Float32Array;
+  await writeCheckpoint(model.config, read, target, options);
+}
