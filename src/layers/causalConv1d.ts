@@ -27,6 +27,8 @@ export class CausalConv1D extends tf.layers.Layer {
   readonly kernelSize: number;
   readonly activation: ConvActivation;
   readonly useBias: boolean;
+  private weight?: ReturnType<tf.layers.Layer['addWeight']>;
+  private bias?: ReturnType<tf.layers.Layer['addWeight']>;
 
   constructor(args: CausalConv1DArgs) {
     super(args);
@@ -50,10 +52,8 @@ export class CausalConv1D extends tf.layers.Layer {
       );
     }
     const initializer = asInitializer(fanIn(this.kernelSize)) as never;
-    this.addWeight('weight', [channels, this.kernelSize], 'float32', initializer);
-    if (this.useBias) {
-      this.addWeight('bias', [channels], 'float32', initializer);
-    }
+    this.weight = this.addWeight('weight', [channels, this.kernelSize], 'float32', initializer);
+    this.bias = this.useBias ? this.addWeight('bias', [channels], 'float32', initializer) : undefined;
     super.build(inputShape);
   }
 
@@ -66,11 +66,10 @@ export class CausalConv1D extends tf.layers.Layer {
       const x = Array.isArray(inputs) ? inputs[0] : inputs;
       const mask = kwargs.mask as tf.Tensor | tf.Tensor[] | undefined;
       const real = mask && (Array.isArray(mask) ? mask[0] : mask).toFloat().expandDims(-1);
-      const [weight, bias] = this.weights.map((w) => w.read());
       const {y} = causalConv1d({
         x: (real ? x.mul(real) : x) as tf.Tensor3D,
-        weight: weight as tf.Tensor2D,
-        bias: bias as tf.Tensor1D | undefined,
+        weight: this.weight!.read() as tf.Tensor2D,
+        bias: this.bias?.read() as tf.Tensor1D | undefined,
         activation: this.activation,
       });
       return real ? y.mul(real) : y;

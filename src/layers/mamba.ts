@@ -92,6 +92,8 @@ export class Mamba extends tf.layers.Layer {
   readonly goBackwards: boolean;
   private config?: MixerConfig;
   private carried?: LayerState;
+  /** By name: tfjs's list of weights changes its order when some are frozen. */
+  private readonly variables = new Map<string, ReturnType<tf.layers.Layer['addWeight']>>();
 
   constructor(args: MambaLayerArgs = {}) {
     super(args);
@@ -137,7 +139,7 @@ export class Mamba extends tf.layers.Layer {
     this.config = config;
     this.checkStateShapes(states);
     for (const {name, shape, initialize} of this.weightSpecs(config)) {
-      this.addWeight(name, shape, 'float32', asInitializer(initialize) as never);
+      this.variables.set(name, this.addWeight(name, shape, 'float32', asInitializer(initialize) as never));
     }
     super.build(inputShape);
   }
@@ -149,13 +151,8 @@ export class Mamba extends tf.layers.Layer {
 
   /** The current values of the weights whose name in the layer starts with `scope`, by the rest of their name. */
   protected weightValues(scope = ''): Record<string, tf.Tensor> {
-    const values: Record<string, tf.Tensor> = {};
-    this.weightSpecs(this.mixerConfig).forEach(({name}, i) => {
-      if (name.startsWith(scope)) {
-        values[name.slice(scope.length)] = this.weights[i].read();
-      }
-    });
-    return values;
+    const inScope = [...this.variables].filter(([name]) => name.startsWith(scope));
+    return Object.fromEntries(inScope.map(([name, variable]) => [name.slice(scope.length), variable.read()]));
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[] {
