@@ -1,4 +1,5 @@
 /** The layers of the public surface; importing them registers their classes for serialization. */
+import type * as tf from '@tensorflow/tfjs';
 import type {CausalConv1DArgs} from './causalConv1d';
 import {CausalConv1D} from './causalConv1d';
 import type {MambaLayerArgs} from './mamba';
@@ -8,14 +9,20 @@ import {MambaBlock} from './mambaBlock';
 import type {RMSNormalizationArgs} from './rmsNormalization';
 import {RMSNormalization} from './rmsNormalization';
 
+/**
+ * What `tf.layers.bidirectional` wraps. Its type asks for tfjs's own `RNN` class; at run time it uses the options and methods that
+ * Mamba has as well. Only `cell` and what belongs to it is absent.
+ */
+export type Recurrent = Parameters<typeof tf.layers.bidirectional>[0]['layer'];
+
 /** A {@link Mamba} layer: [B,L,dModel] → the same shape. */
-export function mamba(args: MambaLayerArgs = {}): Mamba {
-  return new Mamba(args);
+export function mamba(args: MambaLayerArgs = {}): Mamba & Recurrent {
+  return new Mamba(args) as Mamba & Recurrent;
 }
 
 /** A {@link MambaBlock}: norm, mixer and residual sum. */
-export function mambaBlock(args: MambaBlockArgs = {}): MambaBlock {
-  return new MambaBlock(args);
+export function mambaBlock(args: MambaBlockArgs = {}): MambaBlock & Recurrent {
+  return new MambaBlock(args) as MambaBlock & Recurrent;
 }
 
 /** An {@link RMSNormalization} layer. */
