@@ -1,9 +1,9 @@
 /** The short causal depthwise convolution as a layer. */
 import * as tf from '@tensorflow/tfjs';
-import {showShape} from '../ops/check';
 import {causalConv1d} from '../ops/causalConv1d';
 import type {ConvActivation} from '../ops/causalConv1d/kernels';
 import {asInitializer, fanIn} from './initializers';
+import {checkAxes, checkChannels, checkFloatTensor, checkMask, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkFlag, checkOptions, checkPositiveInteger, checkWord} from './options';
 
@@ -40,17 +40,10 @@ export class CausalConv1D extends tf.layers.Layer {
     checkWord(this.getClassName(), 'activation', this.activation, ['linear', 'silu']);
     checkFlag(this.getClassName(), 'useBias', this.useBias);
     this.supportsMasking = true;
-    this.inputSpec = [new tf.InputSpec({ndim: 3})];
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
-    const shape = inputShape as tf.Shape;
-    const channels = shape[2];
-    if (shape.length !== 3 || typeof channels !== 'number') {
-      throw new Error(
-        `${this.getClassName()}: input must have shape [batch, length, channels] with known channels, but has ${showShape(shape)}`,
-      );
-    }
+    const channels = this.checkInputShape(inputShape as tf.Shape);
     const initializer = asInitializer(fanIn(this.kernelSize)) as never;
     this.weight = this.addWeight('weight', [channels, this.kernelSize], 'float32', initializer);
     this.bias = this.useBias ? this.addWeight('bias', [channels], 'float32', initializer) : undefined;
@@ -63,9 +56,12 @@ export class CausalConv1D extends tf.layers.Layer {
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: {[key: string]: unknown} = {}): tf.Tensor {
     return tf.tidy(() => {
-      const x = Array.isArray(inputs) ? inputs[0] : inputs;
-      const mask = kwargs.mask as tf.Tensor | tf.Tensor[] | undefined;
-      const real = mask && (Array.isArray(mask) ? mask[0] : mask).toFloat().expandDims(-1);
+      const [x] = toList(inputs);
+      checkFloatTensor(this.getClassName(), 'input', x);
+      this.checkInputShape(x.shape);
+      const [mask] = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined);
+      checkMask(this.getClassName(), mask, x);
+      const real = mask?.cast('bool').toFloat().expandDims(-1);
       const {y} = causalConv1d({
         x: (real ? x.mul(real) : x) as tf.Tensor3D,
         weight: this.weight!.read() as tf.Tensor2D,
@@ -74,6 +70,11 @@ export class CausalConv1D extends tf.layers.Layer {
       });
       return real ? y.mul(real) : y;
     });
+  }
+
+  private checkInputShape(shape: tf.Shape): number {
+    checkAxes(this.getClassName(), 'input', shape, ['batch', 'length', 'channels']);
+    return checkChannels(this.getClassName(), 'input', shape, this.weight?.shape[0] ?? undefined);
   }
 
   override getConfig(): tf.serialization.ConfigDict {

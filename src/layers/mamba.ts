@@ -4,8 +4,8 @@
  * masks, carried states, direction, serialization.
  */
 import * as tf from '@tensorflow/tfjs';
-import {showShape} from '../ops/check';
 import {asInitializer} from './initializers';
+import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
 import {lastReal} from './masking';
 import type {LayerState, MixerConfig, MixerWeights, WeightSpec} from './mixer';
 import {mix, mixStep, mixerWeightSpecs, zeroState} from './mixer';
@@ -131,13 +131,12 @@ export class Mamba extends tf.layers.Layer {
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
-    const [x, ...states] = shapeList(inputShape);
+    const [x] = shapeList(inputShape);
     const dModel = this.checkInputShape(x);
     const {expand, dtRank, dInner = Math.floor(expand * dModel)} = this.options;
     checkPositiveInteger(this.getClassName(), `expand · dModel, ${expand} · ${dModel},`, dInner);
     const config = {...this.options, dModel, dInner, dtRank: dtRank === 'auto' ? Math.ceil(dModel / 16) : dtRank};
     this.config = config;
-    this.checkStateShapes(states);
     for (const {name, shape, initialize} of this.weightSpecs(config)) {
       this.variables.set(name, this.addWeight(name, shape, 'float32', asInitializer(initialize) as never));
     }
@@ -167,28 +166,54 @@ export class Mamba extends tf.layers.Layer {
   }
 
   override computeMask(_inputs: tf.Tensor | tf.Tensor[], mask?: tf.Tensor | tf.Tensor[]): tf.Tensor | tf.Tensor[] {
-    const outputMask = this.returnSequences ? (first(mask) ?? null) : null;
+    const outputMask = this.returnSequences ? (toList(mask)[0] ?? null) : null;
     return (this.returnState ? [outputMask, null, null] : outputMask) as tf.Tensor;
+  }
+
+  /** Symbolic states are inputs of the model, so they belong to the inputs of the layer. */
+  override apply(
+    inputs: tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[],
+    kwargs: {[key: string]: unknown} = {},
+  ): tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[] {
+    const {initialState, ...others} = kwargs;
+    if (!Array.isArray(initialState) || !(initialState[0] instanceof tf.SymbolicTensor)) {
+      return super.apply(inputs, kwargs);
+    }
+    return super.apply([...toList(inputs as tf.SymbolicTensor), ...initialState], others);
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: {[key: string]: unknown} = {}): tf.Tensor | tf.Tensor[] {
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs);
-      const [x, ...given] = Array.isArray(inputs) ? inputs : [inputs];
-      const states = given.length > 0 ? given : ((kwargs.initialState as tf.Tensor[] | undefined) ?? []);
-      this.checkInputShape(x.shape);
-      this.checkStateShapes(states.map(({shape}) => shape));
-      const mask = first(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined);
+      const [x, ...states] = toList(inputs);
+      states.push(...this.statesOf(kwargs, states));
+      this.checkInputs(x, states);
+      const given = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined)[0];
+      checkMask(this.getClassName(), given, x);
       const backwards = <T extends tf.Tensor>(t: T) => (this.goBackwards ? t.reverse(1) : t);
-      const realPositions = mask && backwards(mask.toInt());
+      const mask = given ? backwards(given.toInt()) : undefined;
       const initial = states.length > 0 ? stateOf(states) : this.carriedFor(x.shape[0]);
-      const {y, state} = this.run(backwards(x as tf.Tensor3D), initial, realPositions);
+      const {y, state} = this.run(backwards(x as tf.Tensor3D), initial, mask);
       if (this.options.stateful) {
         this.carry(state);
       }
-      const output = this.returnSequences ? y : lastReal(y, realPositions);
+      const output = this.returnSequences ? y : lastReal(y, mask);
       return this.returnState ? [output, state.conv, state.ssm] : output;
     });
+  }
+
+  /** The states given by name, where none are given in the list of inputs. */
+  private statesOf({initialState}: {[key: string]: unknown}, listed: tf.Tensor[]): tf.Tensor[] {
+    if (initialState === undefined || initialState === null) {
+      return [];
+    }
+    if (!Array.isArray(initialState)) {
+      throw new Error(`${this.getClassName()}: initialState must be a list, [conv, ssm]`);
+    }
+    if (listed.length > 0) {
+      throw new Error(`${this.getClassName()}: the states are given twice, as inputs and as initialState`);
+    }
+    return initialState as tf.Tensor[];
   }
 
   /**
@@ -202,7 +227,7 @@ export class Mamba extends tf.layers.Layer {
 
   /** Runs the layer for one position: x [B,dModel] → y of the same shape and the next state; `state` is not disposed. */
   step(x: tf.Tensor2D, state: LayerState): {y: tf.Tensor2D; state: LayerState} {
-    this.checkStepShapes(x, state);
+    this.checkStep(x, state);
     return tf.tidy(() => mixStep(this.weightValues() as MixerWeights, this.mixerConfig, x, state));
   }
 
@@ -234,61 +259,38 @@ export class Mamba extends tf.layers.Layer {
     return carried;
   }
 
-  protected checkStepShapes(x: tf.Tensor, {conv, ssm}: LayerState): void {
-    const {dModel} = this.mixerConfig;
-    if (x.rank !== 2 || x.shape[1] !== dModel) {
-      throw new Error(
-        `${this.getClassName()}.step: x must have shape [batch, dModel = ${dModel}], but has ${showShape(x.shape)}`,
-      );
+  /** Checks what `step` is given; states of the wrong shape would be read as another batch. */
+  protected checkStep(x: tf.Tensor, state: LayerState): void {
+    const op = `${this.getClassName()}.step`;
+    checkFloatTensor(op, 'x', x);
+    checkAxes(op, 'x', x.shape, ['batch', 'dModel']);
+    checkChannels(op, 'x', x.shape, this.mixerConfig.dModel);
+    if (typeof state !== 'object' || state === null) {
+      throw new Error(`${op}: state must be {conv, ssm}, such as zeroState(batch), but is ${String(state)}`);
     }
-    this.checkStateShapes([conv.shape, ssm.shape], x.shape[0]);
+    checkStates(op, [state.conv, state.ssm], this.mixerConfig, x.shape[0]);
   }
 
   /** Checks the input's shape and gives back dModel. */
   private checkInputShape(shape: tf.Shape): number {
-    const dModel = shape[2];
-    if (shape.length !== 3 || typeof dModel !== 'number' || dModel < 1) {
-      throw new Error(
-        `${this.getClassName()}: input must have shape [batch, length, dModel] with a known dModel, but has ${showShape(shape)}`,
-      );
-    }
-    if (this.config && this.config.dModel !== dModel) {
-      throw new Error(
-        `${this.getClassName()}: input must have dModel = ${this.config.dModel} channels, ` +
-          `as ${this.name} was built for, but has shape ${showShape(shape)}`,
-      );
-    }
-    return dModel;
+    checkAxes(this.getClassName(), 'input', shape, ['batch', 'length', 'dModel']);
+    return checkChannels(this.getClassName(), 'input', shape, this.config?.dModel);
   }
 
-  private checkStateShapes(shapes: tf.Shape[], batch?: number | null): void {
-    if (shapes.length === 0) {
-      return;
-    }
-    const {dConv, dInner, dState} = this.mixerConfig;
-    const expected = [
-      [dConv - 1, dInner],
-      [dInner, dState],
-    ];
-    const fits = (shape: tf.Shape, i: number) =>
-      shape.length === 3 &&
-      tf.util.arraysEqual(shape.slice(1) as number[], expected[i]) &&
-      (batch === undefined || shape[0] === batch);
-    if (shapes.length !== 2 || !shapes.every(fits)) {
-      const wanted = expected.map((shape) => showShape([batch ?? 'batch', ...shape])).join(' and ');
-      throw new Error(
-        `${this.getClassName()}: the states [conv, ssm] must have shapes ${wanted}, ` +
-          `but have ${shapes.map(showShape).join(' and ')}`,
-      );
+  private checkInputs(x: tf.Tensor | tf.SymbolicTensor, states: Array<tf.Tensor | tf.SymbolicTensor>): void {
+    checkFloatTensor(this.getClassName(), 'input', x);
+    this.checkInputShape(x.shape);
+    if (states.length > 0 && this.config) {
+      checkStates(this.getClassName(), states, this.config, x.shape[0]);
     }
   }
 
-  /** tfjs knows one input spec per input; here the states may come after x, and are checked by `call`. */
+  /** tfjs knows one input spec per input; here the states may come after x. */
   protected override assertInputCompatibility(
     inputs: tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[],
   ): void {
-    const [x] = Array.isArray(inputs) ? inputs : [inputs];
-    this.checkInputShape(x.shape);
+    const [x, ...states] = toList<tf.Tensor | tf.SymbolicTensor>(inputs);
+    this.checkInputs(x, states);
   }
 
   override getConfig(): tf.serialization.ConfigDict {
@@ -337,8 +339,4 @@ function stateOf([conv, ssm]: tf.Tensor[]): LayerState {
 
 function shapeList(shape: tf.Shape | tf.Shape[]): tf.Shape[] {
   return Array.isArray(shape[0]) ? (shape as tf.Shape[]) : [shape as tf.Shape];
-}
-
-function first<T>(list: T | T[] | undefined): T | undefined {
-  return Array.isArray(list) ? list[0] : list;
 }

@@ -54,7 +54,7 @@ export class MambaBlock extends Mamba {
   }
 
   override step(x: tf.Tensor2D, state: LayerState): {y: tf.Tensor2D; state: LayerState} {
-    this.checkStepShapes(x, state);
+    this.checkStep(x, state);
     return tf.tidy(() => {
       const mixed = mixStep(this.mixerWeights(), this.mixerConfig, this.normalize(x), state);
       return {y: x.add<tf.Tensor2D>(mixed.y), state: mixed.state};

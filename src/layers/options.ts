@@ -19,7 +19,10 @@ const layerOptions = [
 ];
 
 /** Checks that no option is misspelled, and that the layer is float32 as its kernels are. */
-export function checkOptions(layer: string, args: object, own: readonly string[]): void {
+export function checkOptions(layer: string, args: object | undefined, own: readonly string[]): void {
+  if (args === undefined) {
+    throw new Error(`${layer}: the options are missing; expected ${own.join(', ')}`);
+  }
   for (const key of Object.keys(args)) {
     if (!own.includes(key) && !layerOptions.includes(key)) {
       throw new Error(`${layer}: unknown option ${key}; expected ${own.join(', ')} or an option of every layer`);

@@ -1,8 +1,8 @@
 /** The root-mean-square norm as a layer, which tfjs lacks. */
 import * as tf from '@tensorflow/tfjs';
-import {showShape} from '../ops/check';
 import {rmsNorm} from '../ops/rmsNorm';
 import {asInitializer, ones} from './initializers';
+import {checkChannels, checkFloatTensor, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveNumber} from './options';
 
@@ -27,11 +27,7 @@ export class RMSNormalization extends tf.layers.Layer {
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
-    const shape = inputShape as tf.Shape;
-    const channels = shape[shape.length - 1];
-    if (typeof channels !== 'number') {
-      throw new Error(`${this.getClassName()}: input must have a known last axis, but has shape ${showShape(shape)}`);
-    }
+    const channels = checkChannels(this.getClassName(), 'input', inputShape as tf.Shape);
     this.addWeight('weight', [channels], 'float32', asInitializer(ones) as never);
     super.build(inputShape);
   }
@@ -42,7 +38,9 @@ export class RMSNormalization extends tf.layers.Layer {
 
   override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
     return tf.tidy(() => {
-      const x = Array.isArray(inputs) ? inputs[0] : inputs;
+      const [x] = toList(inputs);
+      checkFloatTensor(this.getClassName(), 'input', x);
+      checkChannels(this.getClassName(), 'input', x.shape, this.weights[0].shape[0]!);
       return rmsNorm({x, weight: this.weights[0].read() as tf.Tensor1D, epsilon: this.epsilon}).y;
     });
   }
