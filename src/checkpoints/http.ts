@@ -62,17 +62,21 @@ class RangeFile implements ByteFile {
 
   private async fetch(start: number, end: number): Promise<Uint8Array> {
     const response = await request(this.name, this.options.signal, start, end);
-    const range = contentRange(response);
-    const same = version(response) === this.version && range?.size === this.size;
-    if (response.status !== 206 || !same || range.start !== start || range.end !== end) {
+    const problem = this.problemWith(response, start, end);
+    if (problem !== undefined) {
       await response.body?.cancel();
-      throw new Error(
-        same
-          ? `${this.name}: bytes ${start} to ${end} were asked for, but the server answered ${describe(response)}`
-          : `${this.name} changed on the server while it was read`,
-      );
+      throw new Error(`${this.name}${problem}`);
     }
     return body(this.name, response, end - start, this.options.signal, this.onBytes);
+  }
+
+  private problemWith(response: Response, start: number, end: number): string | undefined {
+    const asked = `: bytes ${start} to ${end} were asked for, but the server`;
+    if (response.status !== 206) return `${asked} answered ${describe(response)}`;
+    const range = contentRange(response);
+    if (range?.size !== this.size || version(response) !== this.version)
+      return ' changed on the server while it was read';
+    return range.start === start && range.end === end ? undefined : `${asked} sent others`;
   }
 }
 

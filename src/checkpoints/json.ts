@@ -2,7 +2,7 @@
  * JSON from files nobody vouches for. JSON.parse alone lets the last of two equal keys win silently, and stumbles over the
  * Infinity that Python writes; a scan before it settles both, and bounds the depth.
  */
-import {decodeText, readText, type ByteFile} from './bytes';
+import {readText, type ByteFile} from './bytes';
 
 /** Large enough for the tokenizer or the index of any published model. */
 const maxBytes = 64 * 1024 * 1024;
@@ -13,11 +13,6 @@ export type JsonObject = Record<string, unknown>;
 /** Reads a file that holds one JSON object. */
 export async function readJsonObject(file: ByteFile): Promise<JsonObject> {
   return parseJsonObject(file.name, await readText(file, maxBytes));
-}
-
-/** As `readJsonObject`, of bytes. */
-export function decodeJsonObject(name: string, bytes: Uint8Array): JsonObject {
-  return parseJsonObject(name, decodeText(name, bytes));
 }
 
 /**

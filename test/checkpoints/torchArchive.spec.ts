@@ -61,7 +61,9 @@ describe('torch archives', () => {
 
   it('keep names such as __proto__ as plain names', async () => {
     const names = ['__proto__', 'constructor', 'toString'];
-    const tensors = await open(archive(stateDict(names.map((name) => [name, tensor({shape: [6]})])), {'0': six}));
+    const tensors = await open(
+      archive(stateDict(names.map((name): [string, number[]] => [name, tensor({shape: [6]})])), {'0': six}),
+    );
     expect([...tensors.keys()]).toEqual(names);
     expect(({} as Record<string, unknown>)['shape']).toBeUndefined();
   });
