@@ -49,11 +49,12 @@ export function rooms(root) {
       room: `ops/${op}`,
       mayImport: ['backends', ...shared, ...(opsOnOps[op] ?? []).map((other) => `ops/${other}`)],
     })),
+    {room: 'random.ts', mayImport: []},
     {room: 'layers', mayImport: ['ops']},
-    {room: 'training', mayImport: ['layers', 'ops']},
+    {room: 'training', mayImport: ['layers', 'ops', 'random.ts']},
     {room: 'lm/config.ts', mayImport: []},
     {room: 'checkpoints', mayImport: ['lm/config.ts']},
-    {room: 'lm', mayImport: ['layers', 'ops', 'checkpoints']},
+    {room: 'lm', mayImport: ['layers', 'ops', 'checkpoints', 'random.ts']},
   ];
 }
 

@@ -1,0 +1,276 @@
+/**
+ * AdamW with decoupled weight decay, a rule for what does not decay, an optional learning-rate schedule and clipping by the global
+ * gradient norm: what Mamba is trained with (Gu & Dao 2023, appendix E.2), as an optimizer that TensorFlow.js's `model.fit`, `save`
+ * and `loadLayersModel` work with.
+ *
+ * A step is one kernel call for all variables and reads nothing back to the host: the clip scale stays on the device.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {checkKeys} from '../ops/check';
+import {adamWUpdate, clipScale, globalNorm} from '../ops/adamW';
+import {checkAdamConstants, checkNumber} from '../ops/adamW/hyperparameters';
+import type {NamedTensor} from './moments';
+import {Moments} from './moments';
+import {defaultNoDecay, nameMatcher} from './noDecay';
+import type {Schedule, ScheduleConfig} from './schedules';
+import {scheduleFromConfig} from './schedules';
+
+/** The options of {@link adamW}. */
+export interface AdamWOptions {
+  /** A number, or a schedule of the step counted from 1, such as `warmupCosine` makes. */
+  learningRate?: number | Schedule;
+  /** The same as a schedule in `learningRate`. */
+  schedule?: Schedule;
+  /** Decay of the running mean of the gradient. */
+  beta1?: number;
+  /** Decay of the running mean of its square. */
+  beta2?: number;
+  epsilon?: number;
+  /** The share of a weight, times the learning rate, that each step takes away. */
+  weightDecay?: number;
+  /**
+   * Regular expressions; a weight whose name contains a match does not decay. Names are as in `model.weights`, e.g.
+   * `layers.0/mixer/dtProj/bias`, without the `_1` that TensorFlow.js appends in later models. The default is the paper's rule: A_log,
+   * D, biases and norms.
+   */
+  noDecay?: readonly string[];
+  /** The norm of all gradients together is scaled down to this where it is larger. */
+  clipNorm?: number;
+}
+
+type VariableGradients = Parameters<tf.Optimizer['applyGradients']>[0];
+
+const OP = 'adamW';
+
+/** See {@link adamW}. */
+export class AdamW extends tf.Optimizer {
+  static readonly className = 'AdamW';
+
+  learningRate: number | Schedule;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  readonly noDecay: readonly string[];
+  readonly clipNorm: number | undefined;
+  private readonly isExempt: (name: string) => boolean;
+  private readonly moments = new Moments();
+  /** What getWeights made besides the moments; who calls it does not dispose what it gives. */
+  private counters: tf.Tensor[] = [];
+
+  constructor(options: AdamWOptions) {
+    super();
+    checkKeys(OP, options, [
+      'learningRate',
+      'schedule',
+      'beta1',
+      'beta2',
+      'epsilon',
+      'weightDecay',
+      'noDecay',
+      'clipNorm',
+    ]);
+    const {beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0.1, noDecay = defaultNoDecay, clipNorm} = options;
+    checkAdamConstants(OP, {beta1, beta2, epsilon});
+    checkNumber(OP, 'weightDecay', weightDecay, 'nonNegative');
+    if (clipNorm !== undefined) checkNumber(OP, 'clipNorm', clipNorm, 'positive');
+    this.learningRate = chosenRate(options);
+    this.beta1 = beta1;
+    this.beta2 = beta2;
+    this.epsilon = epsilon;
+    this.weightDecay = weightDecay;
+    this.isExempt = nameMatcher(noDecay);
+    this.noDecay = [...noDecay];
+    this.clipNorm = clipNorm;
+  }
+
+  /** `tf.Optimizer` takes whatever has its methods for an instance, of subclasses too; here only an AdamW is one. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return Object.prototype.isPrototypeOf.call(this.prototype, value as object);
+  }
+
+  /** The learning rate of a step, counted from 1. */
+  learningRateAt(step: number): number {
+    return typeof this.learningRate === 'number' ? this.learningRate : this.learningRate(step);
+  }
+
+  /**
+   * One step. A variable without a gradient is left alone, as torch does: its value, moments and count of steps stay.
+   *
+   * @param gradScale Multiplies all gradients, in place of this optimizer's own clipping.
+   */
+  override applyGradients(variableGradients: VariableGradients, gradScale?: tf.Scalar): void {
+    const pairs = withGradients(variableGradients);
+    const learningRate = this.learningRateAt(this.iterations + 1);
+    tf.tidy(() => {
+      const scale = gradScale ?? this.ownScale(pairs);
+      for (const [step, group] of this.byStep(pairs)) {
+        this.update(group, step, learningRate, scale);
+      }
+    });
+    this.incrementIterations();
+  }
+
+  private ownScale(pairs: Pair[]): tf.Scalar | undefined {
+    if (this.clipNorm === undefined || pairs.length === 0) {
+      return undefined;
+    }
+    return clipScale(globalNorm(pairs.map(({grad}) => grad)), this.clipNorm);
+  }
+
+  /** Groups variables by which update of theirs is due: one group, unless some have been without a gradient before. */
+  private byStep(pairs: Pair[]): Map<number, Pair[]> {
+    const groups = new Map<number, Pair[]>();
+    for (const pair of pairs) {
+      const step = (this.moments.find(pair.variable)?.step ?? 0) + 1;
+      const group = groups.get(step);
+      if (group === undefined) groups.set(step, [pair]);
+      else group.push(pair);
+    }
+    return groups;
+  }
+
+  private update(pairs: Pair[], step: number, learningRate: number, gradScale: tf.Scalar | undefined): void {
+    const {beta1, beta2, epsilon} = this;
+    const variables = pairs.map(({variable}) => variable);
+    const slots = variables.map((variable) => this.moments.find(variable));
+    const {params, firstMoments, secondMoments} = adamWUpdate({
+      params: variables,
+      grads: pairs.map(({grad}) => grad),
+      firstMoments: slots.map((slot, i) => slot?.firstMoment ?? tf.zerosLike(variables[i])),
+      secondMoments: slots.map((slot, i) => slot?.secondMoment ?? tf.zerosLike(variables[i])),
+      gradScale,
+      learningRate,
+      beta1,
+      beta2,
+      epsilon,
+      step,
+      weightDecay: variables.map(({name}) => (this.isExempt(name) ? 0 : this.weightDecay)),
+    });
+    variables.forEach((variable, i) => {
+      variable.assign(params[i]);
+      this.moments.update(variable, firstMoments[i], secondMoments[i], step);
+    });
+  }
+
+  /**
+   * All that a later optimizer needs to go on: `iter`, the count of steps; `steps`, that of each variable; then the moments. The
+   * tensors belong to the optimizer.
+   */
+  override async getWeights(): Promise<NamedTensor[]> {
+    const {steps} = this.moments;
+    const iter = await this.saveIterations();
+    const counts = steps.length > 0 ? [{name: 'steps', tensor: tf.tensor1d(steps, 'int32')}] : [];
+    tf.dispose(this.counters);
+    this.counters = [iter, ...counts].map(({tensor}) => tf.keep(tensor));
+    return [iter, ...counts, ...this.moments.tensors()];
+  }
+
+  /** Takes copies of what getWeights gave. */
+  override async setWeights(weightValues: NamedTensor[]): Promise<void> {
+    const [iter, counts, ...moments] = weightValues;
+    if (iter?.name !== 'iter' || (counts !== undefined && counts.name !== 'steps')) {
+      throw new Error(
+        `${OP}: setWeights takes what getWeights of an adamW gave: iter, steps, all moments m, all moments v`,
+      );
+    }
+    const steps = counts === undefined ? [] : [...(await counts.tensor.data())];
+    const [iterations] = await iter.tensor.data();
+    this.moments.restore(steps, moments);
+    this.iterations_ = iterations;
+  }
+
+  override dispose(): void {
+    this.moments.dispose();
+    tf.dispose(this.counters);
+    this.counters = [];
+  }
+
+  /** @throws Error if the schedule is a plain function, which cannot be stored. */
+  override getConfig(): tf.serialization.ConfigDict {
+    const {learningRate, beta1, beta2, epsilon, weightDecay, noDecay, clipNorm = null} = this;
+    if (typeof learningRate !== 'number' && learningRate.config === undefined) {
+      throw new Error(`${OP}: a schedule that is a plain function cannot be saved; one made by warmupCosine can`);
+    }
+    return {
+      learningRate: typeof learningRate === 'number' ? learningRate : {...learningRate.config},
+      beta1,
+      beta2,
+      epsilon,
+      weightDecay,
+      // Loading a model turns every string into camel case, except under the key `name`.
+      noDecay: noDecay.map((name) => ({name})),
+      clipNorm,
+    };
+  }
+
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    config: tf.serialization.ConfigDict,
+  ): T {
+    // Beside what getConfig gave, TensorFlow.js hands over customObjects.
+    const {learningRate, beta1, beta2, epsilon, weightDecay, noDecay, clipNorm} = config as unknown as SavedConfig;
+    const options: AdamWOptions = {
+      learningRate: typeof learningRate === 'number' ? learningRate : scheduleFromConfig(learningRate),
+      beta1,
+      beta2,
+      epsilon,
+      weightDecay,
+      noDecay: noDecay.map(({name}) => name),
+      ...(clipNorm === null ? {} : {clipNorm}),
+    };
+    return new cls(options);
+  }
+}
+
+tf.serialization.registerClass(AdamW);
+
+/**
+ * Makes an AdamW optimizer (Loshchilov & Hutter 2019, arXiv 1711.05101; the same numbers as torch.optim.AdamW) for `model.compile`,
+ * the trainer, or `optimizer.minimize`. Clipping is that of torch.nn.utils.clip_grad_norm_.
+ *
+ * @throws Error naming the option that is wrong.
+ */
+export function adamW(options: AdamWOptions): AdamW {
+  return new AdamW(options);
+}
+
+interface Pair {
+  variable: tf.Variable;
+  grad: tf.Tensor;
+}
+
+type SavedConfig = Record<'beta1' | 'beta2' | 'epsilon' | 'weightDecay', number> & {
+  learningRate: number | ScheduleConfig;
+  noDecay: {name: string}[];
+  clipNorm: number | null;
+};
+
+function chosenRate({learningRate, schedule}: AdamWOptions): number | Schedule {
+  if ((learningRate === undefined) === (schedule === undefined)) {
+    throw new Error(
+      `${OP}: expected either learningRate or schedule, but was given ${learningRate === undefined ? 'neither' : 'both'}`,
+    );
+  }
+  if (schedule !== undefined && typeof schedule !== 'function') {
+    throw new Error(`${OP}: schedule must be a function of the step, but is ${typeof schedule}`);
+  }
+  const rate = learningRate ?? schedule;
+  if (typeof rate === 'function') return rate;
+  checkNumber(OP, 'learningRate', rate, 'nonNegative');
+  return rate as number;
+}
+
+/** The variables that have a gradient, in the order given: a list with holes, or a map without. */
+function withGradients(variableGradients: VariableGradients): Pair[] {
+  const entries: [string, tf.Tensor | null | undefined][] = Array.isArray(variableGradients)
+    ? variableGradients.map(({name, tensor}) => [name, tensor])
+    : Object.entries(variableGradients);
+  return entries.flatMap(([name, grad]) => {
+    const variable = tf.engine().registeredVariables[name];
+    if (variable === undefined) {
+      throw new Error(`${OP}: there is no variable ${name} for this gradient`);
+    }
+    return grad ? [{variable, grad}] : [];
+  });
+}

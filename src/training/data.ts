@@ -1,0 +1,127 @@
+/**
+ * What a trainer needs of data: batches of windows out of one long list of tokens. A dataset here is a description that never
+ * changes; what moves is its iterator, whose position can be saved and gone on from exactly.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {checkKeys, checkOneOf} from '../ops/check';
+import {checkNumber} from '../ops/adamW/hyperparameters';
+import type {RandomState} from '../random';
+import {Random} from '../random';
+
+/** Inputs and labels. Who takes a batch disposes it. */
+export interface Batch {
+  xs: tf.Tensor | tf.Tensor[];
+  ys: tf.Tensor | tf.Tensor[];
+}
+
+/** What JSON can hold. */
+export type Json = null | boolean | number | string | Json[] | {[key: string]: Json};
+
+/** One pass over a dataset. */
+export interface BatchIterator<B = Batch> {
+  next(): Promise<IteratorResult<B>>;
+  /** The position between two batches: what `iterator` of the dataset takes to go on from here. Needed for exact resume. */
+  state?(): Json;
+}
+
+/** A source of batches: those of this file, or a `tf.data.Dataset` of `{xs, ys}`. */
+export interface BatchDataset<B = Batch> {
+  /** Starts at the beginning, or where the iterator was that gave `state`. */
+  iterator(state?: Json): Promise<BatchIterator<B>>;
+}
+
+/** The options of {@link tokenWindows}. */
+export interface TokenWindowsOptions {
+  /** Rows in a batch. */
+  batchSize: number;
+  /** Tokens in a row. */
+  length: number;
+  /** `random`: endless crops at random places; `sequential`: each token is a label once, in order. */
+  order?: 'random' | 'sequential';
+  /** Of the random places; 0 unless given. */
+  seed?: number;
+}
+
+/** Token ids and, for each, the id that follows it: int32 [B,L]. */
+export interface TokenBatch {
+  xs: tf.Tensor2D;
+  ys: tf.Tensor2D;
+}
+
+/** See {@link tokenWindows}. Goes into the trainer, and into `model.fitDataset` and `model.evaluateDataset` too. */
+export interface TokenWindows extends BatchDataset<TokenBatch> {
+  iterator(state?: Json): Promise<BatchIterator<TokenBatch> & {state(): Json}>;
+  /** The number of batches in one pass; infinite for random crops. */
+  readonly size: number;
+}
+
+/** The label that the loss leaves out. */
+const IGNORED = -100;
+const OP = 'tokenWindows';
+
+/**
+ * Cuts one long list of tokens into batches for next-token prediction. Sequential rows follow on from each other; the last row is
+ * filled up with positions whose label is ignored, the last batch may have fewer rows.
+ *
+ * @throws Error naming the option that is wrong.
+ */
+export function tokenWindows(tokens: ArrayLike<number>, options: TokenWindowsOptions): TokenWindows {
+  checkKeys(OP, options, ['batchSize', 'length', 'order', 'seed']);
+  const {batchSize, length, order = 'random', seed = 0} = options;
+  checkNumber(OP, 'batchSize', batchSize, 'positiveCount');
+  checkNumber(OP, 'length', length, 'positiveCount');
+  checkNumber(OP, 'seed', seed, 'count');
+  checkOneOf(OP, 'order', order, ['random', 'sequential']);
+  const needed = order === 'random' ? length + 1 : 2;
+  if (typeof tokens !== 'object' || tokens === null || !(tokens.length >= needed)) {
+    throw new Error(`${OP}: tokens must be a list of at least ${needed} token ids, but has ${tokens?.length}`);
+  }
+  const labels = tokens.length - 1;
+  if (order === 'sequential') {
+    const rows = Math.ceil(labels / length);
+    return {
+      size: Math.ceil(rows / batchSize),
+      iterator: async (state = {row: 0}) => sequential(tokens, rows, batchSize, length, (state as {row: number}).row),
+    };
+  }
+  return {
+    size: Infinity,
+    iterator: async (state) => {
+      const random = new Random(state === undefined ? seed : (state as {random: RandomState}).random);
+      return {
+        next: async () => {
+          const starts = Array.from({length: batchSize}, () => random.below(labels - length + 1));
+          return {done: false, value: cut(tokens, starts, length)};
+        },
+        state: () => ({random: random.state}),
+      };
+    },
+  };
+}
+
+function sequential(tokens: ArrayLike<number>, rows: number, batchSize: number, length: number, first: number) {
+  let row = first;
+  return {
+    next: async (): Promise<IteratorResult<TokenBatch>> => {
+      const count = Math.min(batchSize, rows - row);
+      if (count <= 0) return {done: true, value: undefined};
+      const starts = Array.from({length: count}, (_, i) => (row + i) * length);
+      row += count;
+      return {done: false, value: cut(tokens, starts, length)};
+    },
+    state: () => ({row}),
+  };
+}
+
+function cut(tokens: ArrayLike<number>, starts: number[], length: number): TokenBatch {
+  const xs = new Int32Array(starts.length * length);
+  const ys = new Int32Array(starts.length * length).fill(IGNORED);
+  starts.forEach((start, row) => {
+    for (let t = 0; t < length && start + t + 1 < tokens.length; t++) {
+      xs[row * length + t] = tokens[start + t];
+      ys[row * length + t] = tokens[start + t + 1];
+    }
+  });
+  const shape: [number, number] = [starts.length, length];
+  return {xs: tf.tensor2d(xs, shape, 'int32'), ys: tf.tensor2d(ys, shape, 'int32')};
+}
