@@ -8,7 +8,7 @@ import {join, relative, resolve, sep} from 'node:path';
 const testFolder = resolve(import.meta.dirname, '..');
 
 /** Folders (with a slash at the end) and files under test/ that no backend can make a difference to. */
-const onceOnly = ['checkpoints/', 'tooling/', 'fixtures.spec.ts'];
+const onceOnly = ['checkpoints/', 'tooling/', 'fixtures.spec.ts', 'webgpu.spec.ts'];
 
 export type SpecGroup = 'once' | 'backend';
 

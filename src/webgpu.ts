@@ -1,0 +1,58 @@
+/**
+ * A WebGPU backend on a device made for this package. The device that TensorFlow.js makes by itself asks for neither `subgroups`
+ * nor `shader-f16`, and keeps to 8 storage buffers per stage where the adapter may have more.
+ *
+ * @packageDocumentation
+ */
+import * as tf from '@tensorflow/tfjs';
+import {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
+
+/** Options of {@link createWebGPUBackend}. */
+export interface WebGPUBackendOptions {
+  /** Which GPU to take where there are several; 'high-performance' by default. */
+  powerPreference?: GPUPowerPreference;
+}
+
+/** Asked for where the adapter has them; tfjs itself uses the last two. */
+const features = ['subgroups', 'shader-f16', 'timestamp-query', 'bgra8unorm-storage'];
+
+/** Asked for at the adapter's own value, which may be above the default every device has. */
+const limits = [
+  'maxBufferSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeWorkgroupsPerDimension',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+] as const;
+
+/**
+ * Makes a WebGPU backend and registers it as `webgpu` in place of the one that TensorFlow.js registers, whose tensors are lost:
+ * call it before there are any, then `await tf.setBackend('webgpu')`.
+ *
+ * @throws Error if there is no WebGPU here, or no adapter.
+ */
+export async function createWebGPUBackend(options: WebGPUBackendOptions = {}): Promise<WebGPUBackend> {
+  const {powerPreference = 'high-performance'} = options;
+  // The type of `navigator` knows only browsers that have it.
+  const gpu = (globalThis as {navigator?: Partial<Navigator>}).navigator?.gpu;
+  if (!gpu) {
+    throw new Error(
+      'createWebGPUBackend: navigator.gpu is missing; WebGPU needs a browser that has it and a secure page (https or localhost)',
+    );
+  }
+  const adapter = await gpu.requestAdapter({powerPreference});
+  if (!adapter)
+    throw new Error(`createWebGPUBackend: there is no WebGPU adapter for powerPreference '${powerPreference}'`);
+  const device = await adapter.requestDevice({
+    requiredFeatures: features.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
+    requiredLimits: Object.fromEntries(limits.map((limit) => [limit, adapter.limits[limit]])),
+  });
+  const backend = new WebGPUBackend(device, adapter.info);
+  if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
+  tf.registerBackend('webgpu', () => backend, 3);
+  return backend;
+}
