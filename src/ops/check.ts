@@ -26,13 +26,10 @@ export function toTensor(
     if (typeof value !== 'number' && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
       throw new Error(`${op}: ${name} must be a tensor or an array of numbers, but is ${describe(value)}`);
     }
-    try {
-      tensor = tf.tensor(value, undefined, dtype);
-    } catch (error) {
-      throw new Error(`${op}: ${name} must be a tensor or an array of numbers: ${(error as Error).message}`, {
-        cause: error,
-      });
+    if (!isRegular(value, shapeOf(value))) {
+      throw new Error(`${op}: ${name} must be an array of numbers in rows of equal length, but is not`);
     }
+    tensor = tf.tensor(value, undefined, dtype);
   }
   if (tensor.isDisposed) {
     throw new Error(`${op}: ${name} must be a tensor in use, but has been disposed`);
@@ -41,6 +38,25 @@ export function toTensor(
     throw new Error(`${op}: ${name} must have dtype ${dtype}, but has ${tensor.dtype}`);
   }
   return tensor;
+}
+
+/** The shape of nested arrays, by their first items. */
+function shapeOf(value: unknown): number[] {
+  return Array.isArray(value) || ArrayBuffer.isView(value)
+    ? [(value as unknown[]).length, ...shapeOf((value as unknown[])[0])]
+    : [];
+}
+
+/** Whether nested arrays are numbers in that shape: `tf.tensor` takes others too, and makes something of them. */
+function isRegular(value: unknown, shape: readonly number[]): boolean {
+  if (shape.length === 0) {
+    return typeof value === 'number';
+  }
+  if (ArrayBuffer.isView(value)) {
+    return shape.length === 1 && (value as Float32Array).length === shape[0];
+  }
+  const [length, ...rest] = shape;
+  return Array.isArray(value) && value.length === length && value.every((item) => isRegular(item, rest));
 }
 
 function describe(value: unknown): string {

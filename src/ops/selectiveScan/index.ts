@@ -96,32 +96,34 @@ function checkScan(args: SelectiveScanArgs) {
   checkShape(OP, 'z', z, u.shape, 'the shape of u');
   checkShape(OP, 'deltaBias', deltaBias, [channels], 'a value per channel');
   checkShape(OP, 'initialState', initialState, [batch, channels, dState], 'shape [batch, channels, dState]');
-  const B = grouped(OP, 'B', toTensor(OP, 'B', args.B), [batch, length], channels, dState);
-  const C = grouped(OP, 'C', toTensor(OP, 'C', args.C), [batch, length], channels, dState);
-  return {u, delta, A, B, C, D, z, deltaBias, initialState};
+  const B = toTensor(OP, 'B', args.B);
+  const C = toTensor(OP, 'C', args.C);
+  checkProjection(OP, 'B', B, [batch, length], channels, dState);
+  checkProjection(OP, 'C', C, [batch, length], channels, dState);
+  return {u, delta, A, B: withGroups(B, 2), C: withGroups(C, 2), D, z, deltaBias, initialState};
 }
 
 /**
- * Checks a projection and gives it its group axis: [...lead, N] becomes [...lead, 1, N]. `lead` is [B,L] for a sequence, where a
- * constant [D,N] is allowed too and stays as it is, and [B] for a single step.
+ * Checks a projection: [...lead, N] or [...lead, G, N]. `lead` is [B,L] for a sequence, where a constant [D,N] is allowed too, and [B]
+ * for a single step.
  */
-export function grouped(
+export function checkProjection(
   op: string,
   name: string,
   projection: tf.Tensor,
   lead: readonly number[],
   channels: number,
   dState: number,
-): tf.Tensor {
+): void {
   const {shape, rank} = projection;
   const mayBeConstant = lead.length === 2;
   if (mayBeConstant && rank === 2) {
     checkShape(op, name, projection, [channels, dState], 'shape [channels, dState] when constant');
-    return projection;
+    return;
   }
   if (rank === lead.length + 1) {
     checkShape(op, name, projection, [...lead, dState], 'a row of dState values per position');
-    return projection.reshape([...lead, 1, dState]);
+    return;
   }
   if (rank !== lead.length + 2) {
     const constant = mayBeConstant ? [[channels, dState]] : [];
@@ -135,5 +137,9 @@ export function grouped(
       `${op}: ${name} must have a number of groups that divides the ${channels} channels, but has ${groups}`,
     );
   }
-  return projection;
+}
+
+/** Gives a projection with `leading` axes before N its group axis: [...lead, N] becomes [...lead, 1, N]; others stay. */
+export function withGroups(projection: tf.Tensor, leading: number): tf.Tensor {
+  return projection.rank === leading + 1 ? projection.expandDims(-2) : projection;
 }

@@ -1,7 +1,7 @@
 /** One step of the selective scan, for decoding: state-spaces `selective_state_update`. */
 import * as tf from '@tensorflow/tfjs';
 import {checkBoolean, checkKeys, checkNotEmpty, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
-import {grouped} from '../selectiveScan';
+import {checkProjection, withGroups} from '../selectiveScan';
 import './gradient';
 import {runSelectiveStateUpdate, stateUpdateInputs} from './kernels';
 import './typed';
@@ -73,7 +73,9 @@ function checkStateUpdate(args: SelectiveStateUpdateArgs) {
   checkShape(OP, 'D', D, [channels], 'a value per channel');
   checkShape(OP, 'z', z, [batch, channels], 'the shape of u');
   checkShape(OP, 'deltaBias', deltaBias, [channels], 'a value per channel');
-  const B = grouped(OP, 'B', toTensor(OP, 'B', args.B), [batch], channels, dState);
-  const C = grouped(OP, 'C', toTensor(OP, 'C', args.C), [batch], channels, dState);
-  return {state, u, delta, A, B, C, D, z, deltaBias};
+  const B = toTensor(OP, 'B', args.B);
+  const C = toTensor(OP, 'C', args.C);
+  checkProjection(OP, 'B', B, [batch], channels, dState);
+  checkProjection(OP, 'C', C, [batch], channels, dState);
+  return {state, u, delta, A, B: withGroups(B, 1), C: withGroups(C, 1), D, z, deltaBias};
 }
