@@ -24,7 +24,7 @@ export interface MambaConfig {
   /** Range of the initial step sizes (0.001 to 0.1). */
   dtMin?: number;
   dtMax?: number;
-  /** How dt_proj.weight starts: U(±dtRank^-½ · dtScale), or constantly at the upper end ('random'). */
+  /** How dt_proj.weight starts: 'random', the default, is U(±dtRank^-½ · dtScale), 'constant' the upper end of that. */
   dtInit?: 'random' | 'constant';
   /** Factor of dt_proj.weight's start (1). */
   dtScale?: number;

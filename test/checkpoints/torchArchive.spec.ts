@@ -49,6 +49,12 @@ describe('torch archives', () => {
     expect(await values(tensors, 'brain')).toEqual([1, -2]);
   });
 
+  it('may be of the form for more than 4 GiB', async () => {
+    const pickle = stateDict({a: tensor({shape: [2, 3]})});
+    const tensors = await open(archive(pickle, {'0': six}, {zip64: true}));
+    expect(await values(tensors, 'a')).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
   it('know which tensors are one', async () => {
     const tensors = await open(
       archive(stateDict({a: tensor({shape: [6]}), b: tensor({shape: [6]}), c: tensor({shape: [5], length: 6})}), {

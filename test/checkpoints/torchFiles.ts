@@ -3,6 +3,7 @@
 const ascii = (text: string) => [...new TextEncoder().encode(text)];
 const u16 = (n: number) => [n & 255, (n >> 8) & 255];
 const u32 = (n: number) => [...u16(n & 0xffff), ...u16(n >>> 16)];
+const u64 = (n: number) => [...u32(n), ...u32(0)];
 
 /** Opcodes of the pickle machine, by what they push. */
 export const op = {
@@ -81,28 +82,35 @@ export function stateDict(values: Record<string, number[]> | [string, number[]][
 export interface ZipOptions {
   /** Compression method that is stated, not used. */
   method?: number;
+  /** States sizes and offsets as archives beyond 4 GiB must: in 64 bits, elsewhere. */
+  zip64?: boolean;
 }
 
 /** A zip archive of stored entries. */
-export function zip(entries: [string, ArrayLike<number>][], {method = 0}: ZipOptions = {}): Uint8Array<ArrayBuffer> {
+export function zip(
+  entries: [string, ArrayLike<number>][],
+  {method = 0, zip64 = false}: ZipOptions = {},
+): Uint8Array<ArrayBuffer> {
   const local: number[] = [];
   const central: number[] = [];
   for (const [name, data] of entries) {
     const shared = [u16(20), u16(0), u16(method), u32(0), u32(0), u32(data.length), u32(data.length)].flat();
     const nameBytes = ascii(name);
-    central.push(...u32(0x02014b50), ...u16(20), ...shared, ...u16(nameBytes.length), ...u16(0), ...u16(0));
-    central.push(...u16(0), ...u16(0), ...u32(0), ...u32(local.length), ...nameBytes);
+    const extra = zip64 ? [...u16(1), ...u16(24), ...u64(data.length), ...u64(data.length), ...u64(local.length)] : [];
+    const stated = zip64 ? [...shared.slice(0, 14), ...Array<number>(8).fill(0xff)] : shared;
+    central.push(...u32(0x02014b50), ...u16(20), ...stated, ...u16(nameBytes.length), ...u16(extra.length), ...u16(0));
+    central.push(...u16(0), ...u16(0), ...u32(0), ...u32(zip64 ? 0xffffffff : local.length), ...nameBytes, ...extra);
     local.push(...u32(0x04034b50), ...shared, ...u16(nameBytes.length), ...u16(0), ...nameBytes, ...Array.from(data));
   }
-  const end = [
-    u32(0x06054b50),
-    u32(0),
-    u16(entries.length),
-    u16(entries.length),
-    u32(central.length),
-    u32(local.length),
+  const count = entries.length;
+  const end64 = [
+    ...[...u32(0x06064b50), ...u64(44), ...u16(45), ...u16(45), ...u32(0), ...u32(0), ...u64(count), ...u64(count)],
+    ...[...u64(central.length), ...u64(local.length)],
+    ...[...u32(0x07064b50), ...u32(0), ...u64(local.length + central.length), ...u32(1)],
   ];
-  return Uint8Array.from([...local, ...central, ...end.flat(), ...u16(0)]);
+  const stated = zip64 ? [0xffff, 0xffffffff, 0xffffffff] : [count, central.length, local.length];
+  const end = [u32(0x06054b50), u32(0), u16(stated[0]), u16(stated[0]), u32(stated[1]), u32(stated[2]), u16(0)];
+  return Uint8Array.from([...local, ...central, ...(zip64 ? end64 : []), ...end.flat()]);
 }
 
 /** What torch.save would write: a pickle, and storages by their keys. */
