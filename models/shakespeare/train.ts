@@ -1,0 +1,144 @@
+/**
+ * The main job, `npm start`: a small character model learns Tiny Shakespeare from scratch, is measured on text it has not seen,
+ * writes, and is saved as a published checkpoint would be.
+ *
+ *     npm start                                    trains anew
+ *     npm start -- --from runs/shakespeare         goes on: an interrupted run where it stopped, a finished one with a further round
+ */
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {relative} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
+import * as tf from '@tensorflow/tfjs';
+import {Presets, SingleBar} from 'cli-progress';
+import * as mamba from '../../src/node';
+import {chooseBackend} from './backend';
+import {data, model as config, recipe, rounds} from './recipe';
+import {shareOfKnownWords} from './words';
+
+const {values: options} = parseArgs({
+  options: {
+    from: {type: 'string'},
+    out: {type: 'string', default: fileURLToPath(new URL('../../runs/shakespeare', import.meta.url))},
+    steps: {type: 'string', default: String(recipe.steps)},
+  },
+});
+const steps = Number(options.steps);
+const folder = options.from ?? options.out;
+const again = `npm start -- --from ${relative(process.cwd(), folder)}`;
+
+const stop = new AbortController();
+process.once('SIGINT', () => stop.abort()); // a second Ctrl-C ends the process at once
+
+tf.enableProdMode();
+console.log(`backend ${await chooseBackend()}`);
+const text = await readFile(new URL('../data/tinyshakespeare.txt', import.meta.url), 'utf8');
+const tokenizer = mamba.characterTokenizer(text);
+const tokens = tokenizer.encode(text);
+const heldOutFrom = Math.floor(tokens.length * (1 - data.heldOut));
+
+const model = options.from
+  ? await mamba.fromPretrained(options.from)
+  : mamba.mambaLM({...config, vocabSize: tokenizer.vocabSize}, {seed: recipe.seed});
+console.log(`${model.countParams().toLocaleString('en')} parameters, ${heldOutFrom.toLocaleString('en')} characters of text`);
+
+const finished = await train();
+if (finished) {
+  await measure();
+  await write();
+} else {
+  console.log('Stopped before the end.');
+}
+console.log(`The model is in ${relative(process.cwd(), folder)}. To go on from it: ${again}`);
+
+/** Trains, with a progress bar; false if interrupted. */
+async function train(): Promise<boolean> {
+  const checkpoints = mamba.folderCheckpoints(`${folder}/training`);
+  const round = await rounds(folder, options.from !== undefined, steps);
+  if (!round.resumes) {
+    await rm(`${folder}/training`, {recursive: true, force: true});
+  }
+  const {peak, warmup, floor} = recipe;
+  const trainer = mamba.trainer(model, {
+    optimizer: mamba.adamW({
+      learningRate: mamba.warmupCosine({
+        peak: peak * round.rate,
+        warmupSteps: Math.ceil(warmup * round.steps),
+        totalSteps: round.steps,
+        floor,
+      }),
+      weightDecay: recipe.weightDecay,
+      clipNorm: recipe.clipNorm,
+    }),
+  });
+  const windows = mamba.tokenWindows(tokens.slice(0, heldOutFrom), {
+    batchSize: recipe.batchSize,
+    length: recipe.length,
+    seed: recipe.seed + round.number,
+  });
+  const bar = new SingleBar(
+    {
+      format: 'training {bar} {percentage} % | step {value} of {total} | loss {loss} | {rate} characters/s | {eta_formatted} left',
+      noTTYOutput: true,
+      notTTYSchedule: 10_000,
+      gracefulExit: false,
+    },
+    Presets.shades_classic,
+  );
+  bar.start(round.steps, 0, {loss: '–', rate: '–'});
+  const result = await trainer.fit(windows, {
+    steps: round.steps,
+    reportEvery: 10,
+    checkpoint: {target: checkpoints, every: recipe.checkpointEvery},
+    signal: stop.signal,
+    callbacks: {
+      onCheckpoint: async ({step}) => {
+        await save();
+        await round.write(step);
+      },
+      onStep: ({step, loss, tokensPerSecond}) =>
+        bar.update(step, {loss: loss.toFixed(2), rate: Math.round(tokensPerSecond).toLocaleString('en')}),
+    },
+  });
+  bar.stop();
+  return result.ended !== 'aborted';
+}
+
+async function save(): Promise<void> {
+  await mamba.savePretrained(model, folder);
+  await writeFile(`${folder}/tokenizer.json`, JSON.stringify(tokenizer));
+}
+
+/** The loss on the last tenth of the text, which training never saw. */
+async function measure(): Promise<void> {
+  const windows = mamba.tokenWindows(tokens.slice(heldOutFrom), {...data.evaluation, order: 'sequential'});
+  const evaluator = mamba.trainer(model, {optimizer: mamba.adamW({learningRate: 1})});
+  const {loss} = await evaluator.evaluate(windows);
+  console.log(`held-out loss ${loss.toFixed(2)} nats per character`);
+}
+
+/** Writes as a stream, and looks how much of what it writes are words. */
+async function write(): Promise<void> {
+  const {prompt, shown, counted, temperature} = recipe.sample;
+  let sample = '';
+  console.log();
+  process.stdout.write(prompt);
+  try {
+    for await (const {id} of model.generate(tokenizer.encode(prompt), {
+      maxNewTokens: counted,
+      temperature,
+      seed: recipe.seed,
+      signal: stop.signal,
+    })) {
+      const character = tokenizer.decode([id]);
+      if (sample.length < shown) process.stdout.write(character);
+      sample += character;
+    }
+    const share = shareOfKnownWords(sample, text);
+    console.log('\n');
+    console.log(`${Math.round(100 * share)} % of the words of a ${counted}-character sample occur in the corpus`);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    console.log('\n');
+  }
+}
