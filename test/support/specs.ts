@@ -8,7 +8,16 @@ import {join, relative, resolve, sep} from 'node:path';
 const testFolder = resolve(import.meta.dirname, '..');
 
 /** Folders (with a slash at the end) and files under test/ that no backend can make a difference to. */
-const onceOnly = ['checkpoints/', 'tooling/', 'fixtures.spec.ts', 'webgpu.spec.ts'];
+const onceOnly = [
+  'checkpoints/',
+  'tooling/',
+  'fixtures.spec.ts',
+  'random.spec.ts',
+  'lm/config.spec.ts',
+  'lm/sampling.spec.ts',
+  'lm/tokenizers.spec.ts',
+  'training/nodeCheckpoints.spec.ts',
+];
 
 export type SpecGroup = 'once' | 'backend';
 
