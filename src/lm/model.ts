@@ -91,6 +91,8 @@ export class MambaLM extends tf.LayersModel {
   /**
    * Reads a sequence in one parallel pass: ids [B,L] → the logits of its last position [B,V] and the state after it.
    *
+   * @param ids Token ids [B,L].
+   * @param options Where the pass begins, and what of it is padding.
    * @param options.state The state to go on from; it is not disposed.
    * @param options.mask [B,L], 0 at padding, on the left or the right or in between: each row gets what it would get alone.
    * @throws Error naming the argument that is wrong.
