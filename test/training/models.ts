@@ -4,16 +4,16 @@ import {MambaLM} from '../../src/lm/model';
 import type {Batch, BatchDataset, Json} from '../../src/training/data';
 import {normal, seededRandom, toTensor} from '../support/arrays';
 
-let models = 0;
-
-/** [B,3] → [B,2], with biases and a norm; every model has names of its own, as TensorFlow.js demands of one process. */
+/**
+ * [B,3] → [B,2], with biases and a norm. The layers are named, because a checkpoint knows weights by their names, and those that
+ * TensorFlow.js makes up differ from model to model.
+ */
 export function regressor(): tf.Sequential {
-  models++;
   const model = tf.sequential({
     layers: [
-      tf.layers.dense({units: 5, inputShape: [3], activation: 'tanh', name: `hidden${models}`}),
-      tf.layers.layerNormalization({name: `norm${models}`}),
-      tf.layers.dense({units: 2, name: `head${models}`}),
+      tf.layers.dense({units: 5, inputShape: [3], activation: 'tanh', name: 'hidden'}),
+      tf.layers.layerNormalization({name: 'norm'}),
+      tf.layers.dense({units: 2, name: 'head'}),
     ],
   });
   const random = seededRandom(7);
@@ -52,7 +52,7 @@ export function regressionData(batchSize: number, size = Infinity): BatchDataset
 
 /** A language model small enough for many steps. */
 export function smallLM(): MambaLM {
-  return new MambaLM({vocabSize: 7, dModel: 8, nLayer: 2, dState: 4}, {seed: 5, name: `lm${models++}`});
+  return new MambaLM({vocabSize: 7, dModel: 8, nLayer: 2, dState: 4}, {seed: 5});
 }
 
 /** Tokens with something to learn: mostly the last one plus one. */

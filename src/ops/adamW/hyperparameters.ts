@@ -23,7 +23,8 @@ export function checkNumber(op: string, name: string, value: unknown, range: key
 }
 
 function describe(value: unknown): string {
-  return typeof value === 'object' && value !== null ? value.constructor.name : `${typeof value} ${String(value)}`;
+  if (value === undefined || value === null) return String(value);
+  return typeof value === 'object' ? value.constructor.name : `${typeof value} ${String(value)}`;
 }
 
 /** Throws unless the constants of Adam are in range. */

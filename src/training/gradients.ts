@@ -1,0 +1,83 @@
+/**
+ * The gradient of a step, from one batch or from several added up, without reading anything back.
+ *
+ * The loss of a batch is a mean over its counted labels, so batches with different counts must not weigh the same: gradient and loss
+ * of each are multiplied by its count, added, and the sum is divided by all counts in the end. The result is that of one big batch.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {crossEntropy} from '../ops/crossEntropy';
+import type {Batch} from './data';
+
+/** What is minimized. */
+export interface Objective {
+  /** The mean loss of a batch. */
+  loss: (labels: Batch['ys'], outputs: tf.Tensor | tf.Tensor[]) => tf.Scalar;
+  /** The number of things that mean runs over. */
+  count: (labels: Batch['ys']) => tf.Tensor;
+}
+
+/** The objective of a language model: cross entropy of logits [B,L,V] over the int32 labels [B,L] that are not -100. */
+export const nextToken: Objective = {
+  loss: (labels, logits) => crossEntropy({logits: logits as tf.Tensor, labels: labels as tf.Tensor}),
+  count: (labels) => (labels as tf.Tensor).notEqual(tf.scalar(-100, 'int32')).sum().toFloat(),
+};
+
+/** Counts the rows of a batch: for a loss that is a mean over examples. */
+export function countRows(labels: Batch['ys']): tf.Tensor {
+  const [first] = [labels].flat();
+  return tf.scalar(first.shape[0]);
+}
+
+/** A loss, the gradient of each variable that has one, and what both must be multiplied by to be means. */
+export interface StepGradients {
+  loss: tf.Scalar;
+  gradients: Record<string, tf.Tensor>;
+  /** Absent if they are means already. */
+  scale?: tf.Scalar;
+}
+
+/** Loss of a batch: the objective and the model's own regularization. */
+export function batchLoss(model: tf.LayersModel, {xs, ys}: Batch, {loss}: Objective, training: boolean): tf.Scalar {
+  return tf.tidy(() => {
+    const outputs = model.apply(xs, {training}) as tf.Tensor | tf.Tensor[];
+    return [loss(ys, outputs), ...model.calculateLosses()].reduce((sum, term) => sum.add(term));
+  });
+}
+
+/** The gradients of a step over at least one batch. */
+export function stepGradients(model: tf.LayersModel, batches: Batch[], objective: Objective): StepGradients {
+  const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  const ofBatch = (batch: Batch) =>
+    tf.tidy(() => tf.variableGrads(() => batchLoss(model, batch, objective, true), variables));
+  if (batches.length === 1) {
+    const {value, grads} = ofBatch(batches[0]);
+    return {loss: value, gradients: grads};
+  }
+  const gradients: Record<string, tf.Tensor> = {};
+  let loss = tf.scalar(0);
+  let total = tf.scalar(0);
+  for (const batch of batches) {
+    const count = tf.tidy(() => objective.count(batch.ys) as tf.Scalar);
+    const {value, grads} = ofBatch(batch);
+    // One variable at a time, so that no third copy of all gradients is ever there.
+    for (const [name, grad] of Object.entries(grads)) {
+      gradients[name] = addWeighted(gradients[name], grad, count);
+    }
+    loss = addWeighted(loss, value, count);
+    total = addWeighted(total, count);
+  }
+  // Where no label counts, the sums are zero.
+  const scale = tf.tidy(() => tf.div<tf.Scalar>(1, total.maximum(1)));
+  total.dispose();
+  return {loss, gradients, scale};
+}
+
+/** sum + term · weight; disposes sum and term. */
+function addWeighted<T extends tf.Tensor>(sum: T | undefined, term: T, weight?: tf.Tensor): T {
+  const result = tf.tidy(() => {
+    const weighted = weight ? term.mul<T>(weight) : term;
+    return sum ? sum.add<T>(weighted) : weighted.clone();
+  });
+  tf.dispose([sum ?? [], term]);
+  return result;
+}

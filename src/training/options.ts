@@ -1,0 +1,103 @@
+/** What the trainer takes and tells. */
+import type * as tf from '@tensorflow/tfjs';
+import {checkNumber} from '../ops/adamW/hyperparameters';
+import {checkKeys} from '../ops/check';
+import type {CheckpointTarget} from './checkpoint';
+import type {BatchDataset} from './data';
+import type {Objective} from './gradients';
+
+/** The options of {@link trainer}. */
+export interface TrainerOptions {
+  optimizer: tf.Optimizer;
+  /** The norm of all gradients together is scaled down to this where it is larger. An AdamW's own clipNorm unless given. */
+  clipNorm?: number;
+  /** The number of batches whose gradients make one step; as one big batch, whatever their sizes. 1 unless given. */
+  gradientAccumulation?: number;
+  /**
+   * The mean loss of a batch from its labels and the model's outputs. Unless given, that of a language model: cross entropy of
+   * logits [B,L,V] over the int32 labels [B,L] that are not -100.
+   */
+  loss?: Objective['loss'];
+  /** The number of things that the mean in `loss` runs over; the rows of the batch unless given. A scalar. */
+  count?: Objective['count'];
+}
+
+/** What is known after a step. */
+export interface StepReport {
+  /** Counted from 1. */
+  step: number;
+  /** The mean loss of the step's batches, before the update. */
+  loss: number;
+  /** Before clipping. */
+  gradientNorm: number;
+  /** Undefined if the optimizer does not tell. */
+  learningRate: number | undefined;
+  /** Labels per second since the last report. */
+  tokensPerSecond: number;
+}
+
+/** A loss over a dataset, in nats where it is a cross entropy, and e to the power of it. */
+export interface Evaluation {
+  loss: number;
+  perplexity: number;
+}
+
+/** Called between steps; the loop waits for them. */
+export interface TrainerCallbacks {
+  onStep?: (report: StepReport) => unknown;
+  onValidation?: (result: Evaluation & {step: number}) => unknown;
+  onCheckpoint?: (progress: {step: number}) => unknown;
+}
+
+/** The options of {@link Trainer.fit}. */
+export interface FitOptions {
+  /** Training ends after this step, counted from the very first run; steps that a checkpoint has already count. */
+  steps: number;
+  callbacks?: TrainerCallbacks;
+  /** A report is made every so many steps, and at `steps`: each waits for the device. 1 unless given. */
+  reportEvery?: number;
+  /** A loss over other data, every so many steps and at `steps`; over the first `batches` of it if given. */
+  validation?: {dataset: BatchDataset; every: number; batches?: number};
+  /** Goes on from the target's last checkpoint if it has one; saves every so many steps if `every` is given, and at the end. */
+  checkpoint?: {target: CheckpointTarget; every?: number};
+  /** Aborting it ends training after the step at hand, with a checkpoint. */
+  signal?: AbortSignal;
+}
+
+/** How {@link Trainer.fit} ended. */
+export interface FitResult {
+  /** The last finished step. */
+  step: number;
+  /** Why there was no further one. */
+  ended: 'steps' | 'data' | 'aborted';
+  /** The last report, if there was one. */
+  report?: StepReport;
+  /** The last validation, if there was one. */
+  validation?: Evaluation;
+}
+
+const OP = 'trainer';
+
+/** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */
+export function checkFit(dataset: BatchDataset, options: FitOptions): void {
+  if (typeof dataset?.iterator !== 'function') {
+    throw new Error(`${OP}: dataset must have an iterator(), as tokenWindows and tf.data.Dataset have`);
+  }
+  checkKeys(OP, options, ['steps', 'callbacks', 'reportEvery', 'validation', 'checkpoint', 'signal']);
+  const {steps, reportEvery = 1, validation, checkpoint} = options;
+  checkNumber(OP, 'steps', steps, 'positiveCount');
+  checkNumber(OP, 'reportEvery', reportEvery, 'positiveCount');
+  if (validation !== undefined) {
+    checkNumber(OP, 'validation.every', validation.every, 'positiveCount');
+    if (validation.batches !== undefined) checkNumber(OP, 'validation.batches', validation.batches, 'positiveCount');
+    if (typeof validation.dataset?.iterator !== 'function') {
+      throw new Error(`${OP}: validation.dataset must have an iterator(), as tokenWindows and tf.data.Dataset have`);
+    }
+  }
+  if (checkpoint !== undefined) {
+    if (typeof checkpoint.target?.save !== 'function' || typeof checkpoint.target.load !== 'function') {
+      throw new Error(`${OP}: checkpoint.target must have save(files) and load()`);
+    }
+    if (checkpoint.every !== undefined) checkNumber(OP, 'checkpoint.every', checkpoint.every, 'positiveCount');
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * The training loop: gradient accumulation, clipping, progress, validation, checkpoints that a later run goes on from exactly, and
+ * a clean stop. It reads back only what it reports.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {clipScale, globalNorm} from '../ops/adamW';
+import {checkNumber} from '../ops/adamW/hyperparameters';
+import {checkKeys} from '../ops/check';
+import {AdamW} from './adamW';
+import {loadCheckpoint, saveCheckpoint} from './checkpoint';
+import type {Batch, BatchDataset, BatchIterator} from './data';
+import type {Objective, StepGradients} from './gradients';
+import {batchLoss, countRows, nextToken, stepGradients} from './gradients';
+import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
+import {checkFit} from './options';
+import {Clock, macrotask} from './pace';
+
+const OP = 'trainer';
+
+/** Mean loss and gradient norm of a step, still on the device. */
+type StepScalars = Record<'loss' | 'norm', tf.Scalar>;
+
+/** See {@link trainer}. */
+export class Trainer {
+  /** Finished steps. */
+  step = 0;
+  private readonly optimizer: tf.Optimizer;
+  private readonly clipNorm: number | undefined;
+  private readonly gradientAccumulation: number;
+  private readonly objective: Objective;
+
+  constructor(
+    readonly model: tf.LayersModel,
+    options: TrainerOptions,
+  ) {
+    if (!(model instanceof tf.LayersModel)) {
+      throw new Error(`${OP}: model must be a tf.LayersModel`);
+    }
+    checkKeys(OP, options, ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count']);
+    const {optimizer, gradientAccumulation = 1, loss, count} = options;
+    if (!optimizer || !(optimizer instanceof tf.Optimizer)) {
+      throw new Error(`${OP}: optimizer must be a tf.Optimizer, such as adamW makes`);
+    }
+    const clipNorm = options.clipNorm ?? (optimizer instanceof AdamW ? optimizer.clipNorm : undefined);
+    if (clipNorm !== undefined) checkNumber(OP, 'clipNorm', clipNorm, 'positive');
+    checkNumber(OP, 'gradientAccumulation', gradientAccumulation, 'positiveCount');
+    if (count !== undefined && loss === undefined) {
+      throw new Error(`${OP}: count belongs to loss, which is missing`);
+    }
+    this.optimizer = optimizer;
+    this.clipNorm = clipNorm;
+    this.gradientAccumulation = gradientAccumulation;
+    this.objective = loss === undefined ? nextToken : {loss, count: count ?? countRows};
+  }
+
+  /**
+   * Trains until `steps`, the end of the data, or an abort. With a checkpoint, stopping and resuming any number of times gives the
+   * same weights as never having stopped: bit for bit on backends whose kernels are deterministic, provided that the model itself
+   * draws no random numbers (dropout) and the dataset's iterator can tell its state.
+   *
+   * @throws Error naming the option that is wrong, or if a loss is not a finite number.
+   */
+  async fit(dataset: BatchDataset, options: FitOptions): Promise<FitResult> {
+    checkFit(dataset, options);
+    const {steps, callbacks = {}, reportEvery = 1, validation, checkpoint, signal} = options;
+    const resumed = checkpoint && (await loadCheckpoint(checkpoint.target, this.model, this.optimizer));
+    this.step = resumed?.step ?? this.step;
+    const iterator = await dataset.iterator(resumed?.data);
+    if (checkpoint && iterator.state === undefined) {
+      throw new Error(`${OP}: checkpoint needs a dataset whose iterator has state(), such as tokenWindows`);
+    }
+    const result: FitResult = {step: this.step, ended: 'steps'};
+    let saved = this.step;
+    let scalars: StepScalars | undefined;
+    const save = async () => {
+      // Looked at first, so that a run gone wrong never replaces a good checkpoint.
+      if (scalars) await this.read(scalars);
+      await saveCheckpoint(checkpoint!.target, this.model, this.optimizer, {step: this.step, data: iterator.state!()});
+      saved = this.step;
+      await callbacks.onCheckpoint?.({step: this.step});
+    };
+    const clock = new Clock();
+    const isDue = (every: number) => this.step % every === 0 || this.step === steps;
+    try {
+      while (this.step < steps) {
+        if (signal?.aborted) {
+          result.ended = 'aborted';
+          break;
+        }
+        const batches = await take(iterator, this.gradientAccumulation);
+        if (batches.length === 0) {
+          result.ended = 'data';
+          break;
+        }
+        clock.count(batches);
+        tf.dispose(scalars ?? {});
+        scalars = this.update(batches);
+        result.step = ++this.step;
+        if (isDue(reportEvery)) {
+          const values = await this.read(scalars);
+          const learningRate = currentRate(this.optimizer);
+          result.report = {step: this.step, ...values, learningRate, tokensPerSecond: clock.rate()};
+          await callbacks.onStep?.(result.report);
+        }
+        if (validation && isDue(validation.every)) {
+          result.validation = await this.evaluate(validation.dataset, {batches: validation.batches});
+          await callbacks.onValidation?.({step: this.step, ...result.validation});
+          clock.restart();
+        }
+        if (checkpoint?.every !== undefined && this.step % checkpoint.every === 0) await save();
+        await macrotask();
+      }
+      if (checkpoint && saved < this.step) await save();
+    } finally {
+      tf.dispose(scalars ?? {});
+    }
+    return result;
+  }
+
+  /**
+   * The mean loss over a dataset, weighted as one big batch, in inference mode.
+   *
+   * @param options.batches Only the first so many.
+   */
+  async evaluate(dataset: BatchDataset, {batches = Infinity}: {batches?: number} = {}): Promise<Evaluation> {
+    const iterator = await dataset.iterator();
+    let sum = 0;
+    let total = 0;
+    for (let i = 0; i < batches; i++) {
+      const [batch] = await take(iterator, 1);
+      if (batch === undefined) break;
+      const both = tf.tidy(() => {
+        const loss = batchLoss(this.model, batch, this.objective, false);
+        return tf.stack([loss, this.objective.count(batch.ys)]);
+      });
+      tf.dispose([batch.xs, batch.ys]);
+      const [loss, count] = await both.data();
+      both.dispose();
+      sum += loss * count;
+      total += count;
+      await macrotask();
+    }
+    if (total === 0) {
+      throw new Error(`${OP}: the dataset to evaluate has no counted labels`);
+    }
+    return {loss: sum / total, perplexity: Math.exp(sum / total)};
+  }
+
+  /** One step; disposes the batches. */
+  private update(batches: Batch[]): StepScalars {
+    let sums: StepGradients;
+    try {
+      sums = stepGradients(this.model, batches, this.objective);
+    } finally {
+      tf.dispose(batches.flatMap(({xs, ys}) => [xs, ys]));
+    }
+    const result = tf.tidy(() => {
+      const {loss, gradients, scale} = sums;
+      const sumNorm = globalNorm(Object.values(gradients));
+      const norm = scale ? sumNorm.mul<tf.Scalar>(scale) : sumNorm;
+      const clip = this.clipNorm === undefined ? undefined : clipScale(norm, this.clipNorm);
+      this.apply(gradients, scale && clip ? scale.mul<tf.Scalar>(clip) : (scale ?? clip));
+      return {loss: scale ? loss.mul<tf.Scalar>(scale) : loss.clone(), norm};
+    });
+    tf.dispose([sums.loss, sums.scale ?? [], Object.values(sums.gradients)].flat());
+    return result;
+  }
+
+  private apply(gradients: StepGradients['gradients'], scale: tf.Scalar | undefined): void {
+    // TensorFlow.js's own optimizers know variables by their place in the list, so it is always complete.
+    const list = this.model.trainableWeights.map((weight) => ({name: weight.name, tensor: gradients[weight.name]}));
+    if (this.optimizer instanceof AdamW) {
+      this.optimizer.applyGradients(list, scale ?? tf.scalar(1));
+    } else {
+      this.optimizer.applyGradients(
+        scale ? list.map(({name, tensor}) => ({name, tensor: tensor && tensor.mul(scale)})) : list,
+      );
+    }
+  }
+
+  private async read(scalars: StepScalars): Promise<Pick<StepReport, 'loss' | 'gradientNorm'>> {
+    const both = tf.stack([scalars.loss, scalars.norm]);
+    const [loss, gradientNorm] = await both.data();
+    both.dispose();
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      throw new Error(
+        `${OP}: step ${this.step} has loss ${loss} and gradient norm ${gradientNorm}; ` +
+          'a lower learning rate, a longer warm-up or clipNorm may help',
+      );
+    }
+    return {loss, gradientNorm};
+  }
+}
+
+/**
+ * Makes a trainer for a language model, or for any `tf.LayersModel` whose loss is given. The model need not be compiled.
+ *
+ * @throws Error naming the option that is wrong.
+ */
+export function trainer(model: tf.LayersModel, options: TrainerOptions): Trainer {
+  return new Trainer(model, options);
+}
+
+/** Up to `count` batches: fewer at the end of the data. */
+async function take(iterator: BatchIterator, count: number): Promise<Batch[]> {
+  const batches: Batch[] = [];
+  while (batches.length < count) {
+    const {done, value} = await iterator.next();
+    if (done) break;
+    batches.push(value);
+  }
+  return batches;
+}
+
+function currentRate(optimizer: tf.Optimizer): number | undefined {
+  if (optimizer instanceof AdamW) return optimizer.learningRateAt(optimizer.iterations);
+  const {learningRate} = optimizer as tf.Optimizer & {learningRate?: unknown};
+  return typeof learningRate === 'number' ? learningRate : undefined;
+}
