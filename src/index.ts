@@ -35,3 +35,22 @@ export type {LoadOptions, LoadProgress} from './checkpoints/load';
 export type {SaveOptions} from './checkpoints/save';
 export type {CheckpointSource, SourceOptions} from './checkpoints/source';
 export type {SaveHandler} from './checkpoints/target';
+
+export type {AdamWOptions} from './training/adamW';
+export {AdamW, adamW} from './training/adamW';
+export type {CheckpointFiles, CheckpointTarget} from './training/checkpoint';
+export {memoryCheckpoints} from './training/checkpoint';
+export type {
+  Batch,
+  BatchDataset,
+  BatchIterator,
+  Json,
+  TokenBatch,
+  TokenWindows,
+  TokenWindowsOptions,
+} from './training/data';
+export {tokenWindows} from './training/data';
+export type {Evaluation, FitOptions, FitResult, StepReport, TrainerCallbacks, TrainerOptions} from './training/options';
+export type {Schedule, ScheduleConfig, WarmupCosineOptions} from './training/schedules';
+export {warmupCosine} from './training/schedules';
+export {Trainer, trainer} from './training/trainer';

@@ -12,3 +12,4 @@ registerFilePlatform(nodeFiles);
 setHostMemory(totalmem());
 
 export * from './index';
+export {folderCheckpoints} from './training/nodeCheckpoints';
