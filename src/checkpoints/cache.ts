@@ -5,8 +5,11 @@
  */
 import {filePlatform} from './platform';
 
+/** Keeps downloaded bytes by a key. */
 export interface ByteCache {
+  /** What was put under the key; undefined if nothing was. */
   get(key: string): Promise<Uint8Array | undefined>;
+  /** Keeps the bytes, in place of what the key had. */
   put(key: string, bytes: Uint8Array): Promise<void>;
 }
 

@@ -6,6 +6,7 @@ import {transpose, weightNames, type WeightName} from './names';
 import {safetensorsHeader, safetensorsPieces, storedBytes, type TensorToWrite} from './safetensorsWriter';
 import {openTarget, type CheckpointTarget, type SaveHandler} from './target';
 
+/** How a checkpoint is written. */
 export interface SaveOptions {
   /** How weights are stored ('float32'). Rounding is to nearest, ties to even. */
   dtype?: 'float32' | 'float16' | 'bfloat16';

@@ -17,6 +17,7 @@ export interface CheckpointSource {
   open(file: string, onBytes?: OnBytes): Promise<ByteFile | undefined>;
 }
 
+/** How a source is opened. */
 export interface SourceOptions {
   /** Ends the loading; it then rejects with the signal's reason. */
   signal?: AbortSignal;

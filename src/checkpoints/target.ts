@@ -3,6 +3,7 @@ import {filePlatform} from './platform';
 
 /** Takes one file of a checkpoint, whole. `maxShardBytes` bounds its size. */
 export interface SaveHandler {
+  /** Takes a file by its name in the checkpoint; the next one comes when this is done. */
   write(name: string, bytes: Uint8Array<ArrayBuffer>): void | Promise<void>;
 }
 

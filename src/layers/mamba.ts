@@ -50,6 +50,7 @@ export interface MambaLayerArgs extends LayerArgs {
   seed?: number;
 }
 
+/** The options of a {@link Mamba} layer with every default filled in. */
 export type MambaOptions = Required<Omit<MambaLayerArgs, keyof LayerArgs | 'dInner' | 'seed'>> &
   Pick<MambaLayerArgs, 'dInner' | 'seed'>;
 

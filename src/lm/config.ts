@@ -77,6 +77,7 @@ export const presets = {
   'mamba-2.8b': published(2560, 64),
 } satisfies Record<string, MambaConfig>;
 
+/** The name of a published size. */
 export type PresetName = keyof typeof presets;
 
 const defaults = {

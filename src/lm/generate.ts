@@ -13,7 +13,7 @@ export interface Decoder {
   step(ids: number[], state: MambaState): {logits: tf.Tensor2D; state: MambaState};
 }
 
-/** The options of {@link generate}. */
+/** The options of {@link MambaLM.generate}. */
 export interface GenerateOptions extends SamplingOptions {
   /** Tokens per prompt at most (256). */
   maxNewTokens?: number;

@@ -19,6 +19,7 @@ export type Json = null | boolean | number | string | Json[] | {[key: string]: J
 
 /** One pass over a dataset. */
 export interface BatchIterator<B = Batch> {
+  /** The next batch, whose tensors are the caller's to dispose. */
   next(): Promise<IteratorResult<B>>;
   /** The position between two batches: what `iterator` of the dataset takes to go on from here. Needed for exact resume. */
   state?(): Json;
@@ -50,7 +51,8 @@ export interface TokenBatch {
 
 /** See {@link tokenWindows}. Goes into the trainer, and into `model.fitDataset` and `model.evaluateDataset` too. */
 export interface TokenWindows extends BatchDataset<TokenBatch> {
-  iterator(state?: Json): Promise<BatchIterator<TokenBatch> & {state(): Json}>;
+  /** As of every dataset; its position can always be saved. */
+  iterator(state?: Json): Promise<Required<BatchIterator<TokenBatch>>>;
   /** The number of batches in one pass; infinite for random crops. */
   readonly size: number;
 }

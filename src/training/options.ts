@@ -44,8 +44,11 @@ export interface Evaluation {
 
 /** Called between steps; the loop waits for them. */
 export interface TrainerCallbacks {
+  /** After every `reportEvery` steps. */
   onStep?: (report: StepReport) => unknown;
+  /** After every validation. */
   onValidation?: (result: Evaluation & {step: number}) => unknown;
+  /** After every checkpoint, when it is whole. */
   onCheckpoint?: (progress: {step: number}) => unknown;
 }
 

@@ -120,6 +120,8 @@ export class Trainer {
   /**
    * The mean loss over a dataset, weighted as one big batch, in inference mode.
    *
+   * @param dataset Batches of inputs and labels.
+   * @param options How much of it to take.
    * @param options.batches Only the first so many.
    */
   async evaluate(dataset: BatchDataset, {batches = Infinity}: {batches?: number} = {}): Promise<Evaluation> {

@@ -4,6 +4,7 @@ import type {Named} from '../kernel';
 import {defineKernel} from '../kernel';
 import {causalConv1dComposed, causalConv1dGradComposed} from './composed';
 
+/** What is applied to the convolution's result: nothing, or silu. */
 export type ConvActivation = 'linear' | 'silu';
 export type ConvInput = 'x' | 'weight' | 'bias' | 'initialState';
 export type ConvGradInput = ConvInput | 'dy' | 'dFinalState';
