@@ -7,7 +7,8 @@ import {AdamW, adamW} from '../../src/training/adamW';
 import {defaultNoDecay, nameMatcher} from '../../src/training/noDecay';
 import {warmupCosine} from '../../src/training/schedules';
 import {backendSettings} from '../support/settings';
-import {numbers, regressor} from './models';
+import {numbers, regressor, smallLM} from './models';
+import {windows} from './runs';
 
 /** Runs `update` on a fresh variable that starts at `start`, and gives its values at the end. */
 async function afterSteps(options: AdamWOptions, start: number[], gradients: (number[] | undefined)[], name?: string) {
@@ -220,6 +221,16 @@ describe('adamW inside TensorFlow.js', () => {
     const once = await saveAndLoad(stopped);
     const twice = await saveAndLoad(once);
     expect(await fit(twice, 2)).toEqual(await fit(stopped, 2));
+  });
+
+  it('goes on in a language model that was saved and loaded', async () => {
+    const compiledLM = smallLM();
+    compiledLM.compile({optimizer: adamW(options())});
+    const epochs = (model: tf.LayersModel) => model.fitDataset(windows(), {epochs: 1, batchesPerEpoch: 4, verbose: 0});
+    await epochs(compiledLM);
+    const loaded = await saveAndLoad(compiledLM);
+    expect((await epochs(loaded)).history).toEqual((await epochs(compiledLM)).history);
+    expect(await numbers(loaded.getWeights())).toEqual(await numbers(compiledLM.getWeights()));
   });
 
   it('refuses to save a schedule that is a plain function', () => {
