@@ -11,6 +11,13 @@ const load = {
   wasm: async () => {
     await import('@tensorflow/tfjs-backend-wasm');
   },
+  tensorflow: async () => {
+    const {loadNative} = await import('../../src/backends/native');
+    const {registerTensorflowKernels} = await import('../../src/ops/tensorflow');
+    const {loader, hint} = loadNative();
+    if (!loader) throw new Error(hint);
+    registerTensorflowKernels();
+  },
 };
 
 /** Backends that quietly run small tensors on the CPU, and the flag that lets them. */

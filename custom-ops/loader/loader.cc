@@ -1,0 +1,138 @@
+// A Node addon that hands an op library to the TensorFlow that tfjs-node has brought into the process, something that
+// tfjs-node's own binding has no call for.
+//
+// It links with no TensorFlow: it looks for the libraries that are already loaded, whatever their version and name, and
+// makes their symbols visible to the op library, which names none it needs. So one build of both serves every 2.x.
+//
+//   load(path)             TF_LoadLibrary; a second call with the same path does nothing
+//   info()                 {tensorflow, simd, threads}
+//   setThreadCount(count)  threads of the CPU kernels
+#include <dlfcn.h>
+#include <link.h>
+#include <node_api.h>
+
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct TF_Status;
+struct TF_Library;
+
+std::mutex mutex;  // worker threads share the process's one library
+std::string loadedPath;
+void *opLibrary = nullptr;
+std::vector<void *> tensorflow;
+
+template <typename Function>
+Function *find(const std::vector<void *> &libraries, const char *name) {
+  for (void *library : libraries)
+    if (void *symbol = dlsym(library, name)) return reinterpret_cast<Function *>(symbol);
+  return nullptr;
+}
+
+// Opens every libtensorflow*.so* of the process once more, this time globally.
+void findTensorflow() {
+  if (!tensorflow.empty()) return;
+  std::vector<std::string> paths;
+  dl_iterate_phdr(
+      [](dl_phdr_info *info, size_t, void *out) {
+        const char *name = std::strrchr(info->dlpi_name, '/');
+        if (name && std::strncmp(name + 1, "libtensorflow", 13) == 0)
+          static_cast<std::vector<std::string> *>(out)->push_back(info->dlpi_name);
+        return 0;
+      },
+      &paths);
+  for (const std::string &path : paths)
+    if (void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL)) tensorflow.push_back(library);
+}
+
+// Empty on success, else what went wrong.
+std::string load(const std::string &path) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (opLibrary) return path == loadedPath ? "" : "the op library " + loadedPath + " is loaded already";
+  findTensorflow();
+  const auto newStatus = find<TF_Status *()>(tensorflow, "TF_NewStatus");
+  const auto deleteStatus = find<void(TF_Status *)>(tensorflow, "TF_DeleteStatus");
+  const auto code = find<int(const TF_Status *)>(tensorflow, "TF_GetCode");
+  const auto message = find<const char *(const TF_Status *)>(tensorflow, "TF_Message");
+  const auto loadLibrary = find<TF_Library *(const char *, TF_Status *)>(tensorflow, "TF_LoadLibrary");
+  if (!newStatus || !deleteStatus || !code || !message || !loadLibrary)
+    return "no TensorFlow is loaded in this process: import @tensorflow/tfjs-node first";
+  TF_Status *status = newStatus();
+  loadLibrary(path.c_str(), status);
+  const std::string error = code(status) == 0 ? "" : message(status);
+  deleteStatus(status);
+  if (!error.empty()) return error;
+  opLibrary = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  loadedPath = path;
+  return "";
+}
+
+napi_value throwError(napi_env env, const std::string &text) {
+  napi_throw_error(env, nullptr, ("tfjs-mamba: " + text).c_str());
+  return nullptr;
+}
+
+napi_value argument(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value = nullptr;
+  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
+  return count == 1 ? value : nullptr;
+}
+
+napi_value jsLoad(napi_env env, napi_callback_info info) {
+  napi_value value = argument(env, info);
+  size_t length = 0;
+  if (!value || napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok)
+    return throwError(env, "load needs the path of the op library");
+  std::string path(length, '\0');
+  napi_get_value_string_utf8(env, value, &path[0], length + 1, &length);
+  const std::string error = load(path);
+  return error.empty() ? nullptr : throwError(env, error);
+}
+
+napi_value jsInfo(napi_env env, napi_callback_info) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!opLibrary) return throwError(env, "no op library is loaded");
+  const auto version = find<const char *()>(tensorflow, "TF_Version");
+  const auto level = find<const char *()>({opLibrary}, "tfjs_mamba_simd_level");
+  const auto threads = find<int()>({opLibrary}, "tfjs_mamba_thread_count");
+  napi_value result, value;
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, version ? version() : "unknown", NAPI_AUTO_LENGTH, &value);
+  napi_set_named_property(env, result, "tensorflow", value);
+  napi_create_string_utf8(env, level ? level() : "unknown", NAPI_AUTO_LENGTH, &value);
+  napi_set_named_property(env, result, "simd", value);
+  napi_create_int32(env, threads ? threads() : 1, &value);
+  napi_set_named_property(env, result, "threads", value);
+  return result;
+}
+
+napi_value jsSetThreadCount(napi_env env, napi_callback_info info) {
+  napi_value value = argument(env, info);
+  int32_t count = 0;
+  if (!value || napi_get_value_int32(env, value, &count) != napi_ok || count < 1)
+    return throwError(env, "setThreadCount needs a number of at least 1");
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!opLibrary) return throwError(env, "no op library is loaded");
+  if (const auto set = find<void(int)>({opLibrary}, "tfjs_mamba_set_thread_count")) set(count);
+  return nullptr;
+}
+
+void define(napi_env env, napi_value exports, const char *name, napi_callback callback) {
+  napi_value function;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
+  napi_set_named_property(env, exports, name, function);
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  define(env, exports, "load", jsLoad);
+  define(env, exports, "info", jsInfo);
+  define(env, exports, "setThreadCount", jsSetThreadCount);
+  return exports;
+}

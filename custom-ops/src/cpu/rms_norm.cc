@@ -1,0 +1,87 @@
+// RMS normalisation, forward and backward: r = x + residual, y = r / sqrt(mean(r^2) + epsilon) * weight.
+#include "../problem.h"
+#include "fold.h"
+#include "simd.h"
+
+namespace tfjs_mamba {
+namespace SIMD_LEVEL {
+namespace {
+
+constexpr int64_t kRows = 32;  // a task, and a slice of the weight's gradient
+
+// Sums in four vectors that are added at the end: short chains of roundings, and four adders at work.
+template <typename Term>
+SIMD_INLINE float rowSum(int64_t width, const Term &term) {
+  Vec sums[4] = {};
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= width; c += 4 * kLanes)
+    for (int i = 0; i < 4; ++i) sums[i] += term(c + i * kLanes, kLanes);
+  for (; c < width; c += kLanes) sums[0] += term(c, width - c);
+  return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+SIMD_INLINE float inverseRms(const float *r, int64_t width, float epsilon) {
+  const float squares = rowSum(width, [&](int64_t c, int64_t n) {
+    const Vec v = loadFirst(r + c, n);
+    return v * v;
+  });
+  return 1.0f / __builtin_sqrtf(squares / static_cast<float>(width) + epsilon);
+}
+
+template <typename Row>
+void forRowBlocks(int64_t rows, const Row &row) {
+  parallelFor((rows + kRows - 1) / kRows, [&](int64_t block) {
+    const int64_t end = (block + 1) * kRows < rows ? (block + 1) * kRows : rows;
+    for (int64_t i = block * kRows; i < end; ++i) row(i, block);
+  });
+}
+
+}  // namespace
+
+void normalizeRow(const float *r, const float *weight, float *y, int64_t width, float epsilon) {
+  const float scale = inverseRms(r, width, epsilon);
+  for (int64_t c = 0; c < width; c += kLanes)
+    storeFirst(y + c, loadFirst(r + c, width - c) * scale * loadFirst(weight + c, width - c), width - c);
+}
+
+void rmsNorm(const NormForward &p) {
+  forRowBlocks(p.rows, [&](int64_t row, int64_t) {
+    const float *r = p.x + row * p.width;
+    if (p.residual) {
+      float *to = p.sum + row * p.width;
+      const float *residual = p.residual + row * p.width;
+      for (int64_t c = 0; c < p.width; c += kLanes)
+        storeFirst(to + c, loadFirst(r + c, p.width - c) + loadFirst(residual + c, p.width - c), p.width - c);
+      r = to;
+    }
+    normalizeRow(r, p.weight, p.y + row * p.width, p.width, p.epsilon);
+  });
+}
+
+void rmsNormGrad(const NormBackward &p) {
+  const int64_t width = p.width, blocks = (p.rows + kRows - 1) / kRows;
+  Scratch scratch(blocks * width);
+  float *partial = scratch.take(blocks * width);
+  std::memset(partial, 0, blocks * width * sizeof(float));
+  forRowBlocks(p.rows, [&](int64_t row, int64_t block) {
+    const float *r = p.r + row * width, *dy = p.dy + row * width;
+    float *dWeight = partial + block * width, *dr = p.dr + row * width;
+    const float scale = inverseRms(r, width, p.epsilon);
+    // The mean of g * r_hat, where g = dy * weight and r_hat = r * scale.
+    const float along = scale / static_cast<float>(width) * rowSum(width, [&](int64_t c, int64_t n) {
+                          return loadFirst(dy + c, n) * loadFirst(p.weight + c, n) * loadFirst(r + c, n);
+                        });
+    for (int64_t c = 0; c < width; c += kLanes) {
+      const int64_t n = width - c;
+      const Vec hat = loadFirst(r + c, n) * scale, d = loadFirst(dy + c, n);
+      Vec out = (d * loadFirst(p.weight + c, n) - hat * along) * scale;
+      if (p.dSum) out += loadFirst(p.dSum + row * width + c, n);
+      storeFirst(dr + c, out, n);
+      storeFirst(dWeight + c, loadFirst(dWeight + c, n) + d * hat, n);
+    }
+  });
+  addSlices(p.dWeight, partial, blocks, width);
+}
+
+}  // namespace SIMD_LEVEL
+}  // namespace tfjs_mamba

@@ -1,0 +1,113 @@
+// The selective scan, forward: h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t, y_t = C_t h_t + D u_t, gated by silu(z).
+//
+// The exponential is nearly all of the work (about 10 of 13 instructions for each state and step), and the recurrence is
+// a chain, so a block of states is carried in registers through a chunk of time: their chains overlap, and h never goes
+// to memory but at the ends of chunks. A is multiplied by log2(e) once so that exp2 serves.
+#include "parallel.h"
+#include "scan_tile.h"
+
+namespace tfjs_mamba {
+namespace SIMD_LEVEL {
+namespace {
+
+// As many states as the registers hold beside the constants of exp2.
+constexpr int kStates = kLanes == 16 ? 16 : 8;
+
+struct Chunk {
+  int64_t steps;
+  const float *delta, *deltaU;  // [steps][kTile]
+  float *y;                     // [steps][kTile], added to
+};
+
+// S states from n on, one vector of channels at lane offset c, one chunk. B and C point at state n of the chunk's
+// first step, or at row n of the transposed constants.
+template <int S, bool constantB, bool constantC>
+SIMD_INLINE void advance(const Chunk &chunk, int64_t c, const float *A2, const float *B, int64_t strideB,
+                         const float *C, int64_t strideC, float *state) {
+  Vec h[S];
+#pragma GCC unroll 16
+  for (int n = 0; n < S; ++n) h[n] = load(state + n * kTile + c);
+  for (int64_t t = 0; t < chunk.steps; ++t) {
+    const Vec delta = load(chunk.delta + t * kTile + c), deltaU = load(chunk.deltaU + t * kTile + c);
+    Vec sum[2] = {load(chunk.y + t * kTile + c), Vec{}};
+#pragma GCC unroll 16
+    for (int n = 0; n < S; ++n) {
+      const Vec b = constantB ? load(B + n * kTile + c) : splat(B[t * strideB + n]);
+      const Vec out = constantC ? load(C + n * kTile + c) : splat(C[t * strideC + n]);
+      h[n] = exp2Vec(delta * load(A2 + n * kTile + c)) * h[n] + deltaU * b;
+      sum[n & 1] += out * h[n];
+    }
+    store(chunk.y + t * kTile + c, sum[0] + sum[1]);
+  }
+#pragma GCC unroll 16
+  for (int n = 0; n < S; ++n) store(state + n * kTile + c, h[n]);
+}
+
+template <bool constantB, bool constantC>
+void scanTile(const ScanForward &p, const Tile &tile) {
+  const int64_t N = p.states, matrix = N * kTile;
+  Scratch scratch(4 * matrix + 3 * kChunk * kTile);
+  float *A2 = scratch.take(matrix), *state = scratch.take(matrix);
+  float *fixedB = scratch.take(matrix), *fixedC = scratch.take(matrix);
+  float *delta = scratch.take(kChunk * kTile), *deltaU = scratch.take(kChunk * kTile);
+  float *y = scratch.take(kChunk * kTile);
+
+  const int64_t column = tile.channel * N, stateRow = (tile.batch * p.channels + tile.channel) * N;
+  loadTransposed(A2, p.A + column, tile.width, N, kLog2e);
+  if (constantB) loadTransposed(fixedB, p.B + column, tile.width, N, 1);
+  if (constantC) loadTransposed(fixedC, p.C + column, tile.width, N, 1);
+  if (p.initialState)
+    loadTransposed(state, p.initialState + stateRow, tile.width, N, 1);
+  else
+    zero(state, matrix);
+  zero(delta, kChunk * kTile), zero(deltaU, kChunk * kTile);
+
+  const Rows rowsB(p.B, p.groupsB, p, tile), rowsC(p.C, p.groupsC, p, tile);
+  for (int64_t t0 = 0; t0 < p.length; t0 += kChunk) {
+    const int64_t steps = p.length - t0 < kChunk ? p.length - t0 : kChunk;
+    if (p.chunkStates) {
+      float *keep = p.chunkStates + (tile.batch * chunkCount(p.length) + t0 / kChunk) * N * p.channels + tile.channel;
+      for (int64_t n = 0; n < N; ++n) std::memcpy(keep + n * p.channels, state + n * kTile, tile.width * sizeof(float));
+    }
+    stageSteps(p, tile, t0, steps, delta, deltaU);
+    zero(y, steps * kTile);
+
+    const Chunk chunk{steps, delta, deltaU, y};
+    const auto block = [&](auto size, int64_t n) {
+      const float *B = constantB ? fixedB + n * kTile : rowsB.p + t0 * rowsB.stride + n;
+      const float *C = constantC ? fixedC + n * kTile : rowsC.p + t0 * rowsC.stride + n;
+      for (int64_t c = 0; c < tile.width; c += kLanes)
+        advance<decltype(size)::value, constantB, constantC>(chunk, c, A2 + n * kTile, B, rowsB.stride, C,
+                                                             rowsC.stride, state + n * kTile);
+    };
+    forStates<kStates>(N, block);
+
+    const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
+    for (int64_t t = 0; t < steps; ++t) {
+      for (int64_t c = 0; c < tile.width; c += kLanes) {
+        const int64_t at = row + t * p.channels + c, n = tile.width - c;
+        Vec out = load(y + t * kTile + c);
+        if (p.D) out += loadFirst(p.D + tile.channel + c, n) * loadFirst(p.u + at, n);
+        if (p.z) out *= silu(loadFirst(p.z + at, n));
+        storeFirst(p.y + at, out, n);
+      }
+    }
+  }
+  storeTransposed(p.finalState + stateRow, state, tile.width, N);
+}
+
+}  // namespace
+
+void selectiveScan(const ScanForward &p) {
+  const TileGrid grid(p);
+  parallelFor(grid.tasks, [&](int64_t task) {
+    const Tile tile(grid, task);
+    if (p.constantB)
+      p.constantC ? scanTile<true, true>(p, tile) : scanTile<true, false>(p, tile);
+    else
+      p.constantC ? scanTile<false, true>(p, tile) : scanTile<false, false>(p, tile);
+  });
+}
+
+}  // namespace SIMD_LEVEL
+}  // namespace tfjs_mamba

@@ -1,0 +1,267 @@
+// The selective scan, backward: the recurrence run back in time on s_t, the gradient of the loss in h_t.
+//
+// Chunk by chunk from the last: from the saved state at its start the chunk's states are computed again and kept in the
+// first cache together with their decay factors, for a few states and one vector of channels at a time; then time runs
+// back over them. dB and dC are sums over channels: they are added lane by lane over the tile, folded to one number
+// for each step and state once a tile, and the tiles are added in their order at the end. dA, dD and the bias gradient
+// are summed chunk by chunk within one sequence, and over the batch in its order. So every sum has one fixed order.
+#include "fold.h"
+#include "parallel.h"
+#include "scan_tile.h"
+
+namespace tfjs_mamba {
+namespace SIMD_LEVEL {
+namespace {
+
+// States at once: enough chains to overlap, few enough for states and decay factors of a chunk to stay in cache.
+constexpr int kStates = 4;
+
+// Sums that cross tasks: slices by sequence or by task, added up in order when all tasks are done. Where there is one
+// slice it is the output itself.
+struct Partials {
+  float *dA, *dD, *dBias;  // [B][D,N], [B][D]
+  float *dB, *dC;          // [task][L][N], or [B][D,N] for constants
+};
+
+// Staged rows of the chunk, each [kChunk][kTile].
+struct Rows2D {
+  float *delta, *deltaU, *u, *dOut, *y;  // dOut: the gradient of the ungated y
+  float *sumSB, *dDelta;                 // sums over the states of s B and of what multiplies delta
+};
+
+struct StateBlock {
+  const float *A, *A2;       // [S][kTile]: A, and A log2(e)
+  const float *B, *C;        // at the chunk's first step, or transposed constants [S][kTile]
+  int64_t strideB, strideC;
+  const float *start;        // [S] rows of D channels: the state the chunk starts from
+  int64_t startStride;
+  float *s, *dA;             // [S][kTile], carried through time
+  float *dFixedB, *dFixedC;  // [S][kTile], for constants
+  float *lanesB, *lanesC;    // [kChunk][S][kLanes], for the others
+};
+
+template <int S, bool constantB, bool constantC>
+SIMD_INLINE void chunkBack(const Rows2D &r, int64_t steps, int64_t c, int64_t width, const StateBlock &k,
+                           float *states, float *decays) {
+  Vec h[S];
+  for (int n = 0; n < S; ++n) {
+    h[n] = loadFirst(k.start + n * k.startStride + c, width - c);
+    store(states + n * kLanes, h[n]);
+  }
+  for (int64_t t = 0; t < steps; ++t) {
+    const Vec delta = load(r.delta + t * kTile + c), deltaU = load(r.deltaU + t * kTile + c);
+    Vec y = load(r.y + t * kTile + c);
+#pragma GCC unroll 4
+    for (int n = 0; n < S; ++n) {
+      const Vec decay = exp2Vec(delta * load(k.A2 + n * kTile + c));
+      h[n] = decay * h[n] + deltaU * (constantB ? load(k.B + n * kTile + c) : splat(k.B[t * k.strideB + n]));
+      y += h[n] * (constantC ? load(k.C + n * kTile + c) : splat(k.C[t * k.strideC + n]));
+      store(decays + (t * S + n) * kLanes, decay);
+      store(states + ((t + 1) * S + n) * kLanes, h[n]);
+    }
+    store(r.y + t * kTile + c, y);
+  }
+
+  Vec s[S], A[S], dA[S], dFixedB[S], dFixedC[S];
+  for (int n = 0; n < S; ++n) {
+    s[n] = load(k.s + n * kTile + c);
+    A[n] = load(k.A + n * kTile + c);
+    dA[n] = dFixedB[n] = dFixedC[n] = Vec{};
+  }
+  for (int64_t t = steps - 1; t >= 0; --t) {
+    const Vec delta = load(r.delta + t * kTile + c), deltaU = load(r.deltaU + t * kTile + c);
+    const Vec dOut = load(r.dOut + t * kTile + c);
+    Vec sumSB = load(r.sumSB + t * kTile + c), dDelta = load(r.dDelta + t * kTile + c);
+#pragma GCC unroll 4
+    for (int n = 0; n < S; ++n) {
+      const int64_t lane = (t * S + n) * kLanes;
+      const Vec hNow = load(states + lane + S * kLanes);
+      s[n] += dOut * (constantC ? load(k.C + n * kTile + c) : splat(k.C[t * k.strideC + n]));
+      if (constantC)
+        dFixedC[n] += dOut * hNow;
+      else
+        store(k.lanesC + lane, load(k.lanesC + lane) + dOut * hNow);
+      if (constantB)
+        dFixedB[n] += s[n] * deltaU;
+      else
+        store(k.lanesB + lane, load(k.lanesB + lane) + s[n] * deltaU);
+      sumSB += s[n] * (constantB ? load(k.B + n * kTile + c) : splat(k.B[t * k.strideB + n]));
+      s[n] *= load(decays + lane);
+      const Vec product = s[n] * load(states + lane);
+      dA[n] += delta * product;
+      dDelta += A[n] * product;
+    }
+    store(r.sumSB + t * kTile + c, sumSB);
+    store(r.dDelta + t * kTile + c, dDelta);
+  }
+  for (int n = 0; n < S; ++n) {
+    store(k.s + n * kTile + c, s[n]);
+    store(k.dA + n * kTile + c, load(k.dA + n * kTile + c) + dA[n]);
+    if (constantB) store(k.dFixedB + n * kTile + c, load(k.dFixedB + n * kTile + c) + dFixedB[n]);
+    if (constantC) store(k.dFixedC + n * kTile + c, load(k.dFixedC + n * kTile + c) + dFixedC[n]);
+  }
+}
+
+// u, delta and the gradient of the ungated output of one chunk.
+void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t steps, const Rows2D &r) {
+  stageSteps(p, tile, t0, steps, r.delta, r.deltaU);
+  const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
+  for (int64_t t = 0; t < steps; ++t)
+    for (int64_t c = 0; c < tile.width; c += kLanes) {
+      const int64_t at = row + t * p.channels + c, n = tile.width - c;
+      const Vec dy = loadFirst(p.dy + at, n);
+      store(r.u + t * kTile + c, loadFirst(p.u + at, n));
+      store(r.dOut + t * kTile + c, p.z ? dy * silu(loadFirst(p.z + at, n)) : dy);
+    }
+  zero(r.y, steps * kTile), zero(r.sumSB, steps * kTile), zero(r.dDelta, steps * kTile);
+}
+
+// From the sums over the states to du, ddelta and dz; dD and the bias gradient of the chunk are added to theirs.
+void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t steps, const Rows2D &r, float *dD,
+                 float *dBias) {
+  const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
+  for (int64_t c = 0; c < tile.width; c += kLanes) {
+    const int64_t n = tile.width - c;
+    const Vec D = p.D ? loadFirst(p.D + tile.channel + c, n) : Vec{};
+    const Vec bias = p.deltaBias ? loadFirst(p.deltaBias + tile.channel + c, n) : Vec{};
+    Vec sumD{}, sumBias{};
+    for (int64_t t = 0; t < steps; ++t) {
+      const int64_t at = row + t * p.channels + c, in = t * kTile + c;
+      const Vec u = load(r.u + in), dOut = load(r.dOut + in), sumSB = load(r.sumSB + in);
+      Vec dDelta = load(r.dDelta + in) + u * sumSB;
+      if (p.softplus) {
+        const Vec x = loadFirst(p.delta + at, n) + bias;
+        dDelta = x > 20.0f ? dDelta : dDelta * sigmoid(x);
+      }
+      storeFirst(p.ddelta + at, dDelta, n);
+      storeFirst(p.du + at, D * dOut + load(r.delta + in) * sumSB, n);
+      sumD += dOut * u;
+      sumBias += dDelta;
+      if (p.z) {
+        const Vec z = loadFirst(p.z + at, n);
+        storeFirst(p.dz + at, loadFirst(p.dy + at, n) * (load(r.y + in) + D * u) * siluGradient(z, sigmoid(z)), n);
+      }
+    }
+    store(dD + c, load(dD + c) + sumD);
+    store(dBias + c, load(dBias + c) + sumBias);
+  }
+}
+
+template <bool constantB, bool constantC>
+void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) {
+  const int64_t N = p.states, matrix = N * kTile, rows = kChunk * kTile, lanes = kChunk * kStates * kLanes;
+  Scratch scratch(8 * matrix + 7 * rows + 5 * lanes + 2 * kTile);
+  float *A = scratch.take(matrix), *A2 = scratch.take(matrix), *s = scratch.take(matrix), *dA = scratch.take(matrix);
+  float *fixedB = scratch.take(matrix), *fixedC = scratch.take(matrix);
+  float *dFixedB = scratch.take(matrix), *dFixedC = scratch.take(matrix);
+  const Rows2D r{scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows),
+                 scratch.take(rows), scratch.take(rows), scratch.take(rows)};
+  float *states = scratch.take(lanes + kStates * kLanes), *decays = scratch.take(lanes);
+  float *lanesB = scratch.take(lanes), *lanesC = scratch.take(lanes);
+  float *dD = scratch.take(kTile), *dBias = scratch.take(kTile);
+
+  const int64_t column = tile.channel * N, stateRow = (tile.batch * p.channels + tile.channel) * N;
+  loadTransposed(A, p.A + column, tile.width, N, 1);
+  loadTransposed(A2, p.A + column, tile.width, N, kLog2e);
+  loadTransposed(s, p.dFinalState + stateRow, tile.width, N, 1);
+  if (constantB) loadTransposed(fixedB, p.B + column, tile.width, N, 1), zero(dFixedB, matrix);
+  if (constantC) loadTransposed(fixedC, p.C + column, tile.width, N, 1), zero(dFixedC, matrix);
+  zero(dA, matrix), zero(dD, kTile), zero(dBias, kTile);
+
+  const Rows rowsB(p.B, p.groupsB, p, tile), rowsC(p.C, p.groupsC, p, tile);
+  const int64_t chunks = chunkCount(p.length);
+  for (int64_t i = chunks - 1; i >= 0; --i) {
+    const int64_t t0 = i * kChunk, steps = p.length - t0 < kChunk ? p.length - t0 : kChunk;
+    stageChunk(p, tile, t0, steps, r);
+    forStates<kStates>(N, [&](auto size, int64_t n) {
+      constexpr int S = decltype(size)::value;
+      const StateBlock block{A + n * kTile,
+                             A2 + n * kTile,
+                             constantB ? fixedB + n * kTile : rowsB.p + t0 * rowsB.stride + n,
+                             constantC ? fixedC + n * kTile : rowsC.p + t0 * rowsC.stride + n,
+                             rowsB.stride,
+                             rowsC.stride,
+                             p.chunkStates + ((tile.batch * chunks + i) * N + n) * p.channels + tile.channel,
+                             p.channels,
+                             s + n * kTile,
+                             dA + n * kTile,
+                             dFixedB + n * kTile,
+                             dFixedC + n * kTile,
+                             lanesB,
+                             lanesC};
+      zero(lanesB, lanes), zero(lanesC, lanes);
+      for (int64_t c = 0; c < tile.width; c += kLanes)
+        chunkBack<S, constantB, constantC>(r, steps, c, tile.width, block, states, decays);
+      const int64_t to = (tile.task * p.length + t0) * N + n;
+      if (!constantB) foldRows<S>(out.dB + to, N, lanesB, steps);
+      if (!constantC) foldRows<S>(out.dC + to, N, lanesC, steps);
+    });
+    finishChunk(p, tile, t0, steps, r, dD, dBias);
+  }
+
+  storeTransposed(out.dA + stateRow, dA, tile.width, N);
+  if (constantB) storeTransposed(out.dB + stateRow, dFixedB, tile.width, N);
+  if (constantC) storeTransposed(out.dC + stateRow, dFixedC, tile.width, N);
+  if (p.dInitialState) storeTransposed(p.dInitialState + stateRow, s, tile.width, N);
+  const int64_t vector = tile.batch * p.channels + tile.channel;
+  if (out.dD) std::memcpy(out.dD + vector, dD, tile.width * sizeof(float));
+  if (out.dBias) std::memcpy(out.dBias + vector, dBias, tile.width * sizeof(float));
+}
+
+// [task][L][N] to [B,L,G,N]: the tasks of one sequence and group follow each other.
+void addTasks(const ScanBackward &p, const TileGrid &grid, int64_t groups, const float *from, float *to) {
+  const int64_t N = p.states, chunks = chunkCount(p.length), slices = grid.tasks / (p.batch * groups);
+  parallelFor(p.batch * groups * chunks, [&](int64_t task) {
+    const int64_t row = task / chunks, b = row / groups, g = row % groups, t0 = task % chunks * kChunk;
+    const int64_t t1 = t0 + kChunk < p.length ? t0 + kChunk : p.length;
+    for (int64_t t = t0; t < t1; ++t) {
+      float *out = to + ((b * p.length + t) * groups + g) * N;
+      const float *in = from + (row * slices * p.length + t) * N;
+      std::memcpy(out, in, N * sizeof(float));
+      for (int64_t slice = 1; slice < slices; ++slice)
+        for (int64_t n = 0; n < N; ++n) out[n] += in[slice * p.length * N + n];
+    }
+  });
+}
+
+}  // namespace
+
+void selectiveScanGrad(const ScanBackward &p) {
+  const TileGrid grid(p);
+  const int64_t matrix = p.channels * p.states;
+  // How much each partial sum needs beyond its output.
+  const int64_t matrices = p.batch > 1 ? p.batch * matrix : 0, vectors = p.batch > 1 ? p.batch * p.channels : 0;
+  const auto need = [&](bool constant) {
+    return constant ? matrices : grid.tasks > p.batch || p.batch > 1 ? grid.tasks * p.length * p.states : 0;
+  };
+  Scratch scratch(matrices + 2 * vectors + need(p.constantB) + need(p.constantC));
+  const auto partial = [&](float *output, int64_t floats) { return floats && output ? scratch.take(floats) : output; };
+  const Partials out{partial(p.dA, matrices), partial(p.dD, vectors), partial(p.ddeltaBias, vectors),
+                     partial(p.dB, need(p.constantB)), partial(p.dC, need(p.constantC))};
+
+  parallelFor(grid.tasks, [&](int64_t task) {
+    const Tile tile(grid, task);
+    if (p.constantB)
+      p.constantC ? scanTileBack<true, true>(p, tile, out) : scanTileBack<true, false>(p, tile, out);
+    else
+      p.constantC ? scanTileBack<false, true>(p, tile, out) : scanTileBack<false, false>(p, tile, out);
+  });
+
+  const auto addSequences = [&](float *output, const float *from, int64_t n) {
+    if (output && output != from) addSlices(output, from, p.batch, n);
+  };
+  const auto addProjection = [&](float *output, const float *from, bool constant, int64_t groups) {
+    if (constant)
+      addSequences(output, from, matrix);
+    else if (output != from)
+      addTasks(p, grid, groups, from, output);
+  };
+  addSequences(p.dA, out.dA, matrix);
+  addProjection(p.dB, out.dB, p.constantB, p.groupsB);
+  addProjection(p.dC, out.dC, p.constantC, p.groupsC);
+  addSequences(p.dD, out.dD, p.channels);
+  addSequences(p.ddeltaBias, out.dBias, p.channels);
+}
+
+}  // namespace SIMD_LEVEL
+}  // namespace tfjs_mamba

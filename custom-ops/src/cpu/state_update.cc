@@ -1,0 +1,61 @@
+// One step of the recurrence, for decoding. The state is [B,D,N], so here lanes are neighbouring states of one channel:
+// state, A and the rows of B and C are read as they lie.
+#include "../problem.h"
+#include "fold.h"
+#include "vector_math.h"
+
+namespace tfjs_mamba {
+namespace SIMD_LEVEL {
+namespace {
+
+constexpr int64_t kBlock = 128;  // channels a task
+// Below this many states a call is over before a second thread has started.
+constexpr int64_t kSerial = 1 << 14;
+
+void updateBlock(const StateUpdate &p, int64_t b, int64_t first) {
+  const int64_t N = p.states, last = first + kBlock < p.channels ? first + kBlock : p.channels;
+  for (int64_t c0 = first; c0 < last; c0 += kLanes) {
+    const int64_t width = last - c0 < kLanes ? last - c0 : kLanes, at = b * p.channels + c0;
+    const Vec u = loadFirst(p.u + at, width);
+    Vec delta = loadFirst(p.delta + at, width);
+    if (p.deltaBias) delta += loadFirst(p.deltaBias + c0, width);
+    if (p.softplus) delta = softplusVec(delta);
+    const Vec delta2 = delta * kLog2e, deltaU = delta * u;
+
+    alignas(64) float rows[kLanes * kLanes] = {};
+    for (int64_t i = 0; i < width; ++i) {
+      const int64_t channel = c0 + i;
+      const float *B = p.B + (p.constantB ? channel : b * p.groupsB + channel * p.groupsB / p.channels) * N;
+      const float *C = p.C + (p.constantC ? channel : b * p.groupsC + channel * p.groupsC / p.channels) * N;
+      const float *A = p.A + channel * N, *h = p.state + (at + i) * N;
+      float *to = p.newState + (at + i) * N;
+      Vec sum{};
+      for (int64_t n = 0; n < N; n += kLanes) {
+        const int64_t left = N - n;
+        const Vec next = exp2Vec(delta2[i] * loadFirst(A + n, left)) * loadFirst(h + n, left) +
+                         deltaU[i] * loadFirst(B + n, left);
+        storeFirst(to + n, next, left);
+        sum += next * loadFirst(C + n, left);
+      }
+      store(rows + i * kLanes, sum);
+    }
+    Vec y = sumEach(rows);
+    if (p.D) y += u * loadFirst(p.D + c0, width);
+    if (p.z) y *= silu(loadFirst(p.z + at, width));
+    storeFirst(p.y + at, y, width);
+  }
+}
+
+}  // namespace
+
+void selectiveStateUpdate(const StateUpdate &p) {
+  const int64_t blocks = (p.channels + kBlock - 1) / kBlock, tasks = p.batch * blocks;
+  const auto task = [&](int64_t i) { updateBlock(p, i / blocks, i % blocks * kBlock); };
+  if (p.batch * p.channels * p.states < kSerial)
+    for (int64_t i = 0; i < tasks; ++i) task(i);
+  else
+    parallelFor(tasks, task);
+}
+
+}  // namespace SIMD_LEVEL
+}  // namespace tfjs_mamba

@@ -1,0 +1,39 @@
+// The table of this instruction set's kernels.
+#include "kernels.h"
+
+#include "vector_math.h"
+
+namespace tfjs_mamba {
+namespace SIMD_LEVEL {
+
+void selectiveScan(const ScanForward &);
+void selectiveScanGrad(const ScanBackward &);
+void selectiveStateUpdate(const StateUpdate &);
+void causalConv1d(const ConvForward &);
+void causalConv1dGrad(const ConvBackward &);
+void rmsNorm(const NormForward &);
+void rmsNormGrad(const NormBackward &);
+void crossEntropy(const EntropyForward &);
+void crossEntropyGrad(const EntropyBackward &);
+void adamW(const AdamWProblem &);
+void matVec(const MatVec &);
+void blockStep(const BlockStep &);
+
+static void elementwise(int which, int64_t n, const float *x, float *y) {
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const Vec v = loadFirst(x + i, n - i);
+    const Vec r = which == 0 ? exp2Vec(v) : which == 1 ? expVec(v) : which == 2 ? softplusVec(v) : silu(v);
+    storeFirst(y + i, r, n - i);
+  }
+}
+
+#define SIMD_STRING(x) #x
+#define SIMD_NAME(x) SIMD_STRING(x)
+
+extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL), selectiveScan, selectiveScanGrad, selectiveStateUpdate,
+                                   causalConv1d,          causalConv1dGrad, rmsNorm,        rmsNormGrad,
+                                   crossEntropy,          crossEntropyGrad, adamW,          matVec,
+                                   blockStep,             elementwise};
+
+}  // namespace SIMD_LEVEL
+}  // namespace tfjs_mamba

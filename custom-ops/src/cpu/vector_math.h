@@ -1,0 +1,91 @@
+// exp, softplus, sigmoid and silu on vectors.
+//
+// Errors against float64, measured over every float32 in the range by test/vector_math_test.cc:
+//   exp2Vec, expVec   at most 2 ulp  (arguments whose result is below 2^-126 give 0, above the largest float infinity)
+//   softplusVec       at most 4 ulp
+// exp(0) is exactly 1 and the error of exp(x) vanishes with x: a state that should be held is held, and one that decays
+// slowly over thousands of steps does not drift.
+#pragma once
+
+#include "simd.h"
+
+namespace tfjs_mamba {
+namespace SIMD_LEVEL {
+
+constexpr float kLog2e = 1.44269504088896341f;
+
+// 2^f - 1 = f q(f) on [-1/2, 1/2]; q is minimax for the relative error of 2^f (2e-9 before rounding).
+SIMD_INLINE Vec exp2Fraction(Vec f) {
+  Vec q = splat(1.5353362e-4f);
+  q = q * f + 1.3398875e-3f;
+  q = q * f + 9.618437e-3f;
+  q = q * f + 5.5503324e-2f;
+  q = q * f + 2.4022648e-1f;
+  q = q * f + 6.9314718e-1f;
+  return q * f + 1.0f;
+}
+
+// The nearest integer to x, |x| < 2^22.
+SIMD_INLINE Vec nearest(Vec x) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+  return x + 12582912.0f - 12582912.0f;
+#endif
+}
+
+// v * 2^k for an integer k. Without the AVX-512 instruction, k = -127 makes the exponent field, and the result, 0, and
+// k = 128 makes them infinite; k must lie between.
+SIMD_INLINE Vec scaleByPowerOf2(Vec v, Vec k) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_scalef_ps((__m512)v, (__m512)k);
+#else
+  return v * asFloat((__builtin_convertvector(k, IVec) << 23) + 0x3f800000);
+#endif
+}
+
+SIMD_INLINE Vec clamp(Vec x, float low, float high) {
+  x = x < low ? splat(low) : x;  // in this form a NaN stays one
+  return x > high ? splat(high) : x;
+}
+
+SIMD_INLINE Vec exp2Vec(Vec x) {
+#if !defined(__AVX512F__)
+  x = clamp(x, -127.0f, 128.0f);
+#endif
+  const Vec k = nearest(x);
+  return scaleByPowerOf2(exp2Fraction(x - k), k);
+}
+
+// e^x = 2^k 2^f. ln 2 is subtracted in two pieces, the first short enough for k * piece to be exact: multiplying x by
+// log2(e) and rounding would cost |x| ulps.
+SIMD_INLINE Vec expVec(Vec x) {
+  x = clamp(x, -88.03f, 88.73f);
+  const Vec k = nearest(x * kLog2e);
+  const Vec rest = (x - k * 0.693359375f) - k * -2.12194440e-4f;
+  return scaleByPowerOf2(exp2Fraction(rest * kLog2e), k);
+}
+
+SIMD_INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + expVec(-x)); }
+SIMD_INLINE Vec silu(Vec x) { return x * sigmoid(x); }
+
+// The derivative of silu, sigma(x) (1 + x (1 - sigma(x))), given sigma(x).
+SIMD_INLINE Vec siluGradient(Vec x, Vec sigma) { return sigma * (1.0f + x * (1.0f - sigma)); }
+
+// log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(e / (2 + e)): no cancellation anywhere, so tiny
+// results for very negative x keep their full precision. Above 20 it is x itself, as PyTorch has it.
+SIMD_INLINE Vec softplusVec(Vec x) {
+  const Vec e = expVec(-absolute(x));
+  const Vec s = e / (2.0f + e);
+  const Vec q = s * s;
+  Vec r = splat(0.24413069f);
+  r = r * q + 0.2139325f;
+  r = r * q + 0.28620723f;
+  r = r * q + 0.39998692f;
+  r = r * q + 0.6666668f;
+  r = r * q + 2.0f;
+  return x > 20.0f ? x : maximum(x, Vec{}) + s * r;
+}
+
+}  // namespace SIMD_LEVEL
+}  // namespace tfjs_mamba

@@ -1,0 +1,145 @@
+// What each op is asked to do: plain structs of sizes and pointers, the one language that the TensorFlow ops, the CPU
+// kernels, the CUDA launchers and their tests share. No TensorFlow type and no SIMD type appears here.
+//
+// Everything is float32 and channels-last. A null pointer is an absent optional input, or an output nobody wants.
+// Symbols are those of Gu & Dao, arXiv 2312.00752: B batch, L length, D channels, N states, G groups, K taps.
+#pragma once
+
+#include <cstdint>
+
+namespace tfjs_mamba {
+
+// Steps between two saved states. The backward pass recomputes the states of one chunk at a time, so that nothing of
+// size B*L*D*N ever exists: the saved states take N/kChunk of the size of u.
+constexpr int64_t kChunk = 32;
+
+inline int64_t chunkCount(int64_t length) { return (length + kChunk - 1) / kChunk; }
+
+struct ScanProblem {
+  int64_t batch, length, channels, states;
+  int64_t groupsB, groupsC;   // channel d reads row floor(d * groups / D) of B or C
+  bool constantB, constantC;  // [D,N] in place of [B,L,G,N]
+  bool softplus;              // delta passes softplus after its bias is added
+  const float *u, *delta;     // [B,L,D]
+  const float *A;             // [D,N]
+  const float *B, *C;         // [B,L,G,N] or [D,N]
+  const float *D;             // [D] or null
+  const float *z;             // [B,L,D] or null
+  const float *deltaBias;     // [D] or null
+  const float *initialState;  // [B,D,N] or null
+};
+
+struct ScanForward : ScanProblem {
+  float *y;            // [B,L,D]
+  float *finalState;   // [B,D,N]
+  float *chunkStates;  // [B,chunks,N,D]: the state each chunk starts from; null: do not keep. States before channels,
+                       // so that a vector of channels is one load.
+};
+
+struct ScanBackward : ScanProblem {
+  const float *chunkStates;
+  const float *dy, *dFinalState;
+  float *du, *ddelta, *dA, *dB, *dC, *dD, *dz, *ddeltaBias, *dInitialState;
+};
+
+struct StateUpdate {
+  int64_t batch, channels, states, groupsB, groupsC;
+  bool constantB, constantC, softplus;
+  const float *state;      // [B,D,N]
+  const float *u, *delta;  // [B,D]
+  const float *A, *B, *C;  // [D,N], [B,G,N] or [D,N]
+  const float *D, *z, *deltaBias;
+  float *y;         // [B,D]
+  float *newState;  // [B,D,N]
+};
+
+struct ConvProblem {
+  int64_t batch, length, channels, taps;
+  bool silu;
+  const float *x;             // [B,L,D]
+  const float *weight;        // [D,K]
+  const float *bias;          // [D] or null
+  const float *initialState;  // [B,K-1,D] or null
+};
+
+struct ConvForward : ConvProblem {
+  float *y;           // [B,L,D]
+  float *finalState;  // [B,K-1,D]: the last K-1 inputs
+};
+
+struct ConvBackward : ConvProblem {
+  const float *dy, *dFinalState;
+  float *dx, *dWeight, *dBias, *dInitialState;
+};
+
+struct NormForward {
+  int64_t rows, width;
+  float epsilon;
+  const float *x, *weight, *residual;  // [rows,width], [width], [rows,width] or null
+  float *y, *sum;                      // sum = x + residual, iff there is a residual
+};
+
+struct NormBackward {
+  int64_t rows, width;
+  float epsilon;
+  const float *r, *weight, *dy, *dSum;  // r: what was normalised; dSum: the gradient of the returned sum, or null
+  float *dr, *dWeight;
+};
+
+struct EntropyForward {
+  int64_t rows, classes;
+  int32_t ignore;
+  const float *logits;
+  const int32_t *labels;
+  float *loss;          // [1], mean over the rows whose label is not `ignore`
+  float *logSumExp;     // [rows]
+};
+
+struct EntropyBackward {
+  int64_t rows, classes;
+  int32_t ignore;
+  const float *logits, *logSumExp, *dLoss;
+  const int32_t *labels;
+  float *dLogits;
+};
+
+struct AdamWTensor {
+  int64_t size;
+  const float *param, *grad, *m, *v;
+  float *newParam, *newM, *newV;
+  float learningRate, decay;  // decay: the factor 1 - learningRate * weightDecay
+};
+
+struct AdamWProblem {
+  int64_t count;
+  const AdamWTensor *tensors;
+  float beta1, beta2, epsilon, correction1, correction2;  // correction = 1 - beta^step
+  float gradScale;                                        // the clip factor, 1 without clipping
+};
+
+// y[r] = x[r] W (+ bias), for the few rows of decoding. W is [in,out], or [out,in] when transposed.
+struct MatVec {
+  int64_t rows, in, out;
+  bool transposed;
+  const float *x, *weight, *bias;
+  float *y;
+};
+
+// One token through one whole pre-norm block: norm, in_proj, conv, x_proj, dt_proj, state update, gate, out_proj and
+// the residual sum. Weights of the projections are [in,out].
+struct BlockStep {
+  int64_t batch, model, inner, states, taps, rank;
+  float epsilon;
+  const float *x;                    // [B,model], the residual stream
+  const float *convState, *ssmState; // [B,K-1,inner], [B,inner,N]
+  const float *norm;                 // [model]
+  const float *inProj, *inBias;      // [model,2*inner], bias or null
+  const float *conv, *convBias;      // [inner,K], [inner] or null
+  const float *xProj;                // [inner,rank+2N]
+  const float *dtProj, *dtBias;      // [rank,inner], [inner]
+  const float *ALog, *D;             // [inner,N], [inner]
+  const float *outProj, *outBias;    // [inner,model], bias or null
+  float *y, *newConvState, *newSsmState;
+};
+
+}  // namespace tfjs_mamba

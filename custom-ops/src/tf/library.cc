@@ -1,0 +1,25 @@
+// What happens when TensorFlow loads the library, and the few functions that the Node addon calls in it.
+#include "../cpu/kernels.h"
+#include "../cpu/thread_pool.h"
+#include "ops.h"
+
+// TF_LoadLibrary runs constructors and nothing else.
+__attribute__((constructor)) static void registerOps() {
+  using namespace tfjs_mamba;
+  registerScanOps();
+  registerConvOps();
+  registerNormOps();
+  registerLossOps();
+  registerOptimizerOps();
+  registerDecodeOps();
+}
+
+extern "C" {
+
+__attribute__((visibility("default"))) const char *tfjs_mamba_simd_level() { return tfjs_mamba::cpuKernels().level; }
+__attribute__((visibility("default"))) int tfjs_mamba_thread_count() { return tfjs_mamba::threadCount(); }
+__attribute__((visibility("default"))) void tfjs_mamba_set_thread_count(int count) {
+  tfjs_mamba::setThreadCount(count);
+}
+
+}  // extern "C"

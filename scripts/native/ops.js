@@ -1,0 +1,42 @@
+/** Builds the op library and the loader with CMake, in a cache folder named after the sources and the options. */
+import {createHash} from 'node:crypto';
+import {existsSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {cpus} from 'node:os';
+import {join} from 'node:path';
+import {nodeApiHeaders} from './binding.js';
+import {cacheFolder, compiler, packageRoot, run} from './system.js';
+
+const sourceFolder = join(packageRoot, 'custom-ops');
+const parts = ['CMakeLists.txt', 'cmake', 'loader', 'src'];
+
+/** A digest of everything that the build reads. */
+function digest(/** @type {string} */ extra) {
+  const hash = createHash('sha256').update(extra);
+  for (const part of parts.filter((name) => existsSync(join(sourceFolder, name)))) {
+    const files = part.endsWith('.txt') ? [''] : readdirSync(join(sourceFolder, part), {recursive: true}).map(String).sort();
+    for (const file of files.filter((name) => !name || /\.(cc|cu|h|cmake|map)$/.test(name))) {
+      hash.update(join(part, file)).update(readFileSync(join(sourceFolder, part, file)));
+    }
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/**
+ * @param {import('./tensorflow.js').Tensorflow} tensorflow used by the CUDA kernels only: the others load into any
+ * @param {{cuda: boolean, force: boolean}} options
+ */
+export function buildOps(tensorflow, {cuda, force}) {
+  const cudaOptions = cuda ? ['-DWITH_CUDA=ON', `-DTENSORFLOW_DIR=${tensorflow.lib}`] : [];
+  const sources = digest([compiler(), process.arch, ...cudaOptions].join('\n'));
+  const folder = cacheFolder(`ops-${sources}`);
+  const files = ['tfjs_mamba_ops.so', 'tfjs_mamba_loader.node', ...(cuda ? ['tfjs_mamba_cuda.so'] : [])];
+  const complete = join(folder, 'complete');
+  if (force || !existsSync(complete)) {
+    console.log('Building the op library.');
+    const include = `-DNODE_API_INCLUDE_DIR=${nodeApiHeaders()}`;
+    run('cmake', ['-S', sourceFolder, '-B', folder, `-DCMAKE_CXX_COMPILER=${compiler()}`, include, ...cudaOptions]);
+    run('cmake', ['--build', folder, '--parallel', String(cpus().length)]);
+    writeFileSync(complete, '');
+  }
+  return {folder, files, sources};
+}

@@ -1,0 +1,86 @@
+/**
+ * Loads tfjs-node and the native op library, for Node. Each may be missing: then the reason is kept, to be told, and the program runs
+ * on the backends it has.
+ */
+import {existsSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {dirname, join} from 'node:path';
+import util from 'node:util';
+
+/** The addon `tfjs_mamba_loader.node`. */
+interface Loader {
+  load(opLibrary: string): void;
+  info(): {tensorflow: string; simd: string; threads: number};
+  setThreadCount(count: number): void;
+}
+
+/** What came of loading. */
+export interface NativeState {
+  /** The tfjs-node package that was loaded. */
+  tfjsNode?: '@tensorflow/tfjs-node-gpu' | '@tensorflow/tfjs-node';
+  /** Present when the op library is loaded. */
+  loader?: Loader;
+  /** Why something is missing, and what to do. */
+  hint?: string;
+}
+
+let state: NativeState | undefined;
+
+/** Loads what is there, once. Never throws. */
+export function loadNative(): NativeState {
+  state ??= load();
+  return state;
+}
+
+const setUp = 'Run `npx tfjs-mamba setup-native` to get it.';
+
+function load(): NativeState {
+  const require = createRequire(import.meta.url);
+  restoreRemovedFunctions();
+  const failures: string[] = [];
+  const tfjsNode = (['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const).find((name) => {
+    if (!resolves(require, name)) return false;
+    try {
+      require(name);
+      return true;
+    } catch (error) {
+      failures.push(`${name} could not be loaded: ${firstLine(error)}`);
+      return false;
+    }
+  });
+  if (tfjsNode === undefined) {
+    const reason = failures.length > 0 ? failures.join('; ') : '@tensorflow/tfjs-node is not installed';
+    return {hint: `${reason}. ${setUp}`};
+  }
+  const folder = join(dirname(require.resolve('tfjs-mamba/package.json')), 'native');
+  if (!existsSync(join(folder, 'native.json'))) {
+    return {tfjsNode, hint: `The native op library has not been built. ${setUp}`};
+  }
+  try {
+    const loader = require(join(folder, 'tfjs_mamba_loader.node')) as Loader;
+    loader.load(join(folder, 'tfjs_mamba_ops.so'));
+    return {tfjsNode, loader};
+  } catch (error) {
+    return {tfjsNode, hint: `The native op library could not be loaded: ${firstLine(error)}. ${setUp}`};
+  }
+}
+
+function resolves(require: NodeJS.Require, name: string): boolean {
+  try {
+    require.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0];
+}
+
+/** tfjs-node 4.22 calls two functions of `util` that Node 23 removed. */
+function restoreRemovedFunctions(): void {
+  const old = util as unknown as Record<string, unknown>;
+  old['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
+  old['isArray'] ??= Array.isArray;
+}

@@ -1,0 +1,84 @@
+/**
+ * Running an op of the native library on the `tensorflow` backend, which is tfjs-node's: TensorFlow's own eager ops, one call each.
+ *
+ * The library's ops take the inputs that are present as one list and an attribute `present` whose bits say which they are, as the
+ * kernels of this package do by names. A wrong call is an exception from TensorFlow that says what was wrong.
+ */
+import type {TensorInfo} from '@tensorflow/tfjs';
+import {getKernel, registerKernel, unregisterKernel} from '@tensorflow/tfjs';
+import type {KernelFunc} from '@tensorflow/tfjs';
+
+/** What is used of tfjs-node's backend. */
+export interface NodeBackend {
+  binding: Record<'TF_ATTR_INT' | 'TF_ATTR_FLOAT' | 'TF_ATTR_BOOL', number> & {isUsingGpuDevice(): boolean};
+  executeMultipleOutputs(name: string, attrs: OpAttr[], inputs: TensorInfo[], outputs: number): TensorInfo[];
+}
+
+interface OpAttr {
+  name: string;
+  type: number;
+  value: number | boolean;
+}
+
+/** Attributes of an op by kind: TensorFlow tells an integer from a float, JavaScript does not. */
+export interface OpAttrs {
+  ints?: Record<string, number>;
+  floats?: Record<string, number>;
+  bools?: Record<string, boolean>;
+}
+
+/** Runs an op whose inputs and attributes are given as they are. */
+export function runNativeOp(
+  backend: NodeBackend,
+  op: string,
+  inputs: TensorInfo[],
+  {ints = {}, floats = {}, bools = {}}: OpAttrs,
+  outputs: number,
+): TensorInfo[] {
+  const {TF_ATTR_INT, TF_ATTR_FLOAT, TF_ATTR_BOOL} = backend.binding;
+  const list = (type: number, values: Record<string, number | boolean>) =>
+    Object.entries(values).map(([name, value]) => ({name, type, value}));
+  const attrs = [...list(TF_ATTR_INT, ints), ...list(TF_ATTR_FLOAT, floats), ...list(TF_ATTR_BOOL, bools)];
+  return backend.executeMultipleOutputs(op, attrs, inputs, outputs);
+}
+
+/** What a kernel function is handed: the present inputs, and attributes of which `present` names them. */
+export interface NativeCall {
+  inputs: TensorInfo[];
+  backend: NodeBackend;
+  present: readonly string[];
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- attributes differ from op to op
+  attrs: any;
+}
+
+export interface NativeKernel {
+  kernelName: string;
+  run(call: NativeCall): TensorInfo[];
+}
+
+/** Runs an op of the library that takes its inputs as one list. `order` are the op's inputs, present or not. */
+export function runListOp(
+  {inputs, backend, present}: Pick<NativeCall, 'inputs' | 'backend' | 'present'>,
+  op: string,
+  order: readonly string[],
+  attrs: OpAttrs,
+  outputs: number,
+): TensorInfo[] {
+  const here = order.filter((name) => present.includes(name));
+  const bits = here.reduce((mask, name) => mask | (1 << order.indexOf(name)), 0);
+  const sorted = here.map((name) => inputs[present.indexOf(name)]);
+  const ints = {...attrs.ints, NI: sorted.length, present: bits};
+  return runNativeOp(backend, op, sorted, {...attrs, ints}, outputs);
+}
+
+/** Registers kernels for the `tensorflow` backend, in place of a composed form that may have been used before. */
+export function registerNativeKernels(kernels: readonly NativeKernel[]): void {
+  for (const {kernelName, run} of kernels) {
+    if (getKernel(kernelName, 'tensorflow') !== undefined) {
+      unregisterKernel(kernelName, 'tensorflow');
+    }
+    const kernelFunc = (params: {inputs: TensorInfo[]; backend: NodeBackend; attrs: {present: string[]}}) =>
+      run({...params, present: params.attrs.present});
+    registerKernel({kernelName, backendName: 'tensorflow', kernelFunc: kernelFunc as unknown as KernelFunc});
+  }
+}
