@@ -107,14 +107,27 @@ struct AdamWTensor {
   int64_t size;
   const float *param, *grad, *m, *v;
   float *newParam, *newM, *newV;
-  float learningRate, decay;  // decay: the factor 1 - learningRate * weightDecay
+  float kept;  // 1 - learningRate * weightDecay
 };
 
 struct AdamWProblem {
   int64_t count;
   const AdamWTensor *tensors;
-  float beta1, beta2, epsilon, correction1, correction2;  // correction = 1 - beta^step
-  float gradScale;                                        // the clip factor, 1 without clipping
+  float beta1, rest1, beta2, rest2;   // rest = 1 - beta, rounded once
+  float epsilon, stepSize, rootScale; // learningRate / (1 - beta1^step), 1 / sqrt(1 - beta2^step)
+  float gradScale;                    // the clip factor, 1 without clipping
+};
+
+struct NormTensor {
+  int64_t size;
+  const float *values;
+};
+
+// The Euclidean norm of all elements together.
+struct GlobalNorm {
+  int64_t count;
+  const NormTensor *tensors;
+  float *norm;
 };
 
 // y[r] = x[r] W (+ bias), for the few rows of decoding. W is [in,out], or [out,in] when transposed.

@@ -13,7 +13,9 @@ const parts = ['CMakeLists.txt', 'cmake', 'loader', 'src'];
 function digest(/** @type {string} */ extra) {
   const hash = createHash('sha256').update(extra);
   for (const part of parts.filter((name) => existsSync(join(sourceFolder, name)))) {
-    const files = part.endsWith('.txt') ? [''] : readdirSync(join(sourceFolder, part), {recursive: true}).map(String).sort();
+    const files = part.endsWith('.txt')
+      ? ['']
+      : readdirSync(join(sourceFolder, part), {recursive: true}).map(String).sort();
     for (const file of files.filter((name) => !name || /\.(cc|cu|h|cmake|map)$/.test(name))) {
       hash.update(join(part, file)).update(readFileSync(join(sourceFolder, part, file)));
     }

@@ -42,7 +42,9 @@ export function findTensorflow(tfjsNode, cuda) {
     return {...stock, description: `${stock.version}, the one tfjs-node came with`, stock: true};
   }
   const folder = fromPip(cuda);
-  return {...inFolder(folder), version: pinnedVersion, description: `${pinnedVersion}, ${folder}`, stock: false};
+  const fetched = inFolder(folder);
+  if (!fetched) throw new Error(`${folder} lacks TensorFlow's libraries: remove the folder and try again`);
+  return {...fetched, description: `${fetched.version}, ${folder}`, stock: false};
 }
 
 /**
@@ -51,7 +53,10 @@ export function findTensorflow(tfjsNode, cuda) {
  */
 function inFolder(folder) {
   for (const lib of [folder, join(folder, 'lib')]) {
-    for (const libraries of [['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'], ['libtensorflow.so.2', 'libtensorflow_framework.so.2']]) {
+    for (const libraries of [
+      ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'],
+      ['libtensorflow.so.2', 'libtensorflow_framework.so.2'],
+    ]) {
       if (libraries.every((name) => existsSync(join(lib, name)))) {
         const include = join(folder, 'include');
         return {version: versionOf(include), include, lib, libraries};
@@ -100,10 +105,27 @@ function fromPip(cuda) {
   const temporary = mkdtempSync(join(cacheFolder('downloads'), 'pip-'));
   try {
     // Any wheel of this version will do, whatever the Python here: its Python part is not used.
-    const wheel = ['--only-binary=:all:', '--python-version=3.11', '--implementation=cp', `--platform=manylinux_2_27_${arch}`];
-    run('python3', ['-m', 'pip', 'download', '--no-deps', '--quiet', ...wheel, `${name}==${pinnedVersion}`, '--dest', temporary]);
+    const wheel = [
+      '--only-binary=:all:',
+      '--python-version=3.11',
+      '--implementation=cp',
+      `--platform=manylinux_2_27_${arch}`,
+    ];
+    run('python3', [
+      '-m',
+      'pip',
+      'download',
+      '--no-deps',
+      '--quiet',
+      ...wheel,
+      `${name}==${pinnedVersion}`,
+      '--dest',
+      temporary,
+    ]);
     mkdirSync(join(temporary, 'unpacked'));
-    const file = run('ls', [temporary]).split('\n').find((entry) => entry.endsWith('.whl'));
+    const file = run('ls', [temporary])
+      .split('\n')
+      .find((entry) => entry.endsWith('.whl'));
     run('python3', ['-c', unpack, join(temporary, /** @type {string} */ (file)), join(temporary, 'unpacked')]);
     rmSync(folder, {recursive: true, force: true});
     renameSync(join(temporary, 'unpacked/tensorflow'), folder);

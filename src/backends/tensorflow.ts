@@ -71,9 +71,28 @@ export function runListOp(
   return runNativeOp(backend, op, sorted, {...attrs, ints}, outputs);
 }
 
-/** Registers kernels for the `tensorflow` backend, in place of a composed form that may have been used before. */
-export function registerNativeKernels(kernels: readonly NativeKernel[]): void {
+const offered: NativeKernel[] = [];
+let libraryLoaded = false;
+
+/**
+ * Offers kernels of the native library. They are registered when the library is loaded and not at import, as the kernels of the other
+ * backends are: without the library the composed forms must stay.
+ */
+export function offerNativeKernels(...kernels: NativeKernel[]): void {
+  offered.push(...kernels);
+  if (libraryLoaded) register(kernels);
+}
+
+/** Registers what is offered for the `tensorflow` backend; to be called once the library is loaded. Gives the kernels' names. */
+export function useNativeKernels(): string[] {
+  if (!libraryLoaded) register(offered);
+  libraryLoaded = true;
+  return offered.map(({kernelName}) => kernelName);
+}
+
+function register(kernels: readonly NativeKernel[]): void {
   for (const {kernelName, run} of kernels) {
+    // A composed form may have been used before.
     if (getKernel(kernelName, 'tensorflow') !== undefined) {
       unregisterKernel(kernelName, 'tensorflow');
     }

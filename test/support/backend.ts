@@ -12,11 +12,9 @@ const load = {
     await import('@tensorflow/tfjs-backend-wasm');
   },
   tensorflow: async () => {
-    const {loadNative} = await import('../../src/backends/native');
-    const {registerTensorflowKernels} = await import('../../src/ops/tensorflow');
-    const {loader, hint} = loadNative();
-    if (!loader) throw new Error(hint);
-    registerTensorflowKernels();
+    const {backendInfo} = await import('../../src/node');
+    const {nativeKernels, hint} = backendInfo();
+    if (nativeKernels.length === 0) throw new Error(hint);
   },
 };
 

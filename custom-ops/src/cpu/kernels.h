@@ -17,6 +17,7 @@ struct CpuKernels {
   void (*crossEntropy)(const EntropyForward &);
   void (*crossEntropyGrad)(const EntropyBackward &);
   void (*adamW)(const AdamWProblem &);
+  void (*globalNorm)(const GlobalNorm &);
   void (*matVec)(const MatVec &);
   void (*blockStep)(const BlockStep &);
   // For tests: which = 0 exp2, 1 exp, 2 softplus, 3 silu, over an array.

@@ -1,4 +1,6 @@
 // RMS normalisation, forward and backward: r = x + residual, y = r / sqrt(mean(r^2) + epsilon) * weight.
+#include <cmath>
+
 #include "../problem.h"
 #include "fold.h"
 #include "simd.h"
@@ -7,6 +9,7 @@ namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 namespace {
 
+constexpr int64_t kNarrow = 16;
 constexpr int64_t kRows = 32;  // a task, and a slice of the weight's gradient
 
 // Sums in four vectors that are added at the end: short chains of roundings, and four adders at work.
@@ -26,6 +29,20 @@ SIMD_INLINE float inverseRms(const float *r, int64_t width, float epsilon) {
     return v * v;
   });
   return 1.0f / __builtin_sqrtf(squares / static_cast<float>(width) + epsilon);
+}
+
+// A few channels in double precision: dr is what of g = dy * weight is not along r, and when there is little else than
+// that, the float32 difference is noise.
+void narrowRowGrad(const NormBackward &p, const float *r, const float *dy, float *dr) {
+  double squares = 0, along = 0;
+  for (int64_t c = 0; c < p.width; ++c) {
+    squares += static_cast<double>(r[c]) * r[c];
+    along += static_cast<double>(dy[c]) * p.weight[c] * r[c];
+  }
+  const double width = static_cast<double>(p.width), meanSquare = squares / width + p.epsilon;
+  for (int64_t c = 0; c < p.width; ++c)
+    dr[c] = static_cast<float>((static_cast<double>(dy[c]) * p.weight[c] - r[c] * (along / width / meanSquare)) /
+                               ::sqrt(meanSquare));
 }
 
 template <typename Row>
@@ -67,6 +84,8 @@ void rmsNormGrad(const NormBackward &p) {
     const float *r = p.r + row * width, *dy = p.dy + row * width;
     float *dWeight = partial + block * width, *dr = p.dr + row * width;
     const float scale = inverseRms(r, width, p.epsilon);
+    const bool narrow = width <= kNarrow;
+    if (narrow) narrowRowGrad(p, r, dy, dr);
     // The mean of g * r_hat, where g = dy * weight and r_hat = r * scale.
     const float along = scale / static_cast<float>(width) * rowSum(width, [&](int64_t c, int64_t n) {
                           return loadFirst(dy + c, n) * loadFirst(p.weight + c, n) * loadFirst(r + c, n);
@@ -74,7 +93,7 @@ void rmsNormGrad(const NormBackward &p) {
     for (int64_t c = 0; c < width; c += kLanes) {
       const int64_t n = width - c;
       const Vec hat = loadFirst(r + c, n) * scale, d = loadFirst(dy + c, n);
-      Vec out = (d * loadFirst(p.weight + c, n) - hat * along) * scale;
+      Vec out = narrow ? loadFirst(dr + c, n) : (d * loadFirst(p.weight + c, n) - hat * along) * scale;
       if (p.dSum) out += loadFirst(p.dSum + row * width + c, n);
       storeFirst(dr + c, out, n);
       storeFirst(dWeight + c, loadFirst(dWeight + c, n) + d * hat, n);

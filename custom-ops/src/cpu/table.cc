@@ -16,6 +16,7 @@ void rmsNormGrad(const NormBackward &);
 void crossEntropy(const EntropyForward &);
 void crossEntropyGrad(const EntropyBackward &);
 void adamW(const AdamWProblem &);
+void globalNorm(const GlobalNorm &);
 void matVec(const MatVec &);
 void blockStep(const BlockStep &);
 
@@ -32,8 +33,8 @@ static void elementwise(int which, int64_t n, const float *x, float *y) {
 
 extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL), selectiveScan, selectiveScanGrad, selectiveStateUpdate,
                                    causalConv1d,          causalConv1dGrad, rmsNorm,        rmsNormGrad,
-                                   crossEntropy,          crossEntropyGrad, adamW,          matVec,
-                                   blockStep,             elementwise};
+                                   crossEntropy,          crossEntropyGrad, adamW,          globalNorm,
+                                   matVec,                blockStep,        elementwise};
 
 }  // namespace SIMD_LEVEL
 }  // namespace tfjs_mamba

@@ -7,6 +7,7 @@ import {checkKeys, checkShape, toTensor} from '../check';
 import {checkAdamConstants, checkNumber} from './hyperparameters';
 import type {AdamWAttrs, AdamWInputs} from './kernels';
 import {runAdamW, runGlobalNorm} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link adamWUpdate}: lists of one tensor per variable, and the attributes of the step. */

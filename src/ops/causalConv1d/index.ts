@@ -7,6 +7,7 @@ import {checkKeys, checkNotEmpty, checkOneOf, checkRank, checkShape, toOptionalT
 import './gradient';
 import type {ConvActivation} from './kernels';
 import {convActivations, convInputs, runCausalConv1d} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link causalConv1d}. B = batch, L = length, D = channels, K = kernel width. */

@@ -1,10 +1,9 @@
 /** The causal convolution as an op of the native library. */
-import type {NativeKernel} from '../../backends/tensorflow';
-import {runListOp} from '../../backends/tensorflow';
+import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
 import type {ConvAttrs} from './kernels';
 import {convInputs} from './kernels';
 
-export const causalConv1dNative: NativeKernel[] = [
+offerNativeKernels(
   {
     kernelName: 'CausalConv1d',
     run: (call) => {
@@ -21,4 +20,4 @@ export const causalConv1dNative: NativeKernel[] = [
       return runListOp(call, 'TfjsMambaCausalConv1dGrad', [...convInputs, 'dy', 'dFinalState'], attrs, gradients);
     },
   },
-];
+);

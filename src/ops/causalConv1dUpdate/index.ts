@@ -5,6 +5,7 @@ import {convActivations} from '../causalConv1d/kernels';
 import {checkKeys, checkNotEmpty, checkOneOf, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
 import './gradient';
 import {convUpdateInputs, runCausalConv1dUpdate} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link causalConv1dUpdate}. B = batch, D = channels, K = kernel width. */

@@ -1,15 +1,12 @@
 /** One step of the causal convolution: the native op of the convolution takes x [B,D] as a sequence of length 1. */
-import type {NativeKernel} from '../../backends/tensorflow';
-import {runListOp} from '../../backends/tensorflow';
+import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
 import type {ConvAttrs} from '../causalConv1d/kernels';
 
-export const causalConv1dUpdateNative: NativeKernel[] = [
-  {
-    kernelName: 'CausalConv1dUpdate',
-    run: (call) => {
-      const {activation} = call.attrs as ConvAttrs;
-      const order = ['x', 'weight', 'bias', 'state'];
-      return runListOp(call, 'TfjsMambaCausalConv1d', order, {bools: {silu: activation === 'silu'}}, 2);
-    },
+offerNativeKernels({
+  kernelName: 'CausalConv1dUpdate',
+  run: (call) => {
+    const {activation} = call.attrs as ConvAttrs;
+    const order = ['x', 'weight', 'bias', 'state'];
+    return runListOp(call, 'TfjsMambaCausalConv1d', order, {bools: {silu: activation === 'silu'}}, 2);
   },
-];
+});

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {checkIndices, checkKeys, checkNotEmpty, checkShape, showShape, toTensor} from '../check';
 import './gradient';
 import {runCrossEntropy} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link crossEntropy}. V = classes. */

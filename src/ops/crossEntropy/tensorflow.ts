@@ -1,9 +1,8 @@
 /** The cross entropy as an op of the native library. */
-import type {NativeKernel} from '../../backends/tensorflow';
-import {runNativeOp} from '../../backends/tensorflow';
+import {offerNativeKernels, runNativeOp} from '../../backends/tensorflow';
 import type {CrossEntropyAttrs} from './kernels';
 
-export const crossEntropyNative: NativeKernel[] = [
+offerNativeKernels(
   {
     kernelName: 'CrossEntropy',
     run: ({inputs, backend, attrs}) => {
@@ -18,4 +17,4 @@ export const crossEntropyNative: NativeKernel[] = [
       return runNativeOp(backend, 'TfjsMambaCrossEntropyGrad', inputs, {ints: {ignore_index: ignoreIndex}}, 1);
     },
   },
-];
+);

@@ -14,6 +14,7 @@ import {
   toTensor,
 } from '../check';
 import './gradient';
+import './tensorflow';
 import {runLinear} from './kernels';
 
 /** The arguments of {@link linear}. */

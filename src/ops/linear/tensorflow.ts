@@ -3,8 +3,7 @@
  * that of reading the weights, and the native library's product reads them faster.
  */
 import * as tf from '@tensorflow/tfjs';
-import type {NativeKernel} from '../../backends/tensorflow';
-import {runListOp} from '../../backends/tensorflow';
+import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
 import {byName} from '../kernel';
 import {linearComposed, linearGradComposed} from './composed';
 import type {LinearAttrs} from './kernels';
@@ -14,7 +13,7 @@ const FEW_ROWS = 4;
 
 const order = ['x', 'kernel', 'bias'] as const;
 
-export const linearNative: NativeKernel[] = [
+offerNativeKernels(
   {
     kernelName: 'Linear',
     run: (call) => {
@@ -30,4 +29,4 @@ export const linearNative: NativeKernel[] = [
     run: ({inputs, present, attrs}) =>
       tf.tidy(() => linearGradComposed(byName(inputs as tf.Tensor2D[], present) as never, attrs as LinearAttrs)),
   },
-];
+);

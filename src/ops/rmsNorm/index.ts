@@ -12,6 +12,7 @@ import {
 } from '../check';
 import './gradient';
 import {rmsNormInputs, runRmsNorm} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link rmsNorm}. D = channels. */

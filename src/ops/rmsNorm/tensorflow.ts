@@ -1,10 +1,9 @@
 /** The root-mean-square norm as an op of the native library. */
-import type {NativeKernel} from '../../backends/tensorflow';
-import {runListOp} from '../../backends/tensorflow';
+import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
 import type {RmsNormAttrs} from './kernels';
 import {rmsNormInputs} from './kernels';
 
-export const rmsNormNative: NativeKernel[] = [
+offerNativeKernels(
   {
     kernelName: 'RmsNorm',
     run: (call) => {
@@ -20,4 +19,4 @@ export const rmsNormNative: NativeKernel[] = [
       return runListOp(call, 'TfjsMambaRmsNormGrad', ['r', 'weight', 'dy', 'dResidual'], {floats: {epsilon}}, 2);
     },
   },
-];
+);

@@ -16,6 +16,7 @@ import {
 import {isRecording} from '../kernel';
 import './gradient';
 import {runSelectiveScan, scanInputs} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link selectiveScan}. B = batch, L = length, D = channels, N = dState, G = groups. */

@@ -1,10 +1,9 @@
 /** The selective scan as an op of the native library. */
-import type {NativeKernel} from '../../backends/tensorflow';
-import {runListOp} from '../../backends/tensorflow';
+import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
 import type {ScanAttrs, ScanGradAttrs} from './kernels';
 import {scanInputs} from './kernels';
 
-export const selectiveScanNative: NativeKernel[] = [
+offerNativeKernels(
   {
     kernelName: 'SelectiveScan',
     run: (call) => {
@@ -23,4 +22,4 @@ export const selectiveScanNative: NativeKernel[] = [
       return runListOp(call, 'TfjsMambaSelectiveScanGrad', order, attrs, gradients);
     },
   },
-];
+);

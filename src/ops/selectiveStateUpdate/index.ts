@@ -4,6 +4,7 @@ import {checkBoolean, checkKeys, checkNotEmpty, checkRank, checkShape, toOptiona
 import {checkProjection, withGroups} from '../selectiveScan';
 import './gradient';
 import {runSelectiveStateUpdate, stateUpdateInputs} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link selectiveStateUpdate}. B = batch, D = channels, N = dState, G = groups. */

@@ -6,6 +6,7 @@ import {existsSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
 import util from 'node:util';
+import * as tf from '@tensorflow/tfjs';
 
 /** The addon `tfjs_mamba_loader.node`. */
 interface Loader {
@@ -28,7 +29,12 @@ let state: NativeState | undefined;
 
 /** Loads what is there, once. Never throws. */
 export function loadNative(): NativeState {
-  state ??= load();
+  if (!state) {
+    const chosen = tf.engine().backendName as string | undefined;
+    state = load();
+    // tfjs-node makes itself the backend as it is loaded; a choice made before stands.
+    if (chosen !== undefined) void tf.setBackend(chosen);
+  }
   return state;
 }
 
