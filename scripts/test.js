@@ -1,6 +1,6 @@
 /**
  * `npm test`. Plain JavaScript without dependencies, because it has to run on a clone in which nothing is installed: it
- * installs what is missing and then hands over to runTests.ts.
+ * installs what is missing, sets the native backend up and then hands over to runTests.ts.
  */
 import {spawnSync} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
@@ -12,6 +12,11 @@ if (!installed()) {
   console.log('Installing the dependencies of package-lock.json.');
   // Without scripts, because the only one of ours is the build, and runTests.ts builds what it tests.
   run('npm', [existsSync(`${root}/node_modules`) ? 'install' : 'ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+}
+const backends = process.argv[process.argv.indexOf('--backend') + 1];
+if (!process.argv.includes('--backend') || backends.includes('tensorflow')) {
+  // Not the end if it fails: the other backends are tested all the same, and this one fails saying what is missing.
+  spawnSync(process.execPath, ['bin/tfjs-mamba.js', 'setup-native'], {cwd: root, stdio: 'inherit'});
 }
 run(process.execPath, ['--import', 'tsx', 'scripts/runTests.ts', ...process.argv.slice(2)]);
 

@@ -3,7 +3,16 @@
  * where that is not wanted or not possible, the package is installed without its scripts and its binding, unmodified, is built here.
  */
 import {createHash} from 'node:crypto';
-import {copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
 import {cacheFolder, compiler, run} from './system.js';
@@ -62,9 +71,15 @@ export function buildBinding(tfjsNode, tensorflow, force) {
       ...['-std=c++17', '-O2', '-fPIC', '-shared', '-w', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding'],
       ...[`-I${nodeApiHeaders()}`, `-I${tensorflow.include}`],
       ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((file) => join(tfjsNode, 'binding', file)),
-      ...['-o', built, `-L${tensorflow.lib}`, ...tensorflow.libraries.map((library) => `-l:${library}`)],
+      ...[
+        '-o',
+        `${built}.${process.pid}`,
+        `-L${tensorflow.lib}`,
+        ...tensorflow.libraries.map((library) => `-l:${library}`),
+      ],
       '-Wl,-rpath,$ORIGIN/../../deps/lib',
     ]);
+    renameSync(`${built}.${process.pid}`, built);
   }
   const libraries = join(tfjsNode, 'deps/lib');
   mkdirSync(libraries, {recursive: true});

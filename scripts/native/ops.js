@@ -1,6 +1,6 @@
 /** Builds the op library and the loader with CMake, in a cache folder named after the sources and the options. */
 import {createHash} from 'node:crypto';
-import {existsSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync} from 'node:fs';
 import {cpus} from 'node:os';
 import {join} from 'node:path';
 import {nodeApiHeaders} from './binding.js';
@@ -30,15 +30,20 @@ function digest(/** @type {string} */ extra) {
 export function buildOps(tensorflow, {cuda, force}) {
   const cudaOptions = cuda ? ['-DWITH_CUDA=ON', `-DTENSORFLOW_DIR=${tensorflow.lib}`] : [];
   const sources = digest([compiler(), process.arch, ...cudaOptions].join('\n'));
-  const folder = cacheFolder(`ops-${sources}`);
+  const folder = join(cacheFolder('.'), `ops-${sources}`);
   const files = ['tfjs_mamba_ops.so', 'tfjs_mamba_loader.node', ...(cuda ? ['tfjs_mamba_cuda.so'] : [])];
-  const complete = join(folder, 'complete');
-  if (force || !existsSync(complete)) {
+  if (force || !existsSync(folder)) {
     console.log('Building the op library.');
+    const build = mkdtempSync(join(cacheFolder('builds'), 'ops-'));
     const include = `-DNODE_API_INCLUDE_DIR=${nodeApiHeaders()}`;
-    run('cmake', ['-S', sourceFolder, '-B', folder, `-DCMAKE_CXX_COMPILER=${compiler()}`, include, ...cudaOptions]);
-    run('cmake', ['--build', folder, '--parallel', String(cpus().length)]);
-    writeFileSync(complete, '');
+    run('cmake', ['-S', sourceFolder, '-B', build, `-DCMAKE_CXX_COMPILER=${compiler()}`, include, ...cudaOptions]);
+    run('cmake', ['--build', build, '--parallel', String(cpus().length)]);
+    // Whole or not at all, also when two checkouts do this at once.
+    mkdirSync(join(build, 'done'));
+    for (const file of files) renameSync(join(build, file), join(build, 'done', file));
+    rmSync(folder, {recursive: true, force: true});
+    renameSync(join(build, 'done'), folder);
+    rmSync(build, {recursive: true});
   }
   return {folder, files, sources};
 }

@@ -44,7 +44,7 @@ export function findTensorflow(tfjsNode, cuda) {
   const folder = fromPip(cuda);
   const fetched = inFolder(folder);
   if (!fetched) throw new Error(`${folder} lacks TensorFlow's libraries: remove the folder and try again`);
-  return {...fetched, description: `${fetched.version}, ${folder}`, stock: false};
+  return {...fetched, version: pinnedVersion, description: `${pinnedVersion}, ${folder}`, stock: false};
 }
 
 /**
