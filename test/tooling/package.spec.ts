@@ -102,7 +102,7 @@ describe('package', () => {
     expect(run(`${example}\nconsole.log(JSON.stringify(model.predict(x).shape));`)).toEqual([64, 2]);
   });
 
-  it('packs what is built, and nothing else', () => {
+  it('packs what is built and what builds the native half, and nothing else', () => {
     const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
       cwd: root,
       encoding: 'utf8',
@@ -111,7 +111,14 @@ describe('package', () => {
     });
     const [{files}] = JSON.parse(packed) as [{files: {path: string}[]}];
     const names = files.map((file) => file.path);
-    expect(names.filter((name) => !/^(dist\/.*|package\.json|README\.md|LICENSE)$/.test(name))).toEqual([]);
+    expect(
+      names.filter(
+        (name) =>
+          !/^((dist|bin|scripts\/native|custom-ops\/(src|loader|cmake))\/.*|custom-ops\/CMakeLists\.txt|package\.json|README\.md|LICENSE)$/.test(
+            name,
+          ),
+      ),
+    ).toEqual([]);
     for (const entry of ['index', 'node', 'webgpu']) {
       for (const extension of ['js', 'cjs', 'd.ts', 'd.cts']) expect(names).toContain(`dist/${entry}.${extension}`);
     }
