@@ -47,7 +47,7 @@ if (finished) {
   await measure();
   await write();
 } else {
-  console.log('Stopped before the end.');
+  console.log('Stopped before the end, and saved.');
 }
 console.log(`The model is in ${relative(process.cwd(), folder)}. To go on from it: ${again}`);
 
@@ -85,6 +85,10 @@ async function train(): Promise<boolean> {
     },
     Presets.shades_classic,
   );
+  const keep = async (step: number) => {
+    await save();
+    await round.write(step);
+  };
   bar.start(round.steps, 0, {loss: '–', rate: '–'});
   const result = await trainer.fit(windows, {
     steps: round.steps,
@@ -92,15 +96,13 @@ async function train(): Promise<boolean> {
     checkpoint: {target: checkpoints, every: recipe.checkpointEvery},
     signal: stop.signal,
     callbacks: {
-      onCheckpoint: async ({step}) => {
-        await save();
-        await round.write(step);
-      },
+      onCheckpoint: ({step}) => keep(step),
       onStep: ({step, loss, tokensPerSecond}) =>
         bar.update(step, {loss: loss.toFixed(2), rate: Math.round(tokensPerSecond).toLocaleString('en')}),
     },
   });
   bar.stop();
+  if (result.step === 0) await keep(0); // stopped so early that the trainer has nothing to keep
   return result.ended !== 'aborted';
 }
 

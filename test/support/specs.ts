@@ -16,6 +16,7 @@ const onceOnly = [
   'lm/config.spec.ts',
   'lm/sampling.spec.ts',
   'lm/tokenizers.spec.ts',
+  'models/',
   'training/nodeCheckpoints.spec.ts',
 ];
 
