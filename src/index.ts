@@ -50,6 +50,8 @@ export type {
   TokenWindowsOptions,
 } from './training/data';
 export {tokenWindows} from './training/data';
+export type {Objective} from './training/gradients';
+export {defaultNoDecay} from './training/noDecay';
 export type {Evaluation, FitOptions, FitResult, StepReport, TrainerCallbacks, TrainerOptions} from './training/options';
 export type {Schedule, ScheduleConfig, WarmupCosineOptions} from './training/schedules';
 export {warmupCosine} from './training/schedules';
