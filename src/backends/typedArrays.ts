@@ -5,18 +5,15 @@
  */
 import type {DataType, TensorInfo} from '@tensorflow/tfjs';
 import {getKernel, registerKernel} from '@tensorflow/tfjs';
+import type {OutputSpec, WasmBackend} from './wasm/heap';
+import {makeOutputs, operandOf} from './wasm/heap';
+import {simdFor, simdKernel} from './wasm/simd';
 
 /** A tensor as a typed-array kernel sees it. */
 export interface Operand {
   readonly shape: readonly number[];
   /** The values in row-major order. Integer tensors come as Int32Array, which kernels index alike. */
   readonly values: Float32Array;
-}
-
-/** Shape and type of a result. */
-export interface OutputSpec {
-  shape: number[];
-  dtype?: DataType;
 }
 
 /**
@@ -36,12 +33,6 @@ export interface TypedArrayKernel {
 interface CpuBackend {
   data: {get(dataId: object): {values: Float32Array}};
   makeTensorInfo(shape: number[], dtype: DataType, values: Float32Array | Int32Array): TensorInfo;
-}
-
-interface WasmBackend {
-  dataIdMap: {get(dataId: object): {memoryOffset: number | null}};
-  makeOutput(shape: number[], dtype: DataType): TensorInfo;
-  typedArrayFromHeap(info: TensorInfo): Float32Array;
 }
 
 /** Registers the kernel for `cpu` and `wasm`, unless a backend has one of that name already. */
@@ -77,23 +68,27 @@ function runOnCpu(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: CpuBa
 }
 
 function runOnWasm(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: WasmBackend, attrs: unknown): Results {
-  // A tensor that still waits in JavaScript moves in when it is first asked for; that may grow the heap, so it comes first.
-  for (const info of inputs) {
-    backend.dataIdMap.get(info.dataId);
-  }
   const specs = kernel.outputs(inputs, attrs);
-  const infos = [specs].flat().map(({shape, dtype = 'float32'}) => {
-    const info = backend.makeOutput(shape, dtype);
-    // Out of memory is silent in tfjs's wasm backend: the allocator answers with offset 0.
-    if (info.shape.every((n) => n > 0) && backend.dataIdMap.get(info.dataId).memoryOffset === 0) {
-      throw new Error(
-        `${kernel.kernelName}: the wasm backend is out of memory for a result of shape [${shape.join(',')}]`,
-      );
-    }
-    return info;
-  });
-  const operand = (info: TensorInfo): Operand => ({shape: info.shape, values: backend.typedArrayFromHeap(info)});
-  const results = infos.map(operand);
-  kernel.compute(inputs.map(operand), results, attrs);
+  const infos = makeOutputs(backend, kernel.kernelName, inputs, [specs].flat());
+  compute(kernel, inputs, infos, backend, attrs);
   return Array.isArray(specs) ? infos : infos[0];
+}
+
+/** By the kernel's SIMD form if there is one and it can run, otherwise by the typed-array form. */
+function compute(
+  kernel: TypedArrayKernel,
+  inputs: TensorInfo[],
+  outputs: TensorInfo[],
+  backend: WasmBackend,
+  attrs: unknown,
+): void {
+  const vectorised = simdKernel(kernel.kernelName);
+  const simd = vectorised && simdFor(backend.wasm);
+  if (vectorised && simd) {
+    const operand = (info: TensorInfo) => operandOf(backend, info);
+    vectorised(simd, inputs.map(operand), outputs.map(operand), attrs);
+    return;
+  }
+  const operand = (info: TensorInfo): Operand => ({shape: info.shape, values: backend.typedArrayFromHeap(info)});
+  kernel.compute(inputs.map(operand), outputs.map(operand), attrs);
 }

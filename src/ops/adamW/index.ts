@@ -9,6 +9,7 @@ import type {AdamWAttrs, AdamWInputs} from './kernels';
 import {runAdamW, runGlobalNorm} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link adamWUpdate}: lists of one tensor per variable, and the attributes of the step. */
 export interface AdamWUpdateArgs extends Omit<AdamWInputs, 'gradScale'>, AdamWAttrs {

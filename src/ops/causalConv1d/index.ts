@@ -9,6 +9,7 @@ import type {ConvActivation} from './kernels';
 import {convActivations, convInputs, runCausalConv1d} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link causalConv1d}. B = batch, L = length, D = channels, K = kernel width. */
 export interface CausalConv1dArgs {

@@ -5,6 +5,7 @@ import './gradient';
 import {runCrossEntropy} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link crossEntropy}. V = classes. */
 export interface CrossEntropyArgs {

@@ -16,6 +16,7 @@ import {
 import './gradient';
 import './tensorflow';
 import {runLinear} from './kernels';
+import './wasm';
 
 /** The arguments of {@link linear}. */
 export interface LinearArgs {

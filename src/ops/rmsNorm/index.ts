@@ -14,6 +14,7 @@ import './gradient';
 import {rmsNormInputs, runRmsNorm} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link rmsNorm}. D = channels. */
 export interface RmsNormArgs {

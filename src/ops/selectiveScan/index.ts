@@ -18,6 +18,7 @@ import './gradient';
 import {runSelectiveScan, scanInputs} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link selectiveScan}. B = batch, L = length, D = channels, N = dState, G = groups. */
 export interface SelectiveScanArgs {

@@ -14,7 +14,7 @@ import {sigmoid, siluSlope, softplus} from '../scalar';
 import {scanInputs} from './kernels';
 
 /** Steps between kept states: the kept states are then N/64 of the size of u, and a channel's chunk fits the cache. */
-const CHUNK = 64;
+export const CHUNK = 64;
 
 /** Where a channel finds its row of B or C: at `batch·b + time·t + channel(d)`. */
 function rows({shape}: Operand, channels: number) {

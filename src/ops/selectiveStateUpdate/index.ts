@@ -6,6 +6,7 @@ import './gradient';
 import {runSelectiveStateUpdate, stateUpdateInputs} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link selectiveStateUpdate}. B = batch, D = channels, N = dState, G = groups. */
 export interface SelectiveStateUpdateArgs {

@@ -1,0 +1,45 @@
+/**
+ * `npm run build:wasm`: compiles custom-ops/wasm (AssemblyScript) into src/backends/wasm/binary.ts, as text inside a module, so that
+ * no bundler and no page has to find a file. The result is committed; test/tooling/wasm.spec.ts shows that it is of this source.
+ */
+import {readFile, writeFile} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
+import asc from 'assemblyscript/asc';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const target = `${root}/src/backends/wasm/binary.ts`;
+
+/**
+ * The module imports its memory, so that it works on TensorFlow.js's heap. It is compiled for a shared memory of any size; the loader
+ * changes one byte where the memory is not shared.
+ */
+const options = [
+  'custom-ops/wasm/index.ts',
+  ...['--outFile', 'out.wasm', '--baseDir', root, '--runtime', 'stub', '--noAssert', '-O3', '--converge'],
+  ...['--importMemory', '--initialMemory', '0', '--maximumMemory', '65536', '--sharedMemory', '--zeroFilledMemory'],
+  ...['--enable', 'simd', '--enable', 'threads', '--enable', 'bulk-memory', '--disableWarning'],
+];
+
+/** Compiles and returns the module's bytes. */
+export async function compileWasm(): Promise<Uint8Array> {
+  let binary: Uint8Array | undefined;
+  const {error, stderr} = await asc.main(options, {
+    readFile: (name, baseDir) => readFile(`${baseDir}/${name}`, 'utf8').catch(() => null),
+    writeFile: (name, contents) => void (name === 'out.wasm' && (binary = contents as Uint8Array)),
+    listFiles: () => [],
+  });
+  if (error !== null || binary === undefined) {
+    throw new Error(`AssemblyScript: ${error?.message ?? 'no output'}\n${stderr.toString()}`);
+  }
+  return binary;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const binary = await compileWasm();
+  const text = Buffer.from(binary).toString('base64');
+  await writeFile(
+    target,
+    `/** The module compiled from custom-ops/wasm by \`npm run build:wasm\`, in base64. */\nexport const binary =\n  '${text}';\n`,
+  );
+  console.log(`src/backends/wasm/binary.ts: ${binary.length} bytes`);
+}

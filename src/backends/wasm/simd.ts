@@ -1,0 +1,111 @@
+/**
+ * The SIMD kernels of the `wasm` backend: a module of our own (custom-ops/wasm) that imports TensorFlow.js's memory and works on the
+ * tensors where they lie. It has no data and no stack of its own, and takes scratch from TensorFlow.js's allocator, so nothing is
+ * copied and neither module can disturb the other.
+ *
+ * Where it cannot be had – no SIMD, a page whose policy forbids it – the typed-array kernels do the work, and that is said once.
+ */
+import {binary} from './binary';
+
+/** The functions of the module, with pointers and numbers as arguments. */
+export type SimdFunctions = Record<string, (...args: number[]) => number>;
+
+/** A tensor in the heap. */
+export interface HeapOperand {
+  readonly shape: readonly number[];
+  /** Byte offset of the first value. */
+  readonly at: number;
+}
+
+/** What a kernel computes with. */
+export interface Simd {
+  functions: SimdFunctions;
+  /** Runs `use` with that many bytes of scratch, aligned to 8 and uninitialised. */
+  withScratch<T>(bytes: number, use: (at: number) => T): T;
+}
+
+/** A kernel that writes every element of every output. */
+export type SimdKernel = (
+  simd: Simd,
+  inputs: HeapOperand[],
+  outputs: HeapOperand[],
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- attributes differ from op to op
+  attrs: any,
+) => void;
+
+/** What is used of TensorFlow.js's wasm backend, an Emscripten module. */
+export interface EmscriptenModule {
+  _malloc(bytes: number): number;
+  _free(at: number): void;
+  asm: {memory?: WebAssembly.Memory};
+  /** With threads, the memory is made in JavaScript and shared. */
+  wasmMemory?: WebAssembly.Memory;
+}
+
+/** Byte offsets, with 0 for what is absent. */
+export function offsets(operands: ReadonlyArray<HeapOperand | undefined>): number[] {
+  return operands.map((operand) => operand?.at ?? 0);
+}
+
+const kernels = new Map<string, SimdKernel>();
+const instances = new WeakMap<EmscriptenModule, Simd | undefined>();
+
+/** Gives the typed-array kernel of that name a faster form; outputs are as that kernel declares them. */
+export function registerSimdKernel(kernelName: string, kernel: SimdKernel): void {
+  kernels.set(kernelName, kernel);
+}
+
+/** The SIMD form of a kernel, if it has one and this machine can run it. */
+export function simdKernel(kernelName: string): SimdKernel | undefined {
+  return kernels.get(kernelName);
+}
+
+/** The module for a backend, made on first use; undefined where there can be none. */
+export function simdFor(wasm: EmscriptenModule): Simd | undefined {
+  if (!instances.has(wasm)) {
+    try {
+      instances.set(wasm, instantiate(wasm));
+    } catch (error) {
+      instances.set(wasm, undefined);
+      const {message} = error as Error;
+      console.warn(`tfjs-mamba: no SIMD kernels on wasm, plain ones are used, which are slower: ${message}`);
+    }
+  }
+  return instances.get(wasm);
+}
+
+function instantiate(wasm: EmscriptenModule): Simd {
+  const memory = wasm.wasmMemory ?? wasm.asm.memory;
+  if (memory === undefined) {
+    throw new Error('this version of the backend does not show its memory');
+  }
+  const bytes = moduleBytes(!(memory.buffer instanceof ArrayBuffer));
+  if (!WebAssembly.validate(bytes)) {
+    throw new Error('WebAssembly has no SIMD here');
+  }
+  // Compiled at once, because kernels are; browsers allow it up to 8 MB (before 2023 Chrome's main thread did not, and throws here).
+  const {exports} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {memory, log: Math.log}});
+  return {functions: exports as SimdFunctions, withScratch: (bytes, use) => withScratch(wasm, bytes, use)};
+}
+
+/** The import of the memory: its two names, its kind, and 3 for "shared, with a maximum". */
+const memoryImport = [...'\x03env\x06memory\x02\x03'].map((character) => character.charCodeAt(0));
+
+function moduleBytes(shared: boolean): Uint8Array<ArrayBuffer> {
+  const bytes = Uint8Array.from(atob(binary), (character) => character.charCodeAt(0));
+  const at = bytes.findIndex((_, i) => memoryImport.every((byte, k) => bytes[i + k] === byte));
+  bytes[at + memoryImport.length - 1] = shared ? 3 : 1;
+  return bytes;
+}
+
+function withScratch<T>(wasm: EmscriptenModule, bytes: number, use: (at: number) => T): T {
+  const at = wasm._malloc(bytes);
+  if (at === 0) {
+    throw new Error(`the wasm backend is out of memory for ${bytes} bytes of scratch`);
+  }
+  try {
+    return use(at);
+  } finally {
+    wasm._free(at);
+  }
+}

@@ -1,0 +1,11 @@
+/** The cross entropy with SIMD, for `wasm`: custom-ops/wasm/loss.ts. */
+import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
+import type {CrossEntropyAttrs} from './kernels';
+
+registerSimdKernel('CrossEntropy', (simd, inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => {
+  simd.functions.crossEntropy(...offsets([...inputs, ...outputs]), ...inputs[0].shape, ignoreIndex);
+});
+
+registerSimdKernel('CrossEntropyGrad', (simd, inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => {
+  simd.functions.crossEntropyGrad(...offsets([...inputs, ...outputs]), ...inputs[0].shape, ignoreIndex);
+});
