@@ -50,7 +50,7 @@ export default defineConfig(
   },
   {
     // Programs for a terminal.
-    files: ['scripts/**', 'bench/**', 'models/**', 'test/support/**'],
+    files: ['scripts/**', 'bench/**', 'models/**', 'test/support/**', 'test/native/**'],
     rules: {'no-console': 'off'},
   },
 );

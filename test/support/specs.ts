@@ -10,6 +10,7 @@ const testFolder = resolve(import.meta.dirname, '..');
 /** Folders (with a slash at the end) and files under test/ that no backend can make a difference to. */
 const onceOnly = [
   'checkpoints/',
+  'native/',
   'tooling/',
   'fixtures.spec.ts',
   'random.spec.ts',
