@@ -79,7 +79,7 @@ export function sampleToken(
 
 /** Tokens with their probabilities up to a common factor. */
 interface Candidates {
-  ids: ArrayLike<number>;
+  ids: Int32Array;
   weights: Float64Array;
 }
 
@@ -102,8 +102,13 @@ function likeliest(scores: ArrayLike<number>): number {
 /** Every token, the likeliest with weight 1. */
 function everyToken(scores: Float32Array, temperature: number): Candidates {
   const largest = scores[likeliest(scores)];
-  const weights = Float64Array.from(scores, (score) => Math.exp((score - largest) / temperature));
-  return {ids: weights.map((_, id) => id), weights};
+  const ids = new Int32Array(scores.length);
+  const weights = new Float64Array(scores.length);
+  for (let id = 0; id < scores.length; id++) {
+    ids[id] = id;
+    weights[id] = Math.exp((scores[id] - largest) / temperature);
+  }
+  return {ids, weights};
 }
 
 function keep({ids, weights}: Candidates, threshold: number): Candidates {
@@ -115,7 +120,12 @@ function keep({ids, weights}: Candidates, threshold: number): Candidates {
 }
 
 function pick({ids, weights}: Candidates, places: number[]): Candidates {
-  return {ids: places.map((i) => ids[i]), weights: Float64Array.from(places, (i) => weights[i])};
+  const picked = {ids: new Int32Array(places.length), weights: new Float64Array(places.length)};
+  places.forEach((place, i) => {
+    picked.ids[i] = ids[place];
+    picked.weights[i] = weights[place];
+  });
+  return picked;
 }
 
 /** The first `count` by falling weight, equal ones by place, so that the result never depends on a sort's whims. */
