@@ -37,8 +37,6 @@ export interface LoadedWeight {
 export interface Checkpoint {
   config: ResolvedMambaConfig;
   format: CheckpointFormat;
-  /** Size of the weights in float32, in bytes. */
-  weightBytes: number;
   /**
    * Every weight of `config`, each exactly once, one in memory at a time, in the order of the files. All names, shapes, types
    * and sizes have been checked by now; what can still fail is the reading itself, so what has been taken of a sequence that
@@ -57,15 +55,18 @@ interface Match {
  * Opens a checkpoint and checks it as a whole.
  *
  * @param source A folder or file (Node), a URL, a Hub id, or a `CheckpointSource`.
+ * @param accept Is given the configuration before any weight file is opened, and may throw to leave it at that.
  * @throws An error naming the file, and the field or the tensor at fault.
  */
 export async function readCheckpoint(
   source: string | CheckpointSource,
   options: LoadOptions = {},
+  accept?: (config: ResolvedMambaConfig) => void,
 ): Promise<Checkpoint> {
   const {signal} = options;
   const folder = await openSource(source, options);
   const {config, format} = await readConfigs(folder);
+  accept?.(config);
   const progress = new Progress(options.onProgress);
   const files = await openWeightFiles(folder, signal, (file, count) => progress.add(file, count));
   const matches = matchWeights(config, files);
@@ -74,7 +75,6 @@ export async function readCheckpoint(
   return {
     config,
     format,
-    weightBytes: matches.reduce((sum, {tensor}) => sum + 4 * tensor.shape.reduce((a, b) => a * b, 1), 0),
     async *weights() {
       for (const file of files.files) file.aheadBytes = pieceBytes;
       for (const {weight, tensor} of matches) {

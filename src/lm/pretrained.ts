@@ -6,6 +6,8 @@ import type {SaveOptions} from '../checkpoints/save';
 import {writeCheckpoint} from '../checkpoints/save';
 import type {CheckpointSource} from '../checkpoints/source';
 import type {SaveHandler} from '../checkpoints/target';
+import {checkKeys} from '../ops/check';
+import {countParameters} from './config';
 import {checkFits} from './memory';
 import {largestWeight, MambaLM} from './model';
 
@@ -23,8 +25,10 @@ export async function fromPretrained(
   source: string | CheckpointSource,
   options: FromPretrainedOptions = {},
 ): Promise<MambaLM> {
-  const checkpoint = await readCheckpoint(source, options);
-  checkFits('fromPretrained', checkpoint.weightBytes, 4 * largestWeight(checkpoint.config));
+  checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache']);
+  const checkpoint = await readCheckpoint(source, options, (config) => {
+    checkFits('fromPretrained', 4 * countParameters(config), 4 * largestWeight(config));
+  });
   const model = new MambaLM(checkpoint.config, {empty: true});
   try {
     const weights = model.weightsByName();
@@ -54,6 +58,10 @@ export async function savePretrained(
   target: string | SaveHandler,
   options: SavePretrainedOptions = {},
 ): Promise<void> {
+  if (!(model instanceof MambaLM)) {
+    throw new Error('savePretrained: model must be a MambaLM, such as mambaLM makes');
+  }
+  checkKeys('savePretrained', options, ['dtype', 'maxShardBytes', 'signal']);
   const weights = model.weightsByName();
   const read = async (name: string) => (await weights.get(name)!.read().data()) as Float32Array;
   await writeCheckpoint(model.config, read, target, options);
