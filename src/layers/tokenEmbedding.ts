@@ -51,7 +51,10 @@ export class TokenEmbedding extends tf.layers.Layer {
 
   /** ids of any shape → [...,dModel] */
   embed(ids: tf.Tensor): tf.Tensor {
-    return tf.tidy(() => embedding({ids: ids.toInt(), weight: this.weights[0].read() as tf.Tensor2D}));
+    return tf.tidy(() => {
+      const rows = ids.dtype === 'int32' ? ids : ids.toInt(); // tf.data makes float32 tensors
+      return embedding({ids: rows, weight: this.weights[0].read() as tf.Tensor2D});
+    });
   }
 
   /** [...,dModel] → [...,vocabSize] */

@@ -4,13 +4,14 @@
  * integer labels, carried states, steps, generation.
  */
 import * as tf from '@tensorflow/tfjs';
-import {MambaBlock} from '../layers/mambaBlock';
 import {seedFor} from '../layers/initializers';
+import {checkStates} from '../layers/inputs';
+import {MambaBlock} from '../layers/mambaBlock';
 import {lastReal} from '../layers/masking';
 import type {LayerState} from '../layers/mixer';
 import {RMSNormalization} from '../layers/rmsNormalization';
 import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
-import {showShape} from '../ops/check';
+import {checkIndices, checkKeys, checkNotEmpty, checkRank, checkShape, toTensor} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
 import type {MambaConfig, PresetName, ResolvedMambaConfig} from './config';
 import {countParameters, resolveConfig} from './config';
@@ -27,7 +28,7 @@ export type TokenIds = tf.Tensor | number[] | number[][];
 /** What a language model is compiled with; the loss is cross entropy unless another is given. */
 export type MambaCompileArgs = Omit<tf.ModelCompileArgs, 'loss'> & {
   loss?: tf.ModelCompileArgs['loss'];
-  /** Labels that do not count in the loss (-100). */
+  /** Labels that do not count in the loss (what it was before; -100 at first). */
   ignoreIndex?: number;
 };
 
@@ -44,12 +45,24 @@ interface ModelOptions extends MambaLMOptions {
   ignoreIndex?: number;
 }
 
+/** What getConfig gives. Loading camel-cases every string, except under the key `name`. */
+interface SavedConfig {
+  name: string;
+  mamba: ResolvedMambaConfig;
+  ignoreIndex: number;
+  /** Layers that do not train. */
+  frozen: Array<{name: string}>;
+}
+
 interface Parts {
   embeddings: TokenEmbedding;
   blocks: MambaBlock[];
   norm: RMSNormalization;
   head: TokenEmbedding | LanguageHead;
 }
+
+/** How files name the loss of a language model. */
+const LOSS = 'crossEntropy';
 
 /** int32 ids [B,L] → float32 logits [B,L,V], V being the padded vocabulary. Made by {@link mambaLM} and `fromPretrained`. */
 export class MambaLM extends tf.LayersModel {
@@ -99,17 +112,15 @@ export class MambaLM extends tf.LayersModel {
    */
   prefill(
     ids: TokenIds,
-    {state, mask}: {state?: MambaState; mask?: TokenIds} = {},
+    options: {state?: MambaState; mask?: TokenIds} = {},
   ): {logits: tf.Tensor2D; state: MambaState} {
     return tf.tidy(() => {
+      checkKeys('prefill', options, ['state', 'mask']);
+      const {state, mask} = options;
       const tokens = toIds('prefill', 'ids', ids, 2);
       const real = mask === undefined ? undefined : toIds('prefill', 'mask', mask, 2);
-      if (real && !tf.util.arraysEqual(real.shape, tokens.shape)) {
-        throw new Error(
-          `prefill: mask must have the shape of ids, ${showShape(tokens.shape)}, but has ${showShape(real.shape)}`,
-        );
-      }
-      this.checkState('prefill', state);
+      checkShape('prefill', 'mask', real, tokens.shape, 'the shape of ids');
+      if (state !== undefined) this.checkState('prefill', state, tokens.shape[0]);
       const next: MambaState = [];
       let x = this.parts.embeddings.embed(tokens) as tf.Tensor3D;
       this.parts.blocks.forEach((block, i) => {
@@ -129,10 +140,7 @@ export class MambaLM extends tf.LayersModel {
   step(ids: TokenIds, state: MambaState): {logits: tf.Tensor2D; state: MambaState} {
     return tf.tidy(() => {
       const tokens = toIds('step', 'ids', ids, 1);
-      if (state === undefined) {
-        throw new Error('step: state is missing; zeroState(batch) is the one to begin with');
-      }
-      this.checkState('step', state);
+      this.checkState('step', state, tokens.shape[0]);
       const next: MambaState = [];
       let x = this.parts.embeddings.embed(tokens) as tf.Tensor2D;
       this.parts.blocks.forEach((block, i) => {
@@ -165,17 +173,21 @@ export class MambaLM extends tf.LayersModel {
     return this.parts.head.logits(this.parts.norm.call(x)) as tf.Tensor2D;
   }
 
-  private checkState(op: string, state: MambaState | undefined): void {
+  private checkState(op: string, state: MambaState, batch: number): void {
     const {nLayer} = this.config;
-    if (state !== undefined && (!Array.isArray(state) || state.length !== nLayer)) {
-      const given = Array.isArray(state) ? `${(state as unknown[]).length} entries` : typeof state;
-      throw new Error(`${op}: state must have an entry for each of the ${nLayer} blocks, but has ${given}`);
+    if (!Array.isArray(state) || state.length !== nLayer) {
+      const given = Array.isArray(state) ? `has ${(state as unknown[]).length} entries` : `is ${typeof state}`;
+      throw new Error(`${op}: state must have an entry for each of the ${nLayer} blocks, but ${given}`);
     }
+    state.forEach((entry: LayerState | undefined, i) => {
+      checkStates(`${op}: state[${i}]`, [entry?.conv, entry?.ssm] as tf.Tensor[], this.config, batch);
+    });
   }
 
   /**
-   * As tfjs's compile; without a loss it is the cross entropy of the labels, which then are int32 [B,L]: for every position the id
-   * that should come next. The metric 'accuracy' is the share of labels that are the likeliest token.
+   * As tfjs's compile. Without a loss, or with 'crossEntropy', it is the cross entropy of the labels, which then are int32 [B,L]: for
+   * every position the id that should come next. The metric 'accuracy' is the share of labels that are the likeliest token. As for
+   * any tfjs model, what `evaluate` gives is the mean over batches, each weighted by its rows.
    */
   override compile(args: MambaCompileArgs): void {
     const {ignoreIndex = this.ignoreIndex, ...rest} = args;
@@ -183,37 +195,46 @@ export class MambaLM extends tf.LayersModel {
       throw new Error(`compile: ignoreIndex must be an integer, but is ${String(ignoreIndex)}`);
     }
     this.ignoreIndex = ignoreIndex;
-    // A function cannot be saved: a model that comes back from a file has an empty loss, which means ours.
-    this.countsTokens = rest.loss === undefined || isEmpty(rest.loss);
+    this.countsTokens = rest.loss === undefined || rest.loss === LOSS;
     if (!this.countsTokens) {
       super.compile(rest as tf.ModelCompileArgs);
       return;
     }
     const loss = (labels: tf.Tensor, logits: tf.Tensor) =>
       crossEntropy({logits, labels: labels.toInt(), ignoreIndex: this.ignoreIndex});
-    const acc = (labels: tf.Tensor, logits: tf.Tensor) => tokenAccuracy(labels, logits, this.ignoreIndex);
-    const ours = (metric: unknown) => (metric === 'accuracy' || metric === 'acc' ? acc : metric);
-    const metrics = Array.isArray(rest.metrics) ? rest.metrics.map(ours) : rest.metrics && ours(rest.metrics);
-    super.compile({...rest, loss, ...(metrics !== undefined && {metrics})} as tf.ModelCompileArgs);
+    const accuracy = (labels: tf.Tensor, logits: tf.Tensor) => tokenAccuracy(labels, logits, this.ignoreIndex);
+    // tfjs calls a metric by its function's name, which a minifier would change.
+    Object.defineProperty(accuracy, 'name', {value: 'acc'});
+    super.compile({...rest, loss, metrics: withAccuracy(rest.metrics, accuracy)} as tf.ModelCompileArgs);
+    this.loss = LOSS; // what `save` writes
   }
 
-  /** tfjs wants targets of the logits' shape; labels are of the ids'. */
+  /** @throws Error if the loss is a function: tfjs would leave it out, and the model come back with another. */
+  protected override getTrainingConfig(): ReturnType<tf.LayersModel['getTrainingConfig']> {
+    if (typeof this.loss === 'function') {
+      throw new Error(
+        'save: a loss that is a function cannot be saved; save without includeOptimizer, and compile after loading',
+      );
+    }
+    return super.getTrainingConfig();
+  }
+
+  /**
+   * tfjs wants targets of the logits' shape; labels are of the ids'. Values are checked here and not left to the ops, as tfjs does not
+   * free what a forward pass has kept for the gradient when the loss throws.
+   */
   protected override standardizeUserDataXY(
     ...args: Parameters<tf.LayersModel['standardizeUserDataXY']>
   ): ReturnType<tf.LayersModel['standardizeUserDataXY']> {
     if (!this.countsTokens) {
       return super.standardizeUserDataXY(...args);
     }
-    const [x, y] = args.slice(0, 2).map((data, i) => single(data, ['ids', 'labels'][i]));
-    if (x.rank !== 2) {
-      throw new Error(`fit: ids must have shape [batch, length], but have ${showShape(x.shape)}`);
-    }
-    if (!tf.util.arraysEqual(x.shape, y.shape)) {
-      throw new Error(
-        `fit: labels must have the shape of the ids, ${showShape(x.shape)}, but have ${showShape(y.shape)}`,
-      );
-    }
-    return [[x], [y]];
+    const [ids, labels] = [single('ids', args[0]), single('labels', args[1])];
+    checkRank('MambaLM', 'ids', ids, 2, '[batch, length]');
+    checkShape('MambaLM', 'labels', labels, ids.shape, 'the shape of ids');
+    checkIndices('MambaLM', 'ids', ids, this.config.vocabSize);
+    checkIndices('MambaLM', 'labels', labels, this.config.vocabSize, this.ignoreIndex);
+    return [[ids], [labels]];
   }
 
   override dispose(): ReturnType<tf.LayersModel['dispose']> {
@@ -225,9 +246,11 @@ export class MambaLM extends tf.LayersModel {
     return result;
   }
 
+  /** What `fromConfig` and `tf.loadLayersModel` make the same model of. */
   override getConfig(): tf.serialization.ConfigDict {
     const {name, config, ignoreIndex} = this;
-    return {name, mamba: {...config}, ignoreIndex};
+    const frozen = this.layers.filter(({trainable, weights}) => !trainable && weights.length > 0);
+    return {name, mamba: {...config}, ignoreIndex, frozen: frozen.map((layer) => ({name: layer.name}))};
   }
 
   static override fromConfig<T extends tf.serialization.Serializable>(
@@ -236,8 +259,12 @@ export class MambaLM extends tf.LayersModel {
     _customObjects?: tf.serialization.ConfigDict,
     fastWeightInit = false,
   ): T {
-    const {name, mamba, ignoreIndex} = config as unknown as ModelOptions & {mamba: ResolvedMambaConfig};
-    return new (cls as unknown as typeof MambaLM)(mamba, {name, ignoreIndex, empty: fastWeightInit}) as unknown as T;
+    const {name, mamba, ignoreIndex, frozen} = config as unknown as SavedConfig;
+    const model = new (cls as unknown as typeof MambaLM)(mamba, {name, ignoreIndex, empty: fastWeightInit});
+    for (const layer of frozen) {
+      model.getLayer(layer.name).trainable = false;
+    }
+    return model as unknown as T;
   }
 }
 tf.serialization.registerClass(MambaLM);
@@ -250,6 +277,10 @@ tf.serialization.registerClass(MambaLM);
  */
 export function mambaLM(config: MambaConfig | PresetName, options: MambaLMOptions = {}): MambaLM {
   const resolved = resolveConfig(config);
+  checkKeys('mambaLM', options, ['seed', 'name']);
+  if (options.seed !== undefined && !Number.isFinite(options.seed)) {
+    throw new Error(`mambaLM: seed must be a number, but is ${String(options.seed)}`);
+  }
   checkFits('mambaLM', 4 * countParameters(resolved), 4 * largestWeight(resolved));
   return new MambaLM(resolved, options);
 }
@@ -274,23 +305,17 @@ function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions): Pa
   return {embeddings, blocks, norm, head};
 }
 
-function toIds(op: string, name: string, value: TokenIds, rank: number): tf.Tensor {
-  const meaning = rank === 2 ? '[batch, length]' : '[batch]';
-  let tensor: tf.Tensor;
-  if (value instanceof tf.Tensor) {
-    tensor = value;
-  } else if (Array.isArray(value) && value.length > 0) {
-    tensor = tf.tensor(value, undefined, 'int32');
-  } else {
-    throw new Error(`${op}: ${name} must be an int32 tensor ${meaning} or an array of that form`);
+/** Checks ids, or a mask; the result is int32. */
+function toIds(op: string, name: string, value: TokenIds, rank: 1 | 2): tf.Tensor {
+  const isBool = value instanceof tf.Tensor && value.dtype === 'bool';
+  const tensor = toTensor(op, name, isBool ? value.toInt() : value, 'int32');
+  checkRank(op, name, tensor, rank, rank === 2 ? '[batch, length]' : '[batch]');
+  checkNotEmpty(op, name, tensor);
+  const fraction = Array.isArray(value) ? value.flat().find((id) => !Number.isInteger(id)) : undefined;
+  if (fraction !== undefined) {
+    throw new Error(`${op}: ${name} must hold integers, but has ${fraction}`);
   }
-  if (tensor.rank !== rank || tensor.size === 0) {
-    throw new Error(`${op}: ${name} must have shape ${meaning}, but has ${showShape(tensor.shape)}`);
-  }
-  if (tensor.dtype !== 'int32' && tensor.dtype !== 'bool') {
-    throw new Error(`${op}: ${name} must have dtype int32, but has ${tensor.dtype}`);
-  }
-  return tensor.toInt();
+  return tensor;
 }
 
 function tokenAccuracy(labels: tf.Tensor, logits: tf.Tensor, ignoreIndex: number): tf.Tensor {
@@ -299,15 +324,21 @@ function tokenAccuracy(labels: tf.Tensor, logits: tf.Tensor, ignoreIndex: number
   return right.sum().div(counted.sum().maximum(1));
 }
 
-function isEmpty(loss: NonNullable<tf.ModelCompileArgs['loss']>): boolean {
-  return typeof loss === 'object' && Object.keys(loss).length === 0;
+/** Puts our accuracy in the place of tfjs's, wherever tfjs lets its name stand. */
+function withAccuracy(metrics: unknown, accuracy: object): unknown {
+  if (metrics === 'accuracy' || metrics === 'acc') return accuracy;
+  if (Array.isArray(metrics)) return metrics.map((metric) => withAccuracy(metric, accuracy));
+  if (typeof metrics !== 'object' || metrics === null) return metrics;
+  return Object.fromEntries(
+    Object.entries(metrics).map(([output, metric]) => [output, withAccuracy(metric, accuracy)]),
+  );
 }
 
 /** tfjs takes a tensor, a list of one, or an object with one. */
-function single(data: unknown, what: string): tf.Tensor {
-  const list = data instanceof tf.Tensor ? [data] : Object.values(data as object);
+function single(name: string, data: unknown): tf.Tensor {
+  const list = data instanceof tf.Tensor ? [data] : Object.values(data ?? {});
   if (list.length !== 1 || !(list[0] instanceof tf.Tensor)) {
-    throw new Error(`fit: ${what} must be one tensor`);
+    throw new Error(`MambaLM: ${name} must be one tensor`);
   }
   return list[0];
 }
