@@ -18,14 +18,14 @@ export function built<L extends tf.layers.Layer>(layer: L, dModel: number): L {
   return layer;
 }
 
+/** A weight's name in its layer, `inProj/kernel` of `mamba_1/inProj/kernel`; in a wrapper the wrapped layer's name stays. */
+export function nameOf(layer: tf.layers.Layer, {originalName}: tf.layers.Layer['weights'][number]): string {
+  return originalName.slice(originalName.lastIndexOf(`${layer.name}/`) + layer.name.length + 1);
+}
+
 /** A layer's weights by their names in the layer, whatever their order. */
 export function weightsOf(layer: tf.layers.Layer): Record<string, tf.Variable> {
-  return Object.fromEntries(
-    layer.weights.map((weight) => [
-      weight.originalName.slice(weight.originalName.lastIndexOf(`${layer.name}/`) + layer.name.length + 1),
-      weight.read() as tf.Variable,
-    ]),
-  );
+  return Object.fromEntries(layer.weights.map((weight) => [nameOf(layer, weight), weight.read() as tf.Variable]));
 }
 
 /** Sets a layer's weights; every one must be given. */
@@ -105,7 +105,7 @@ export async function evaluateLayer(
     const dys = mapValues(projections, toTensor);
     const sources = {...variables, ...weightsOf(layer)};
     const {grads} = tf.variableGrads(() => projected(f(variables), dys), Object.values(sources));
-    const found = Object.entries(sources).filter(([, {name}]) => name in grads);
+    const found = Object.entries(sources).filter(([, {name}]) => grads[name]); // a frozen one has null
     return {
       outputs: f(variables),
       gradients: Object.fromEntries(found.map(([name, variable]) => [name, grads[variable.name]])),

@@ -1,5 +1,4 @@
 /** Random sizes and options of the layer against the float64 mixer: outputs, states, and the gradient of everything. */
-import type * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import * as layers from '../../src/layers';
 import {isWellConditioned, projectionsOf} from '../ops/opUnderTest';
@@ -62,9 +61,7 @@ async function compareWithReference(params: Params): Promise<string[] | undefine
     const expected = mixerReference(testCase.inputs);
     const projections = projectionsOf(expected, randomSeed);
     const run = (tensors: Tensors) =>
-      nonEmpty(
-        withStates(layer.apply(params.hasState ? [tensors.x, tensors.conv, tensors.ssm] : (tensors.x))),
-      );
+      nonEmpty(withStates(layer.apply(params.hasState ? [tensors.x, tensors.conv, tensors.ssm] : tensors.x)));
     const {outputs, gradients} = await evaluateLayer(layer, run, inputs, nonEmpty(projections));
     const {output, gradient} = backendSettings();
     const expectedGradients = mixerGradReference(testCase.inputs, projections as MixerOutputs);
