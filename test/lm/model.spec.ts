@@ -181,6 +181,16 @@ describe('MambaLM in training', () => {
     const accuracy = async (labels: tf.Tensor) => (await scalars(model.evaluate(xs, labels)))[1];
     expect(await accuracy(best)).toBe(1);
     expectClose([await accuracy(half)], [0.5]);
+    // A right answer where the label does not count: the others are wrong.
+    const answers = [...(await best.data())];
+    const [ignoreIndex] = answers;
+    const others = answers.map((id) =>
+      id === ignoreIndex ? id : [0, 1, 2].find((x) => x !== id && x !== ignoreIndex)!,
+    );
+    const wrong = tf.tensor2d(others, [3, 6], 'int32');
+    compile({metrics: ['accuracy'], ignoreIndex});
+    expect(await accuracy(wrong)).toBe(0);
+    wrong.dispose();
     tf.dispose([xs, ys, best, half]);
   });
 
