@@ -52,7 +52,7 @@ interface Row {
  * Continues one prompt or a batch of prompts of different lengths; the tokens of a batch come step by step, row by row. Tensors it
  * makes are gone when the stream ends, however it ends.
  *
- * @throws Error naming the argument that is wrong, before any work.
+ * @throws Error naming the argument that is wrong, before any work; and if the model gives NaN or infinities.
  */
 export async function* generate(
   model: Decoder,
@@ -78,15 +78,21 @@ export async function* generate(
       for (const [row, progress] of rows.entries()) {
         if (progress.done) continue;
         const width = values.length / rows.length;
+        const all = values.subarray(row * width, (row + 1) * width);
+        const total = logSumExp(all);
+        if (!Number.isFinite(total)) {
+          throw new Error(
+            `${OP}: the logits of token ${index} of row ${row} are not finite; the model's weights are broken`,
+          );
+        }
         // Rows beyond the tokens are padding of the vocabulary: never chosen, though the model gives them a probability.
-        const choice = values.subarray(row * width, row * width + config.realVocabSize);
+        const choice = all.subarray(0, config.realVocabSize);
         const id = sampleToken(choice, options, progress.seen, progress.random);
         progress.done = stopTokens.includes(id) || index + 1 >= maxNewTokens;
         progress.last = id;
         progress.seen.add(id);
         if (!stopTokens.includes(id)) {
-          const all = values.subarray(row * width, (row + 1) * width);
-          step.push({id, index, row, logprob: choice[id] - logSumExp(all)});
+          step.push({id, index, row, logprob: choice[id] - total});
         }
       }
       yield* step;

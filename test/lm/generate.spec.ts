@@ -171,6 +171,18 @@ describe('generate', () => {
     expect(seen.length).toBe(3);
   });
 
+  it('says so when the logits are not numbers, instead of writing on', async () => {
+    const weight = model.weightsByName().get('normF/weight')!;
+    for (const broken of [NaN, Infinity]) {
+      tf.tidy(() => {
+        weight.write(tf.fill([6], broken));
+      });
+      await expectAsync(collect(model, [1, 2], {temperature: 0})).toBeRejectedWithError(
+        /^generate: the logits of token 0 of row 0 are not finite/,
+      );
+    }
+  });
+
   it('lets other events run', async () => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(new Error('from a timer')));
