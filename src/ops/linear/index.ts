@@ -55,6 +55,9 @@ export function linear(args: LinearArgs): tf.Tensor {
     const expected = transposeKernel ? [out, width] : [width, out];
     checkShape(OP, 'kernel', kernel, expected, `the width of x, ${width}, on axis ${inAxis}`);
     checkShape(OP, 'bias', bias, [out], 'a value per output');
+    if (x.rank === 2) {
+      return runLinear({x, kernel, bias}, {transposeKernel})[0];
+    }
     const [y] = runLinear({x: x.reshape([-1, width]), kernel, bias}, {transposeKernel});
     return y.reshape([...x.shape.slice(0, -1), out]);
   });
