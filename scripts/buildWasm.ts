@@ -4,8 +4,20 @@
  */
 import {readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
-import asc from 'assemblyscript/asc';
 
+/** What is used of the compiler. Its own types bring in AssemblyScript's globals, which would change TypeScript's for every file. */
+interface Compiler {
+  main(
+    options: string[],
+    host: {
+      readFile(name: string, baseDir: string): Promise<string | null>;
+      writeFile(name: string, contents: string | Uint8Array): void;
+      listFiles(): string[];
+    },
+  ): Promise<{error: Error | null; stderr: {toString(): string}}>;
+}
+
+const compiler: string = 'assemblyscript/asc';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const target = `${root}/src/backends/wasm/binary.ts`;
 
@@ -22,6 +34,7 @@ const options = [
 
 /** Compiles and returns the module's bytes. */
 export async function compileWasm(): Promise<Uint8Array> {
+  const {default: asc} = (await import(compiler)) as {default: Compiler};
   let binary: Uint8Array | undefined;
   const {error, stderr} = await asc.main(options, {
     readFile: (name, baseDir) => readFile(`${baseDir}/${name}`, 'utf8').catch(() => null),

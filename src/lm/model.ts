@@ -237,6 +237,7 @@ export class MambaLM extends tf.LayersModel {
     return [[ids], [labels]];
   }
 
+  /** Frees the weights. */
   override dispose(): ReturnType<tf.LayersModel['dispose']> {
     const result = super.dispose();
     // A layer counts how often it was applied; a tied one is applied twice, but the model disposes every layer once.

@@ -1,11 +1,12 @@
 /** The same library asked for by two copies of the package's code, as two versions of a dependency would. */
 import * as tf from '@tensorflow/tfjs';
 import {loadNative} from '../../src/backends/nodeNative';
+import type * as Node from '../../src/node';
 import {selectiveScan} from '../../src/node';
 
 const first = loadNative();
 const again = new URL('../../src/node.ts?again', import.meta.url);
-const second = (await import(again.href)) as typeof import('../../src/node');
+const second = (await import(again.href)) as typeof Node;
 await tf.setBackend('tensorflow');
 if (!first.loader) throw new Error(first.hint);
 

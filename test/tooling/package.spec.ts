@@ -10,8 +10,8 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** Runs an ES module in a process of its own, in which `tfjs-mamba` is this package, and returns what it prints as JSON. */
 function run(code: string): unknown {
-  const args = ['--input-type=module', '--eval', code];
-  return JSON.parse(execFileSync(process.execPath, args, {cwd: root, encoding: 'utf8', stdio: 'pipe'}));
+  const args = ['--input-type=module', '-'];
+  return JSON.parse(execFileSync(process.execPath, args, {cwd: root, encoding: 'utf8', input: code, stdio: 'pipe'}));
 }
 
 /** Bundles a module as for a browser; it fails on any import of a Node module. */
