@@ -82,7 +82,8 @@ export const mambaOptionNames = Object.keys(defaults) as Array<keyof MambaOption
  * Inputs: x [B,L,dModel], or [x, conv, ssm] with a state to start from (conv [B,dConv-1,dInner], ssm [B,dInner,dState]); also as
  * `kwargs.initialState`. Output: y [B,L,dModel], or [B,dModel] without `returnSequences`; with `returnState` [y, conv, ssm].
  * A mask (`tf.layers.masking`, `embedding({maskZero})`) is honoured on either side and in between: real positions get what the
- * sequence would get without the padding.
+ * sequence would get without the padding. TensorFlow.js 4.22 hands a mask, once a layer of a model was given it, to all layers that run
+ * later, those of an unmasked branch too; where that is not meant, run the branches as models of their own.
  */
 export class Mamba extends tf.layers.Layer {
   static className = 'Mamba';
