@@ -1,10 +1,9 @@
-/**
- * Rows of a table by integer id. A gather by itself, whose gradient TensorFlow.js has on every backend once the wasm backend is
- * given the kernel it lacks; here for the checks and for what ids out of range do.
- */
+/** Rows of a table by integer id: the first layer of a language model. */
 import * as tf from '@tensorflow/tfjs';
-import {checkIndices, checkKeys, checkNotEmpty, checkRank, toTensor, valuesAreAtHand} from '../check';
-import '../unsortedSegmentSum/typed';
+import {checkIndices, checkKeys, checkNotEmpty, checkRank, toTensor} from '../check';
+import './gradient';
+import {runEmbedding} from './kernels';
+import './webgpu';
 
 /** The arguments of {@link embedding}. V = rows, D = channels. */
 export interface EmbeddingArgs {
@@ -30,11 +29,7 @@ export function embedding(args: EmbeddingArgs): tf.Tensor {
     checkNotEmpty(OP, 'ids', ids);
     const rows = weight.shape[0];
     checkIndices(OP, 'ids', ids, rows);
-    if (valuesAreAtHand()) {
-      return tf.gather(weight, ids);
-    }
-    const inRange = ids.greaterEqual(0).logicalAnd(ids.less(rows)).expandDims(-1).toFloat();
-    return tf.gather(weight, ids.clipByValue(0, rows - 1).toInt() as tf.Tensor1D).mul(inRange);
+    return runEmbedding({weight, ids}, {rows})[0];
   });
 }
 

@@ -15,6 +15,7 @@ import {
 } from '../check';
 import './gradient';
 import './tensorflow';
+import './webgpu';
 import {runLinear} from './kernels';
 import './wasm';
 

@@ -1,0 +1,132 @@
+/**
+ * AdamW and the global norm on WebGPU: one dispatch per variable, whose eight tensors are just what a shader may bind. Learning rate and
+ * step are uniforms, so nothing is compiled or uploaded anew when they change.
+ */
+import type {TensorInfo} from '@tensorflow/tfjs';
+import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
+import {defineProgram, read, write} from '../../backends/webgpuProgram';
+import {workgroupSumWgsl} from '../wgsl';
+import type {AdamWAttrs} from './kernels';
+
+const WIDTH = 128;
+/** Workgroups that share the squares of a tensor. */
+const PARTS = 64;
+
+const update = defineProgram({
+  name: 'AdamW',
+  variants: [{}],
+  build: () => ({
+    buffers: {param: read, grad: read, m: read, v: read, gradScale: read, newParam: write, newM: write, newV: write},
+    uniforms: {
+      size: 'u32',
+      beta1: 'f32',
+      beta2: 'f32',
+      rest1: 'f32',
+      rest2: 'f32',
+      epsilon: 'f32',
+      kept: 'f32',
+      stepSize: 'f32',
+      correction: 'f32',
+    },
+    workgroupSize: 64,
+    main: `
+  let i = group * 64u + lane;
+  if (i >= p.size) { return; }
+  let g = grad[i] * gradScale[0];
+  let first = p.beta1 * m[i] + p.rest1 * g;
+  let second = p.beta2 * v[i] + p.rest2 * g * g;
+  newM[i] = first;
+  newV[i] = second;
+  newParam[i] = p.kept * param[i] - p.stepSize * first / (sqrt(second) * p.correction + p.epsilon);`,
+  }),
+});
+
+/** The squares of a tensor, added into PARTS places. */
+const squares = defineProgram({
+  name: 'GlobalNorm (squares)',
+  variants: [{}],
+  build: () => ({
+    buffers: {x: read, parts: write},
+    uniforms: {size: 'u32', first: 'u32'},
+    workgroupSize: WIDTH,
+    declarations: workgroupSumWgsl(WIDTH),
+    main: `
+  var sum = 0.0;
+  for (var i = group * ${WIDTH}u + lane; i < p.size; i += ${WIDTH * PARTS}u) { sum += x[i] * x[i]; }
+  let total = workgroupSum(sum, lane);
+  if (lane == 0u) { parts[p.first + group] = total; }`,
+  }),
+});
+
+const root = defineProgram({
+  name: 'GlobalNorm',
+  variants: [{}],
+  build: () => ({
+    buffers: {parts: read, norm: write},
+    uniforms: {size: 'u32'},
+    workgroupSize: WIDTH,
+    declarations: workgroupSumWgsl(WIDTH),
+    main: `
+  var sum = 0.0;
+  for (var i = lane; i < p.size; i += ${WIDTH}u) { sum += parts[i]; }
+  let total = workgroupSum(sum, lane);
+  if (lane == 0u) { norm[0] = sqrt(total); }`,
+  }),
+});
+
+registerWebGPUKernel('AdamW', (gpu, inputs, attrs: AdamWAttrs) => {
+  const {learningRate, beta1, beta2, epsilon, step, weightDecay} = attrs;
+  const count = weightDecay.length;
+  const gradScale = inputs[4 * count];
+  const list = (i: number) => inputs.slice(i * count, (i + 1) * count);
+  const [params, grads, ms, vs] = [0, 1, 2, 3].map(list);
+  const outputs = [0, 1, 2].map(() => params.map(({shape}) => gpu.output(shape)));
+  params.forEach((param, i) => {
+    const size = sizeOf(param.shape);
+    if (size === 0) return;
+    gpu.run(
+      update,
+      {},
+      {
+        buffers: {
+          param,
+          grad: grads[i],
+          m: ms[i],
+          v: vs[i],
+          gradScale,
+          newParam: outputs[0][i],
+          newM: outputs[1][i],
+          newV: outputs[2][i],
+        },
+        uniforms: {
+          size,
+          beta1,
+          beta2,
+          rest1: 1 - beta1,
+          rest2: 1 - beta2,
+          epsilon,
+          kept: 1 - learningRate * weightDecay[i],
+          stepSize: learningRate / (1 - beta1 ** step),
+          correction: 1 / Math.sqrt(1 - beta2 ** step),
+        },
+        workgroups: Math.ceil(size / 64),
+      },
+    );
+  });
+  return outputs.flat();
+});
+
+registerWebGPUKernel('GlobalNorm', (gpu, tensors: TensorInfo[]) => {
+  const norm = gpu.output([]);
+  const filled = tensors.filter(({shape}) => !shape.includes(0));
+  const counts = filled.map(({shape}) => Math.min(PARTS, Math.ceil(sizeOf(shape) / WIDTH)));
+  const size = counts.reduce((a, b) => a + b, 0);
+  const parts = gpu.scratch(Math.max(size, 1));
+  let first = 0;
+  filled.forEach((x, i) => {
+    gpu.run(squares, {}, {buffers: {x, parts}, uniforms: {size: sizeOf(x.shape), first}, workgroups: counts[i]});
+    first += counts[i];
+  });
+  gpu.run(root, {}, {buffers: {parts, norm}, uniforms: {size}, workgroups: 1});
+  return [norm];
+});

@@ -1,0 +1,138 @@
+/**
+ * The selective scan on WebGPU: which programs run when (webgpuForward.ts, webgpuBackward.ts), on which memory (webgpuLayout.ts).
+ * Memory besides inputs and outputs is O(B·L·D): states at chunk starts, and sums over tiles of channels.
+ */
+import type {TensorInfo} from '@tensorflow/tfjs';
+import type {Gpu} from '../../backends/webgpu';
+import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
+import type {PresentAttr} from '../kernel';
+import {byName} from '../kernel';
+import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from './kernels';
+import {scanInputs} from './kernels';
+import {scanBackward} from './webgpuBackward';
+import {chunkEnds, combine, gather, outputs} from './webgpuForward';
+import type {ScanLayout} from './webgpuLayout';
+import {CHUNK, coefficientSize, rowUniformValues, scanLayout} from './webgpuLayout';
+
+export type ScanTensors = Record<'u' | 'delta' | 'A' | 'B' | 'C', TensorInfo> & {[K in ScanInput]?: TensorInfo};
+
+/**
+ * From this many channels on (over the batch), one pass without chunks: it computes each exponential once and not twice, and there
+ * are invocations enough without cutting the sequence.
+ */
+const WHOLE_CHANNELS = 32768;
+
+/** Fills the coefficients and, if given, slot 0 of the states. */
+function gatherCoefficients(
+  gpu: Gpu,
+  tensors: ScanTensors,
+  layout: ScanLayout,
+  states?: TensorInfo,
+  slots = 0,
+): TensorInfo {
+  const {A, B, C, D, deltaBias, initialState} = tensors;
+  const {batch, channels, dState, quads} = layout;
+  const coefficients = gpu.scratch(coefficientSize(layout));
+  const size = coefficientSize(layout) / 4 + (states ? batch * channels * quads : 0);
+  gpu.run(
+    gather,
+    {
+      D: D !== undefined,
+      deltaBias: deltaBias !== undefined,
+      initialState: initialState !== undefined,
+      states: states !== undefined,
+    },
+    {
+      buffers: {
+        A,
+        B,
+        C,
+        ...(D && {D}),
+        ...(deltaBias && {deltaBias}),
+        ...(initialState && {initialState}),
+        coefficients,
+        ...(states && {states}),
+      },
+      uniforms: {channels, dState, quads, rowsB: layout.B.rows, rowsC: layout.C.rows, slots, size},
+      workgroups: Math.ceil(size / 64),
+    },
+  );
+  return coefficients;
+}
+
+/**
+ * y of u's shape, finalState [B,D,N] and, if asked for, the states at the starts of the chunks. `sequence` is [B,L,D].
+ */
+export function scanForward(
+  gpu: Gpu,
+  tensors: ScanTensors,
+  sequence: readonly number[],
+  {deltaSoftplus: softplus, keepStates}: ScanAttrs,
+): TensorInfo[] {
+  const {u, delta, A, B, C, z} = tensors;
+  const layout = scanLayout(sequence, A, B, C);
+  const {batch, length, channels, dState, quads, chunks, tiles} = layout;
+  const whole = chunks === 1 || batch * channels >= WHOLE_CHANNELS;
+  const slots = whole && !keepStates ? 1 : chunks + 1;
+  const y = gpu.output(u.shape);
+  const finalState = gpu.output([batch, channels, dState]);
+  const statesShape = [batch, slots, channels, 4 * quads];
+  const states = keepStates ? gpu.output(statesShape) : gpu.scratch(sizeOf(statesShape));
+  const coefficients = gatherCoefficients(gpu, tensors, layout, states, slots);
+  const place = {...rowUniformValues(layout), tiles};
+  if (!whole) {
+    const stepSums = gpu.scratch(batch * chunks * channels);
+    gpu.run(
+      chunkEnds,
+      {quads, softplus},
+      {
+        buffers: {u, delta, coefficients, states, stepSums},
+        uniforms: {...place, chunks, chunkLength: CHUNK},
+        workgroups: batch * chunks * tiles,
+      },
+    );
+    const size = batch * channels * quads;
+    gpu.run(
+      combine,
+      {},
+      {
+        buffers: {coefficients, stepSums, states, finalState},
+        uniforms: {channels, dState, quads, chunks, size},
+        workgroups: Math.ceil(size / 64),
+      },
+    );
+  }
+  gpu.run(
+    outputs,
+    {quads, softplus, z: z !== undefined, whole, keep: whole && keepStates},
+    {
+      buffers: {u, delta, coefficients, states, y, ...(z && {z}), ...(whole && {finalState})},
+      uniforms: {
+        ...place,
+        chunks: whole ? 1 : chunks,
+        chunkLength: whole ? length : CHUNK,
+        slots,
+        dState,
+        keptChunk: CHUNK,
+      },
+      workgroups: batch * (whole ? 1 : chunks) * tiles,
+    },
+  );
+  return keepStates ? [y, finalState, states] : [y, finalState];
+}
+
+registerWebGPUKernel('SelectiveScan', (gpu, inputs, {present, ...attrs}: ScanAttrs & PresentAttr) => {
+  const tensors = byName(inputs, present) as ScanTensors;
+  return scanForward(gpu, tensors, tensors.u.shape, attrs);
+});
+
+registerWebGPUKernel('SelectiveScanGrad', (gpu, inputs, {present, deltaSoftplus}: ScanGradAttrs & PresentAttr) => {
+  const tensors = byName(inputs, present) as Record<ScanGradInput, TensorInfo>;
+  const layout = scanLayout(tensors.u.shape, tensors.A, tensors.B, tensors.C);
+  const coefficients = gatherCoefficients(gpu, {...tensors, initialState: undefined}, layout);
+  const gradients = Object.fromEntries(
+    scanInputs.filter((name) => tensors[name]).map((name) => [name, gpu.output(tensors[name].shape)]),
+  ) as Record<ScanInput, TensorInfo>;
+  scanBackward(gpu, tensors, coefficients, gradients, layout, deltaSoftplus);
+  return Object.values(gradients);
+});

@@ -1,0 +1,222 @@
+/**
+ * The programs of the forward scan on WebGPU.
+ *
+ * One invocation has one channel of one chunk (or of the whole sequence), its states in registers. In the chunked form
+ *
+ * 1. `gather` puts the coefficients together and writes the initial state into slot 0,
+ * 2. `chunkEnds` runs every chunk from a zero state; its end goes to the next slot, and the sum of its steps is kept: the product of
+ *    its decays is exp(A Σδ), so that no product has to be,
+ * 3. `combine` walks over the chunks and turns each slot into the true state at its chunk's start,
+ * 4. `outputs` runs every chunk once more from its true state and writes y.
+ *
+ * The single-pass form is 1 and 4 alone, with one chunk as long as the sequence.
+ */
+import type {Shader} from '../../backends/webgpuProgram';
+import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../backends/webgpuProgram';
+import {sigmoidWgsl, softplusWgsl} from '../wgsl';
+import {LANES, forQuads, rowUniforms, rowWgsl, someQuads} from './webgpuLayout';
+
+const either = [false, true];
+
+/** Reads a quad of a row of dState numbers; what lies beyond the row is zero. */
+const quadOf = (name: string) => `
+fn ${name}Quad(row: u32, quad: u32) -> vec4f {
+  let left = p.dState - 4u * quad;
+  let at = row * p.dState + 4u * quad;
+  var value = vec4f(${name}[at], 0.0, 0.0, 0.0);
+  if (left > 1u) { value.y = ${name}[at + 1u]; }
+  if (left > 2u) { value.z = ${name}[at + 2u]; }
+  if (left > 3u) { value.w = ${name}[at + 3u]; }
+  return value;
+}`;
+
+/** Writes a quad of a row of dState numbers. */
+export const storeQuad = (name: string) => `
+fn store_${name}(row: u32, quad: u32, value: vec4f) {
+  let left = p.dState - 4u * quad;
+  let at = row * p.dState + 4u * quad;
+  ${name}[at] = value.x;
+  if (left > 1u) { ${name}[at + 1u] = value.y; }
+  if (left > 2u) { ${name}[at + 2u] = value.z; }
+  if (left > 3u) { ${name}[at + 3u] = value.w; }
+}`;
+
+/** One invocation per quad: the coefficients, and then the states of slot 0. */
+export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialState: boolean; states: boolean}>({
+  name: 'SelectiveScan (gather)',
+  variants: combinations({D: either, deltaBias: either, initialState: either, states: either}),
+  build: ({D, deltaBias, initialState, states}): Shader => ({
+    buffers: {
+      A: read,
+      B: read,
+      C: read,
+      ...(D && {D: read}),
+      ...(deltaBias && {deltaBias: read}),
+      ...(states && initialState && {initialState: read}),
+      coefficients: writeQuads,
+      ...(states && {states: writeQuads}),
+    },
+    uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', rowsB: 'u32', rowsC: 'u32', slots: 'u32', size: 'u32'},
+    workgroupSize: 64,
+    declarations: ['A', 'B', 'C', ...(states && initialState ? ['initialState'] : [])].map(quadOf).join(''),
+    main: `
+  var i = group * 64u + lane;
+  if (i >= p.size) { return; }
+  let at = i;
+  let sizeA = p.channels * (p.quads + 1u);
+  if (i < sizeA) {
+    let d = i / (p.quads + 1u);
+    let quad = i % (p.quads + 1u);
+    if (quad < p.quads) {
+      coefficients[at] = AQuad(d, quad);
+    } else {
+      coefficients[at] = vec4f(${D ? 'D[d]' : '0.0'}, ${deltaBias ? 'deltaBias[d]' : '0.0'}, 0.0, 0.0);
+    }
+    return;
+  }
+  i -= sizeA;
+  if (i < p.rowsB * p.quads) {
+    coefficients[at] = BQuad(i / p.quads, i % p.quads);
+    return;
+  }
+  i -= p.rowsB * p.quads;
+  if (i < p.rowsC * p.quads) {
+    coefficients[at] = CQuad(i / p.quads, i % p.quads);
+    return;
+  }${
+    states
+      ? `
+  i -= p.rowsC * p.quads;
+  let row = i / p.quads; // b·channels + d
+  let slot = row / p.channels * p.slots * p.channels + row % p.channels;
+  states[slot * p.quads + i % p.quads] = ${initialState ? 'initialStateQuad(row, i % p.quads)' : 'vec4f(0.0)'};`
+      : ''
+  }`,
+  }),
+});
+
+/** Finds batch row, chunk and channel of an invocation, and the positions it has. */
+const placeWgsl = `
+  let tile = group % p.tiles;
+  let chunk = group / p.tiles % p.chunks;
+  let b = group / p.tiles / p.chunks;
+  let d = tile * ${LANES}u + lane;
+  if (d >= p.channels) { return; }
+  let start = chunk * p.chunkLength;
+  let steps = min(p.chunkLength, p.length - start);`;
+
+const placeUniforms = {...rowUniforms, tiles: 'u32', chunks: 'u32', chunkLength: 'u32'} as const;
+
+export const chunkEnds = defineProgram<{quads: number; softplus: boolean}>({
+  name: 'SelectiveScan (chunk ends)',
+  variants: combinations({quads: someQuads, softplus: either}),
+  build: ({quads, softplus}) => ({
+    buffers: {u: read, delta: read, coefficients: readQuads, states: writeQuads, stepSums: write},
+    uniforms: placeUniforms,
+    workgroupSize: LANES,
+    declarations: rowWgsl(quads) + (softplus ? softplusWgsl : ''),
+    main: `${placeWgsl}
+    let row = rowA(d);
+    let bias = coefficients[row + ${quads}u].y;
+    ${forQuads(quads, (i) => `let a${i} = coefficients[row + ${i}u]; var h${i} = vec4f(0.0);`)}
+    var stepSum = 0.0;
+    for (var t = start; t < start + steps; t++) {
+      let position = b * p.length + t;
+      let at = position * p.channels + d;
+      let x = delta[at] + bias;
+      let dt = ${softplus ? 'softplus(x)' : 'x'};
+      let scaled = dt * u[at];
+      let atB = rowB(position, d);
+      ${forQuads(quads, (i) => `h${i} = exp(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u];`)}
+      stepSum += dt;
+    }
+    let slot = ((b * (p.chunks + 1u) + chunk + 1u) * p.channels + d) * ${quads}u;
+    ${forQuads(quads, (i) => `states[slot + ${i}u] = h${i};`)}
+    stepSums[(b * p.chunks + chunk) * p.channels + d] = stepSum;`,
+  }),
+});
+
+/** One invocation per quad of a state, over all chunks. */
+export const combine = defineProgram({
+  name: 'SelectiveScan (combine)',
+  variants: [{}],
+  build: () => ({
+    buffers: {coefficients: readQuads, stepSums: read, states: writeQuads, finalState: write},
+    uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', chunks: 'u32', size: 'u32'},
+    workgroupSize: 64,
+    declarations: storeQuad('finalState'),
+    main: `
+  let i = group * 64u + lane;
+  if (i >= p.size) { return; }
+  let quad = i % p.quads;
+  let row = i / p.quads;
+  let d = row % p.channels;
+  let b = row / p.channels;
+  let a = coefficients[d * (p.quads + 1u) + quad];
+  var slot = (b * (p.chunks + 1u) * p.channels + d) * p.quads + quad;
+  var h = states[slot];
+  for (var chunk = 0u; chunk < p.chunks; chunk++) {
+    slot += p.channels * p.quads;
+    h = exp(stepSums[(b * p.chunks + chunk) * p.channels + d] * a) * h + states[slot];
+    states[slot] = h;
+  }
+  store_finalState(row, quad, h);`,
+  }),
+});
+
+/**
+ * y, from the states at the starts of the chunks. In the single-pass form (`whole`) the one chunk is the sequence and its end is the
+ * final state; `keep` then writes the states at the starts of the backward's chunks on the way.
+ */
+export const outputs = defineProgram<{quads: number; softplus: boolean; z: boolean; whole: boolean; keep: boolean}>({
+  name: 'SelectiveScan (outputs)',
+  variants: combinations({quads: someQuads, softplus: either, z: either, whole: either, keep: either}).filter(
+    ({whole, keep}) => whole || !keep,
+  ),
+  build: ({quads, softplus, z, whole, keep}) => ({
+    buffers: {
+      u: read,
+      delta: read,
+      coefficients: readQuads,
+      states: keep ? writeQuads : readQuads,
+      y: write,
+      ...(z && {z: read}),
+      ...(whole && {finalState: write}),
+    },
+    uniforms: {...placeUniforms, slots: 'u32', dState: 'u32', keptChunk: 'u32'},
+    workgroupSize: LANES,
+    declarations:
+      rowWgsl(quads) + (softplus ? softplusWgsl : '') + (z ? sigmoidWgsl : '') + (whole ? storeQuad('finalState') : ''),
+    main: `${placeWgsl}
+    let row = rowA(d);
+    let extra = coefficients[row + ${quads}u];
+    var slot = ((b * p.slots + chunk) * p.channels + d) * ${quads}u;
+    ${forQuads(quads, (i) => `let a${i} = coefficients[row + ${i}u]; var h${i} = states[slot + ${i}u];`)}
+    for (var t = start; t < start + steps; t++) {
+      let position = b * p.length + t;
+      let at = position * p.channels + d;
+      let x = delta[at] + extra.y;
+      let dt = ${softplus ? 'softplus(x)' : 'x'};
+      let ut = u[at];
+      let scaled = dt * ut;
+      let atB = rowB(position, d);
+      let atC = rowC(position, d);
+      var sum = extra.x * ut;
+      ${forQuads(
+        quads,
+        (i) =>
+          `h${i} = exp(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u]; sum += dot(coefficients[atC + ${i}u], h${i});`,
+      )}
+      ${z ? 'let gate = z[at];\n      y[at] = sum * gate * sigmoid(gate);' : 'y[at] = sum;'}
+      ${
+        keep
+          ? `if ((t + 1u) % p.keptChunk == 0u || t + 1u == p.length) {
+        slot += p.channels * ${quads}u;
+        ${forQuads(quads, (i) => `states[slot + ${i}u] = h${i};`)}
+      }`
+          : ''
+      }
+    }
+    ${whole ? forQuads(quads, (i) => `store_finalState(b * p.channels + d, ${i}u, h${i});`) : ''}`,
+  }),
+});

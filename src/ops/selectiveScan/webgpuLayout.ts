@@ -1,0 +1,119 @@
+/**
+ * How the WebGPU kernels of the scan lay out what they share.
+ *
+ * A device that TensorFlow.js makes binds eight buffers to a shader, and the scan has twelve tensors. So the small ones go into one:
+ * `coefficients`, rows of vec4 ("quads", dState padded with zeros), first per channel A and the pair (D, deltaBias), then the rows of B,
+ * then those of C. Sequences [B,L,D] stay where they are. States are kept at the starts of chunks, [B, slots, D, quads].
+ */
+import type {TensorInfo} from '@tensorflow/tfjs';
+import {sizeOf} from '../../backends/webgpu';
+
+/**
+ * Steps of a chunk. The backward holds a chunk's states in an invocation's own memory, which bounds it from above; kept states are
+ * quads·4/CHUNK of the size of u, which bounds it from below.
+ */
+export const CHUNK = 32;
+
+/** Invocations of a workgroup: neighbouring channels, so that what they read of a sequence is contiguous. */
+export const LANES = 64;
+
+/** `B` or `C` as its rows lie in `coefficients`. */
+export interface ProjectionLayout {
+  constant: boolean;
+  /** Rows: one per position and group, or one per channel. */
+  rows: number;
+  /** Rows from one position to the next; none if constant. */
+  groups: number;
+  channelsPerGroup: number;
+}
+
+/** The sizes of a scan. */
+export interface ScanLayout {
+  batch: number;
+  length: number;
+  channels: number;
+  dState: number;
+  /** ⌈dState / 4⌉ */
+  quads: number;
+  chunks: number;
+  /** Workgroups that the channels of one position take. */
+  tiles: number;
+  B: ProjectionLayout;
+  C: ProjectionLayout;
+}
+
+function projectionLayout({shape}: TensorInfo, channels: number, dState: number): ProjectionLayout {
+  const rows = sizeOf(shape) / dState;
+  if (shape.length === 2) {
+    return {constant: true, rows, groups: 0, channelsPerGroup: 1};
+  }
+  const groups = shape[shape.length - 2];
+  return {constant: false, rows, groups, channelsPerGroup: channels / groups};
+}
+
+/** `sequence` is [batch, length, channels]: for a single step, u has no time axis and B, C are [B,G,N]. */
+export function scanLayout(
+  [batch, length, channels]: readonly number[],
+  A: TensorInfo,
+  B: TensorInfo,
+  C: TensorInfo,
+): ScanLayout {
+  const dState = A.shape[1];
+  return {
+    batch,
+    length,
+    channels,
+    dState,
+    quads: Math.ceil(dState / 4),
+    chunks: Math.ceil(length / CHUNK),
+    tiles: Math.ceil(channels / LANES),
+    B: projectionLayout(B, channels, dState),
+    C: projectionLayout(C, channels, dState),
+  };
+}
+
+/** The length of `coefficients` in numbers. */
+export function coefficientSize({channels, quads, B, C}: ScanLayout): number {
+  return 4 * (channels * (quads + 1) + (B.rows + C.rows) * quads);
+}
+
+/** The uniforms by which `rowWgsl` finds the rows. */
+export const rowUniforms = {
+  length: 'u32',
+  channels: 'u32',
+  rowB: 'u32',
+  groupsB: 'u32',
+  perGroupB: 'u32',
+  rowC: 'u32',
+  groupsC: 'u32',
+  perGroupC: 'u32',
+} as const;
+
+/** Their values. */
+export function rowUniformValues({length, channels, quads, B, C}: ScanLayout) {
+  const rowB = channels * (quads + 1);
+  return {
+    length,
+    channels,
+    rowB,
+    groupsB: B.groups,
+    perGroupB: B.channelsPerGroup,
+    rowC: rowB + B.rows * quads,
+    groupsC: C.groups,
+    perGroupC: C.channelsPerGroup,
+  };
+}
+
+/** Where in `coefficients` the rows of channel d begin; `position` is b·length + t. */
+export const rowWgsl = (quads: number) => `
+fn rowA(d: u32) -> u32 { return d * ${quads + 1}u; }
+fn rowB(position: u32, d: u32) -> u32 { return p.rowB + (position * p.groupsB + d / p.perGroupB) * ${quads}u; }
+fn rowC(position: u32, d: u32) -> u32 { return p.rowC + (position * p.groupsC + d / p.perGroupC) * ${quads}u; }
+`;
+
+/** The numbers of quads that the test compiles; every other one is the same text repeated more or less often. */
+export const someQuads = [1, 2, 4, 5, 16] as const;
+
+/** One piece of code for each quad. */
+export const forQuads = (quads: number, code: (i: number) => string) =>
+  Array.from({length: quads}, (_, i) => code(i)).join('\n    ');
