@@ -13,6 +13,7 @@ import {parseArgs} from 'node:util';
 import {testBackends, type TestBackend} from '../test/support/backend';
 import type {SpecCounts} from '../test/support/counts';
 import {specFiles, type SpecGroup} from '../test/support/specs';
+import {setupBrowser} from './setupBrowser.js';
 
 /** One test process. */
 interface Run {
@@ -34,6 +35,7 @@ const {values: options, positionals: paths} = parseArgs({
 const runs = chosenRuns();
 if (runs.length === 0) throw new Error(`No spec file has a path with ${paths.join(' or ')} in it`);
 if (runs.some((run) => run.files.includes('tooling/package.spec.ts'))) build();
+if (runs.some(({backend}) => backend === 'webgpu') && !process.env['TFJS_MAMBA_GPU']) setupBrowser();
 
 const results = await inPool(runs, Math.min(2, availableParallelism()), runSpecs);
 console.log();

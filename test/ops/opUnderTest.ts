@@ -43,9 +43,10 @@ export function projectionsOf(outputs: Arrays, seed: number): Arrays {
   return mapValues(outputs, ({shape}) => normal(random, shape));
 }
 
-/** Σ output·projection. */
+/** Σ output·projection. Outputs without elements (a conv state of width 1) stay out: TensorFlow.js cannot add up nothing on webgpu. */
 export function projected(outputs: Record<string, tf.Tensor>, projections: Record<string, tf.Tensor>): tf.Scalar {
   return Object.entries(projections)
+    .filter(([, projection]) => projection.size > 0)
     .map(([name, projection]) => outputs[name].mul(projection).sum())
     .reduce((a, b) => a.add(b)) as tf.Scalar;
 }

@@ -16,6 +16,10 @@ const load = {
     const {nativeKernels, hint} = backendInfo();
     if (nativeKernels.length === 0) throw new Error(hint);
   },
+  webgpu: async () => {
+    if (typeof document === 'undefined') (await import('./dawn')).installDawn();
+    await import('@tensorflow/tfjs-backend-webgpu');
+  },
 };
 
 /** Backends that quietly run small tensors on the CPU, and the flag that lets them. */
@@ -48,6 +52,22 @@ export async function startBackend(name: TestBackend): Promise<void> {
   if (!started || tf.getBackend() !== name) {
     throw new Error(`Backend ${name} did not start: TensorFlow.js is on ${tf.getBackend()}`);
   }
+}
+
+/**
+ * Where a GPU reports errors that nobody asked for, such as a shader that does not compile: without this they would be seen by no
+ * spec. The result waits for the work under way and takes what has been reported.
+ */
+export function watchForGpuErrors(): () => Promise<string[]> {
+  const {device} = tf.backend() as unknown as {device?: GPUDevice};
+  let errors: string[] = [];
+  device?.addEventListener('uncapturederror', ({error}) => errors.push(error.message));
+  return async () => {
+    await device?.queue.onSubmittedWorkDone();
+    const reported = errors;
+    errors = [];
+    return reported;
+  };
 }
 
 /** Throws if a spec has left the backend that it was started on. */

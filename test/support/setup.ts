@@ -1,6 +1,6 @@
 /** Loaded by jasmine before the specs: starts the backend, and holds every spec to it. */
 import * as tf from '@tensorflow/tfjs';
-import {assertBackend, requestedBackend, startBackend} from './backend';
+import {assertBackend, requestedBackend, startBackend, watchForGpuErrors} from './backend';
 
 const backend = requestedBackend();
 await startBackend(backend);
@@ -9,6 +9,10 @@ console.log(`Specs run on backend ${tf.getBackend()} (TensorFlow.js ${tf.version
 // Guards against a spec that hangs; the slowest ones take some seconds on the cpu backend.
 jasmine.DEFAULT_TIMEOUT_INTERVAL = 180_000;
 
-afterEach(() => {
+const gpuErrors = watchForGpuErrors();
+
+afterEach(async () => {
   assertBackend(backend);
+  const errors = await gpuErrors();
+  if (errors.length > 0) fail(`The GPU reported: ${errors[0]}`);
 });
