@@ -17,6 +17,7 @@ import tseslint from 'typescript-eslint';
 const opsOnOps = {
   selectiveStateUpdate: ['selectiveScan'],
   causalConv1dUpdate: ['causalConv1d'],
+  mambaStep: ['causalConv1dUpdate', 'linear', 'rmsNorm', 'selectiveStateUpdate'],
   embedding: ['unsortedSegmentSum'],
 };
 

@@ -1,5 +1,7 @@
 /** A Mamba block: x + Mamba(RMSNorm(x)), what a deep model stacks (state-spaces `block.py`, with the sum at the block's end). */
 import * as tf from '@tensorflow/tfjs';
+import {isRecording} from '../ops/kernel';
+import {mambaStep} from '../ops/mambaStep';
 import {rmsNorm} from '../ops/rmsNorm';
 import {ones} from './initializers';
 import type {MambaLayerArgs} from './mamba';
@@ -53,9 +55,34 @@ export class MambaBlock extends Mamba {
     });
   }
 
+  private fusedStep(x: tf.Tensor2D, {conv, ssm}: LayerState): {y: tf.Tensor2D; state: LayerState} {
+    const weights = this.mixerWeights();
+    const next = mambaStep({
+      x,
+      conv,
+      ssm,
+      normWeight: this.weightValues('norm/').weight,
+      inProj: weights['inProj/kernel'],
+      inProjBias: weights['inProj/bias'],
+      convWeight: weights['conv/weight'],
+      convBias: weights['conv/bias'],
+      xProj: weights['xProj/kernel'],
+      dtProj: weights['dtProj/kernel'],
+      dtBias: weights['dtProj/bias'],
+      ALog: weights.ALog,
+      D: weights.D,
+      outProj: weights['outProj/kernel'],
+      outProjBias: weights['outProj/bias'],
+      epsilon: this.epsilon,
+    });
+    return {y: next.y, state: {conv: next.conv, ssm: next.ssm}};
+  }
+
   override step(x: tf.Tensor2D, state: LayerState): {y: tf.Tensor2D; state: LayerState} {
     this.checkStep(x, state);
     return tf.tidy(() => {
+      // The fused step has no gradient.
+      if (!isRecording()) return this.fusedStep(x, state);
       const mixed = mixStep(this.mixerWeights(), this.mixerConfig, this.normalize(x), state);
       return {y: x.add<tf.Tensor2D>(mixed.y), state: mixed.state};
     });

@@ -76,7 +76,7 @@ function ensureKernel<Name extends string, Attrs extends object>({
 }
 
 /** Kernels for which the composed form is the intended one unless a backend has better: no warning. */
-const alwaysComposed = new Set(['Linear', 'LinearGrad', 'Embedding', 'EmbeddingGrad']);
+const alwaysComposed = new Set(['Linear', 'LinearGrad', 'Embedding', 'EmbeddingGrad', 'MambaStep']);
 
 /** Registers a kernel that takes an array of inputs; a kernel already there is left alone. */
 export function registerArrayKernel(kernelName: string, backendName: string, kernelFunc: ArrayKernelFunc): void {

@@ -23,9 +23,13 @@ export function installDawn(): void {
   Object.defineProperty(globalThis, 'navigator', {value: {gpu}, configurable: true});
 }
 
+/** Held, because Dawn fails when it is collected before its devices. */
+let nullGpu: GPU | undefined;
+
 /** A device on Dawn's null backend: it compiles and validates everything and runs nothing, so it needs no driver. */
 export async function nullDevice(requiredFeatures: GPUFeatureName[] = []): Promise<GPUDevice> {
-  const adapter = await create(['backend=null']).requestAdapter();
+  nullGpu ??= create(['backend=null']);
+  const adapter = await nullGpu.requestAdapter();
   if (!adapter) throw new Error('Dawn has no null backend');
   return adapter.requestDevice({requiredFeatures});
 }

@@ -1,5 +1,5 @@
 /** Every variant of every WebGPU shader compiles, and makes a pipeline, on a device with no more than what WebGPU guarantees. */
-import '../../src/ops';
+import '../../src';
 import {allPrograms, moduleCode} from '../../src/backends/webgpuProgram';
 import {nullDevice} from '../support/dawn';
 

@@ -1,0 +1,57 @@
+/** One token through one block in float64: the references of the ops it is made of, one after the other. */
+import {causalConv1dUpdateReference} from '../causalConv1dUpdate/reference';
+import type {Array64} from '../float64';
+import {linearReference} from '../linear/reference';
+import {rmsNormReference} from '../rmsNorm/reference';
+import {selectiveStateUpdateReference} from '../selectiveStateUpdate/reference';
+import type {StepInputs} from './kernels';
+
+/** Columns `from … from+count-1` of a matrix. */
+function columns({shape: [rows, width], values}: Array64, from: number, count: number): Array64 {
+  const cut = Float64Array.from({length: rows * count}, (_, i) => {
+    return values[Math.floor(i / count) * width + from + (i % count)];
+  });
+  return {shape: [rows, count], values: cut};
+}
+
+/** The output, and the next states. */
+export function mambaStepReference(
+  inputs: StepInputs<Array64>,
+  epsilon: number,
+): {y: Array64; conv: Array64; ssm: Array64} {
+  const {x, conv, ssm, ALog, D} = inputs;
+  const [batch] = x.shape;
+  const [dInner, dState] = ALog.shape;
+  const rank = inputs.dtProj.shape[0];
+  const normal = rmsNormReference({x, weight: inputs.normWeight}, epsilon).y;
+  const xz = linearReference({x: normal, kernel: inputs.inProj, bias: inputs.inProjBias}, false);
+  const convolved = causalConv1dUpdateReference(
+    {x: columns(xz, 0, dInner), state: conv, weight: inputs.convWeight, bias: inputs.convBias},
+    'silu',
+  );
+  const u = convolved.y;
+  const selection = linearReference({x: u, kernel: inputs.xProj}, false);
+  const projection = (from: number): Array64 => {
+    return {shape: [batch, 1, dState], values: columns(selection, from, dState).values};
+  };
+  const next = selectiveStateUpdateReference(
+    {
+      state: ssm,
+      u,
+      delta: linearReference({x: columns(selection, 0, rank), kernel: inputs.dtProj}, false),
+      A: {shape: ALog.shape, values: ALog.values.map((value) => -Math.exp(value))},
+      B: projection(rank),
+      C: projection(rank + dState),
+      D,
+      z: columns(xz, dInner, dInner),
+      deltaBias: inputs.dtBias,
+    },
+    true,
+  );
+  const out = linearReference({x: next.y, kernel: inputs.outProj, bias: inputs.outProjBias}, false);
+  return {
+    y: {shape: x.shape, values: x.values.map((value, i) => value + out.values[i])},
+    conv: convolved.state,
+    ssm: next.state,
+  };
+}

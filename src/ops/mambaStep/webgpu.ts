@@ -1,0 +1,239 @@
+/**
+ * One token through one block on WebGPU, in four dispatches: norm and in_proj; convolution, silu and x_proj; dt_proj, state update and
+ * gate; out_proj and residual. What is between them is [B,2E] and [B,E+R+2N], so the weights are all that moves.
+ *
+ * A workgroup would have to wait for all others between norm and in_proj, or between the convolution and x_proj; it computes the norm
+ * and the convolution itself instead, which is little beside its part of the product.
+ */
+import type {TensorInfo} from '@tensorflow/tfjs';
+import {registerWebGPUKernel} from '../../backends/webgpu';
+import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
+import type {PresentAttr} from '../kernel';
+import {byName} from '../kernel';
+import {sigmoidWgsl, softplusWgsl, workgroupSumWgsl} from '../wgsl';
+import type {StepAttrs, StepInputs} from './kernels';
+
+const LANES = 256;
+/** Columns of a product that a workgroup has; the lanes of a column share its sum. */
+const COLUMNS = 16;
+/** Columns of x_proj that a workgroup has: few, as there are few. */
+const NARROW = 4;
+
+const either = [false, true];
+
+/** Lane `l` of the first COLUMNS lanes then has the sum of its column. */
+const columnSum = `
+  parts[lane] = sum;
+  workgroupBarrier();
+  if (lane >= ${COLUMNS}u || column >= p.n) { return; }
+  var total = 0.0;
+  for (var i = lane; i < ${LANES}u; i += ${COLUMNS}u) { total += parts[i]; }`;
+
+const normAndInProj = defineProgram<{bias: boolean}>({
+  name: 'MambaStep (norm, in_proj)',
+  variants: combinations({bias: either}),
+  build: ({bias}) => ({
+    buffers: {x: read, normWeight: read, kernel: read, ...(bias && {bias: read}), y: write},
+    uniforms: {k: 'u32', n: 'u32', tiles: 'u32', epsilon: 'f32'},
+    workgroupSize: LANES,
+    declarations: `${workgroupSumWgsl(LANES)}
+var<workgroup> parts: array<f32, ${LANES}>;`,
+    main: `
+  let b = group / p.tiles;
+  let column = group % p.tiles * ${COLUMNS}u + lane % ${COLUMNS}u;
+  var squares = 0.0;
+  for (var i = lane; i < p.k; i += ${LANES}u) { squares += x[b * p.k + i] * x[b * p.k + i]; }
+  let scale = inverseSqrt(workgroupSum(squares, lane) / f32(p.k) + p.epsilon);
+  var sum = 0.0;
+  if (column < p.n) {
+    for (var i = lane / ${COLUMNS}u; i < p.k; i += ${LANES / COLUMNS}u) {
+      sum += x[b * p.k + i] * normWeight[i] * kernel[i * p.n + column];
+    }
+  }${columnSum}
+  y[b * p.n + column] = total * scale${bias ? ' + bias[column]' : ''};`,
+  }),
+});
+
+/** `mixed` [B, E + R + 2N]: the convolved input, and then what x_proj makes of it. */
+const convAndXProj = defineProgram<{bias: boolean; past: boolean}>({
+  name: 'MambaStep (conv, x_proj)',
+  variants: combinations({bias: either, past: either}),
+  build: ({bias, past}) => ({
+    buffers: {
+      xz: read,
+      ...(past && {conv: read, nextConv: write}),
+      weight: read,
+      ...(bias && {bias: read}),
+      kernel: read,
+      mixed: write,
+    },
+    uniforms: {channels: 'u32', width: 'u32', n: 'u32', tiles: 'u32'},
+    workgroupSize: LANES,
+    declarations: `${sigmoidWgsl}
+var<workgroup> parts: array<vec4f, ${LANES}>;`,
+    main: `
+  let b = group / p.tiles;
+  let column = group % p.tiles * ${NARROW}u;
+  let past = b * (p.width - 1u) * p.channels;
+  let own = group % p.tiles == 0u; // writes what all compute
+  var sum = vec4f(0.0);
+  for (var d = lane; d < p.channels; d += ${LANES}u) {
+    let current = xz[b * 2u * p.channels + d];
+    var total = ${bias ? 'bias[d]' : '0.0'} + weight[d * p.width + p.width - 1u] * current;
+    ${
+      past
+        ? `for (var k = 0u; k + 1u < p.width; k++) { total += weight[d * p.width + k] * conv[past + k * p.channels + d]; }
+    if (own) {
+      for (var k = 0u; k + 2u < p.width; k++) { nextConv[past + k * p.channels + d] = conv[past + (k + 1u) * p.channels + d]; }
+      nextConv[past + (p.width - 2u) * p.channels + d] = current;
+    }`
+        : ''
+    }
+    let u = total * sigmoid(total);
+    if (own) { mixed[b * (p.channels + p.n) + d] = u; }
+    for (var j = 0u; j < min(${NARROW}u, p.n - column); j++) { sum[j] += u * kernel[d * p.n + column + j]; }
+  }
+  parts[lane] = sum;
+  workgroupBarrier();
+  for (var half = ${LANES / 2}u; half > 0u; half /= 2u) {
+    if (lane < half) { parts[lane] += parts[lane + half]; }
+    workgroupBarrier();
+  }
+  if (lane < ${NARROW}u && column + lane < p.n) {
+    mixed[b * (p.channels + p.n) + p.channels + column + lane] = parts[0][lane];
+  }`,
+  }),
+});
+
+/** Writes the gated output over the half of `xz` that has been convolved. */
+const updateState = defineProgram({
+  name: 'MambaStep (dt_proj, state)',
+  variants: [{}],
+  build: () => ({
+    buffers: {xz: write, mixed: read, dtProj: read, dtBias: read, ALog: read, D: read, ssm: read, nextSsm: write},
+    uniforms: {channels: 'u32', dState: 'u32', rank: 'u32', size: 'u32'},
+    workgroupSize: 64,
+    declarations: softplusWgsl + sigmoidWgsl,
+    main: `
+  let i = group * 64u + lane;
+  if (i >= p.size) { return; }
+  let b = i / p.channels;
+  let d = i % p.channels;
+  let at = b * (p.channels + p.rank + 2u * p.dState);
+  let rowDt = at + p.channels;
+  let rowB = rowDt + p.rank;
+  let rowC = rowB + p.dState;
+  var x = dtBias[d];
+  for (var r = 0u; r < p.rank; r++) { x += mixed[rowDt + r] * dtProj[r * p.channels + d]; }
+  let dt = softplus(x);
+  let u = mixed[at + d];
+  var y = D[d] * u;
+  for (var n = 0u; n < p.dState; n++) {
+    let decay = exp(-dt * exp(ALog[d * p.dState + n]));
+    let h = decay * ssm[i * p.dState + n] + dt * u * mixed[rowB + n];
+    nextSsm[i * p.dState + n] = h;
+    y += mixed[rowC + n] * h;
+  }
+  let gate = xz[(2u * b + 1u) * p.channels + d];
+  xz[2u * b * p.channels + d] = y * gate * sigmoid(gate);`,
+  }),
+});
+
+const outProjAndResidual = defineProgram<{bias: boolean}>({
+  name: 'MambaStep (out_proj)',
+  variants: combinations({bias: either}),
+  build: ({bias}) => ({
+    buffers: {xz: read, kernel: read, ...(bias && {bias: read}), x: read, y: write},
+    uniforms: {k: 'u32', n: 'u32', tiles: 'u32'},
+    workgroupSize: LANES,
+    declarations: `var<workgroup> parts: array<f32, ${LANES}>;`,
+    main: `
+  let b = group / p.tiles;
+  let column = group % p.tiles * ${COLUMNS}u + lane % ${COLUMNS}u;
+  var sum = 0.0;
+  if (column < p.n) {
+    for (var i = lane / ${COLUMNS}u; i < p.k; i += ${LANES / COLUMNS}u) {
+      sum += xz[2u * b * p.k + i] * kernel[i * p.n + column];
+    }
+  }${columnSum}
+  y[b * p.n + column] = x[b * p.n + column] + total${bias ? ' + bias[column]' : ''};`,
+  }),
+});
+
+registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & PresentAttr) => {
+  const named = byName(inputs, present) as StepInputs<TensorInfo>;
+  const {x, conv, ssm, inProjBias, convBias, outProjBias} = named;
+  const [batch, dModel] = x.shape;
+  const [, channels, dState] = ssm.shape;
+  const width = named.convWeight.shape[1];
+  const rank = named.dtProj.shape[0];
+  const y = gpu.output(x.shape);
+  const nextConv = gpu.output(conv.shape);
+  const nextSsm = gpu.output(ssm.shape);
+  const xz = gpu.scratch(batch * 2 * channels);
+  const n = rank + 2 * dState;
+  const mixed = gpu.scratch(batch * (channels + n));
+
+  const inTiles = Math.ceil((2 * channels) / COLUMNS);
+  gpu.run(
+    normAndInProj,
+    {bias: inProjBias !== undefined},
+    {
+      buffers: {
+        x,
+        normWeight: named.normWeight,
+        kernel: named.inProj,
+        ...(inProjBias && {bias: inProjBias}),
+        y: xz,
+      },
+      uniforms: {k: dModel, n: 2 * channels, tiles: inTiles, epsilon},
+      workgroups: batch * inTiles,
+    },
+  );
+  const xTiles = Math.ceil(n / NARROW);
+  gpu.run(
+    convAndXProj,
+    {bias: convBias !== undefined, past: width > 1},
+    {
+      buffers: {
+        xz,
+        ...(width > 1 && {conv, nextConv}),
+        weight: named.convWeight,
+        ...(convBias && {bias: convBias}),
+        kernel: named.xProj,
+        mixed,
+      },
+      uniforms: {channels, width, n, tiles: xTiles},
+      workgroups: batch * xTiles,
+    },
+  );
+  gpu.run(
+    updateState,
+    {},
+    {
+      buffers: {
+        xz,
+        mixed,
+        dtProj: named.dtProj,
+        dtBias: named.dtBias,
+        ALog: named.ALog,
+        D: named.D,
+        ssm,
+        nextSsm,
+      },
+      uniforms: {channels, dState, rank, size: batch * channels},
+      workgroups: Math.ceil((batch * channels) / 64),
+    },
+  );
+  const outTiles = Math.ceil(dModel / COLUMNS);
+  gpu.run(
+    outProjAndResidual,
+    {bias: outProjBias !== undefined},
+    {
+      buffers: {xz, kernel: named.outProj, ...(outProjBias && {bias: outProjBias}), x, y},
+      uniforms: {k: channels, n: dModel, tiles: outTiles},
+      workgroups: batch * outTiles,
+    },
+  );
+  return [y, nextConv, nextSsm];
+});
