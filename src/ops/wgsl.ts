@@ -1,5 +1,5 @@
 /**
- * The scalar functions that several ops share, in WGSL, and a sum over the workgroup. WGSL promises little for log and near overflow,
+ * The scalar functions that several ops share, in WGSL, and reductions over a workgroup. WGSL promises little for log and near overflow,
  * so these never take an exponential that overflows, nor the logarithm of what is close to one.
  */
 
@@ -35,20 +35,38 @@ fn expm1(x: f32) -> f32 {
 }
 `;
 
+/** Combines two WGSL expressions. */
+type Combine = (a: string, b: string) => string;
+
 /**
- * `workgroupSum(x, lane)`: the sum of x over a workgroup of `size` (a power of two), in every invocation of it; a tree of fixed
- * shape. To be called by all invocations.
+ * `name(x, lane)`: x combined over a workgroup of `size` (16 times a power of two), in every invocation of it. Two steps of a fixed
+ * order, not a tree: a barrier costs more than the few additions it would save. To be called by all invocations.
  */
-export const workgroupSumWgsl = (size: number) => `
-var<workgroup> sums: array<f32, ${size}>;
-fn workgroupSum(x: f32, lane: u32) -> f32 {
+const reduceWgsl = (name: string, size: number, type: 'f32' | 'vec4f', combine: Combine) => `
+var<workgroup> ${name}Parts: array<${type}, ${size}>;
+fn ${name}(x: ${type}, lane: u32) -> ${type} {
   workgroupBarrier();
-  sums[lane] = x;
+  ${name}Parts[lane] = x;
   workgroupBarrier();
-  for (var half = ${size / 2}u; half > 0u; half /= 2u) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
+  if (lane < 16u) {
+    var part = x;
+    for (var i = lane + 16u; i < ${size}u; i += 16u) { part = ${combine('part', `${name}Parts[i]`)}; }
+    ${name}Parts[lane] = part;
   }
-  return sums[0];
+  workgroupBarrier();
+  var whole = ${name}Parts[0];
+  for (var i = 1u; i < 16u; i++) { whole = ${combine('whole', `${name}Parts[i]`)}; }
+  return whole;
 }
 `;
+
+const plus: Combine = (a, b) => `${a} + ${b}`;
+
+/** `workgroupSum(x, lane)` of f32. */
+export const workgroupSumWgsl = (size: number) => reduceWgsl('workgroupSum', size, 'f32', plus);
+
+/** `workgroupSumOfQuads(x, lane)` of vec4f. */
+export const workgroupSumOfQuadsWgsl = (size: number) => reduceWgsl('workgroupSumOfQuads', size, 'vec4f', plus);
+
+/** `workgroupMax(x, lane)` of f32. */
+export const workgroupMaxWgsl = (size: number) => reduceWgsl('workgroupMax', size, 'f32', (a, b) => `max(${a}, ${b})`);

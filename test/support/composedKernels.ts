@@ -20,7 +20,7 @@ export const kernelNames = [
 ];
 
 /** Takes the current backend's kernels out of the registry; the result puts them back. */
-function removeKernels(): () => void {
+export function removeKernels(): () => void {
   const backendName = tf.getBackend();
   const registered = () =>
     kernelNames.map((name) => tf.getKernel(name, backendName)).filter((kernel) => kernel !== undefined);

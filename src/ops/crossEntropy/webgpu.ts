@@ -6,7 +6,7 @@ import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel} from '../../backends/webgpu';
 import {defineProgram, read, readInts, write} from '../../backends/webgpuProgram';
-import {expm1Wgsl, workgroupSumWgsl} from '../wgsl';
+import {expm1Wgsl, workgroupMaxWgsl, workgroupSumWgsl} from '../wgsl';
 import type {CrossEntropyAttrs} from './kernels';
 
 const WIDTH = 128;
@@ -23,19 +23,12 @@ const rowLosses = defineProgram({
     buffers: {logits: read, labels: readInts, losses: write, logSumExp: write},
     uniforms: {classes: 'u32', ignoreIndex: 'i32'},
     workgroupSize: WIDTH,
-    declarations: `${countedWgsl}${workgroupSumWgsl(WIDTH)}
-var<workgroup> maxima: array<f32, ${WIDTH}>;`,
+    declarations: countedWgsl + workgroupSumWgsl(WIDTH) + workgroupMaxWgsl(WIDTH),
     main: `
   let row = group * p.classes;
   var largest = -3.0e38;
   for (var i = lane; i < p.classes; i += ${WIDTH}u) { largest = max(largest, logits[row + i]); }
-  maxima[lane] = largest;
-  workgroupBarrier();
-  for (var half = ${WIDTH / 2}u; half > 0u; half /= 2u) {
-    if (lane < half) { maxima[lane] = max(maxima[lane], maxima[lane + half]); }
-    workgroupBarrier();
-  }
-  largest = maxima[0];
+  largest = workgroupMax(largest, lane);
   var sum = 0.0;
   for (var i = lane; i < p.classes; i += ${WIDTH}u) { sum += exp(logits[row + i] - largest); }
   let rowLogSumExp = largest + log(workgroupSum(sum, lane));

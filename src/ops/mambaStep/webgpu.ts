@@ -10,7 +10,7 @@ import {registerWebGPUKernel} from '../../backends/webgpu';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
-import {sigmoidWgsl, softplusWgsl, workgroupSumWgsl} from '../wgsl';
+import {sigmoidWgsl, softplusWgsl, workgroupSumOfQuadsWgsl, workgroupSumWgsl} from '../wgsl';
 import type {StepAttrs, StepInputs} from './kernels';
 
 const LANES = 256;
@@ -69,8 +69,7 @@ const convAndXProj = defineProgram<{bias: boolean; past: boolean}>({
     },
     uniforms: {channels: 'u32', width: 'u32', n: 'u32', tiles: 'u32'},
     workgroupSize: LANES,
-    declarations: `${sigmoidWgsl}
-var<workgroup> parts: array<vec4f, ${LANES}>;`,
+    declarations: sigmoidWgsl + workgroupSumOfQuadsWgsl(LANES),
     main: `
   let b = group / p.tiles;
   let column = group % p.tiles * ${NARROW}u;
@@ -93,14 +92,9 @@ var<workgroup> parts: array<vec4f, ${LANES}>;`,
     if (own) { mixed[b * (p.channels + p.n) + d] = u; }
     for (var j = 0u; j < min(${NARROW}u, p.n - column); j++) { sum[j] += u * kernel[d * p.n + column + j]; }
   }
-  parts[lane] = sum;
-  workgroupBarrier();
-  for (var half = ${LANES / 2}u; half > 0u; half /= 2u) {
-    if (lane < half) { parts[lane] += parts[lane + half]; }
-    workgroupBarrier();
-  }
+  let sums = workgroupSumOfQuads(sum, lane);
   if (lane < ${NARROW}u && column + lane < p.n) {
-    mixed[b * (p.channels + p.n) + p.channels + column + lane] = parts[0][lane];
+    mixed[b * (p.channels + p.n) + p.channels + column + lane] = sums[lane];
   }`,
   }),
 });

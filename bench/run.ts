@@ -1,0 +1,29 @@
+/**
+ * The benchmarks: `npm run bench -- ops --backend webgpu`, `npm run bench -- decode --backend webgpu [--preset mamba-130m]`. Each prints
+ * what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader.
+ */
+import {parseArgs} from 'node:util';
+import {startBackend, testBackends, type TestBackend} from '../test/support/backend';
+
+const {values, positionals} = parseArgs({
+  allowPositionals: true,
+  options: {
+    backend: {type: 'string', default: 'wasm'},
+    preset: {type: 'string'},
+    composed: {type: 'boolean', default: true},
+  },
+  allowNegative: true,
+});
+const backend = testBackends.find((name) => name === values.backend);
+if (!backend) throw new Error(`--backend takes ${testBackends.join(', ')}, but was given ${values.backend}`);
+await startBackend(backend satisfies TestBackend);
+
+const [what = 'ops'] = positionals;
+if (what === 'ops') {
+  await (await import('./ops')).benchOps(values.composed);
+} else if (what === 'decode') {
+  await (await import('./decode')).benchDecode(values.preset);
+} else {
+  throw new Error(`There is no benchmark ${what}: ops, decode`);
+}
+process.exit(0);
