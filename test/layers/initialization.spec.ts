@@ -181,6 +181,11 @@ for (const [kind, make] of Object.entries(recurrentLayers)) {
       });
     }
 
+    it('that is not given makes every layer another', async () => {
+      const [one, other] = [await drawnWith({}), await drawnWith({})];
+      one.forEach(({name, values}, i) => expect(values).withContext(name).not.toEqual(other[i].values));
+    });
+
     it('gives no two weights that go together', async () => {
       const weights = await drawnWith({seed: 5});
       weights.forEach((a, i) =>
