@@ -26,9 +26,21 @@ __device__ inline float exp2Fast(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
-__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
+__device__ inline float sigmoid(float x) { return __fdividef(1.0f, 1.0f + exp2Fast(-kLog2e * x)); }
 __device__ inline float silu(float x) { return x * sigmoid(x); }
-__device__ inline float softplus(float x) { return x > 20.0f ? x : log1pf(expf(x)); }
+
+// As on the CPU (vector_math.h): max(x, 0) + 2 atanh(e / (2 + e)) with e = exp(-|x|). The library's log1pf(expf(x)) costs
+// about as much as the sixteen states it is for.
+__device__ inline float softplus(float x) {
+  const float e = exp2Fast(-kLog2e * fabsf(x)), s = __fdividef(e, 2.0f + e), q = s * s;
+  float r = 0.24413069f;
+  r = r * q + 0.2139325f;
+  r = r * q + 0.28620723f;
+  r = r * q + 0.39998692f;
+  r = r * q + 0.6666668f;
+  r = r * q + 2.0f;
+  return x > 20.0f ? x : fmaxf(x, 0.0f) + s * r;
+}
 
 // Channels that share their rows of B and C, cut into blocks.
 struct Grid {
@@ -66,24 +78,43 @@ struct Place {
   __device__ int channel() const { return firstChannel + channelInBlock; }
 };
 
-// The chunk's delta (after bias and softplus), u and delta u: rows of 32 channels, loaded by whole warps. Steps past
-// the end and channels past the width read as zero, which holds the state and adds nothing.
+// Rows that one thread stages of a chunk of rows of 32 channels, loaded by whole warps.
+constexpr int kRowsPerThread = kSteps * kChannels / kThreads;
+
+// This thread's elements of [B,L,D]: column threadIdx.x % 32, every fourth row. Fetched all at once, so that one wait for
+// memory serves them all; steps past the end and channels past the width read as zero.
+struct Fetched {
+  float v[kRowsPerThread];
+
+  __device__ Fetched(const float *from, const ScanProblem &p, const Place &at, int64_t t0) {
+    const int c = threadIdx.x % kChannels, row = threadIdx.x / kChannels;
+    from += (at.batch * p.length + t0 + row) * p.channels + at.firstChannel + c;
+#pragma unroll
+    for (int k = 0; k < kRowsPerThread; ++k) {
+      const bool real = c < at.width && t0 + row + k * kWarps < at.end;
+      v[k] = real ? from[k * kWarps * p.channels] : 0.0f;
+    }
+  }
+};
+
+// The chunk's delta (after bias and softplus), u and delta u. Zeros hold the state and add nothing.
 struct Staged {
   float delta[kSteps][kChannels], deltaU[kSteps][kChannels], u[kSteps][kChannels];
 };
 
-__device__ inline void stage(Staged &s, const ScanProblem &p, const Place &at, int64_t t0) {
-  const int c = threadIdx.x % kChannels;
+__device__ inline void stage(Staged &s, const ScanProblem &p, const Place &at, int64_t t0, const Fetched &delta,
+                             const Fetched &u) {
+  const int c = threadIdx.x % kChannels, row = threadIdx.x / kChannels;
   const float bias = p.deltaBias && c < at.width ? p.deltaBias[at.firstChannel + c] : 0.0f;
-  for (int t = threadIdx.x / kChannels; t < kSteps; t += kThreads / kChannels) {
-    const bool real = c < at.width && t0 + t < at.end;
-    const int64_t i = (at.batch * p.length + t0 + t) * p.channels + at.firstChannel + c;
-    float delta = 0, u = 0;
-    if (real) {
-      delta = p.delta[i] + bias, u = p.u[i];
-      if (p.softplus) delta = softplus(delta);
+#pragma unroll
+  for (int k = 0; k < kRowsPerThread; ++k) {
+    const int t = row + k * kWarps;
+    float step = 0;
+    if (c < at.width && t0 + t < at.end) {
+      step = delta.v[k] + bias;
+      if (p.softplus) step = softplus(step);
     }
-    s.delta[t][c] = delta, s.u[t][c] = u, s.deltaU[t][c] = delta * u;
+    s.delta[t][c] = step, s.u[t][c] = u.v[k], s.deltaU[t][c] = step * u.v[k];
   }
 }
 
@@ -96,10 +127,12 @@ __device__ inline void stageProjection(Projection<S> &to, const float *from, int
                                        const Place &at, int64_t t0) {
   constexpr int kPadded = S * kLanesPerChannel;
   const int64_t group = static_cast<int64_t>(at.firstChannel) * groups / p.channels;
+  from += ((at.batch * p.length + t0) * groups + group) * p.states;
+#pragma unroll
   for (int i = threadIdx.x; i < kSteps * kPadded; i += kThreads) {
     const int t = i / kPadded, n = i % kPadded;
     const bool real = n < p.states && t0 + t < at.end;
-    to[t][n] = real ? from[((at.batch * p.length + t0 + t) * groups + group) * p.states + n] : 0.0f;
+    to[t][n] = real ? from[t * groups * p.states + n] : 0.0f;
   }
 }
 
@@ -126,7 +159,17 @@ __device__ inline float sumLanes(float x) {
   return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
-// Calls launch(S) with the number of states a lane must carry.
+// Each lane of a channel gets the sum over its lanes of the value with its own number: three shuffles for four sums.
+__device__ inline float sumOwn(const float (&v)[kLanesPerChannel]) {
+  const bool odd = threadIdx.x & 1, upper = threadIdx.x & 2;
+  float low = upper ? v[2] : v[0], high = upper ? v[3] : v[1];
+  low += __shfl_xor_sync(0xffffffffu, upper ? v[0] : v[2], 2);
+  high += __shfl_xor_sync(0xffffffffu, upper ? v[1] : v[3], 2);
+  return (odd ? high : low) + __shfl_xor_sync(0xffffffffu, odd ? low : high, 1);
+}
+
+// Calls launch(S) with the number of states a lane must carry. kSelective, a parameter of the kernels, says that B and C
+// both change with time: the usual case, in which nothing need be asked at every step.
 template <typename Launch>
 const char *withStates(int64_t states, const Launch &launch) {
   const int64_t each = (states + kLanesPerChannel - 1) / kLanesPerChannel;
@@ -144,10 +187,9 @@ inline const char *lastError() {
 }
 
 // Strings the pieces together, in the order of time or against it: ends[piece] holds what a piece gives from zero and
-// becomes what it starts from. `first` [B,D,N] is what the first piece starts from, or null for zero; `last`, if wanted,
-// gets what comes out of the last.
+// becomes what it starts from. `first` [B,D,N] is what the first piece starts from, or null for zero.
 const char *launchLink(const ScanProblem &p, const Pieces &pieces, bool backward, const float *first,
-                       const float *sumDelta, float *ends, float *last, cudaStream_t stream);
+                       const float *sumDelta, float *ends, cudaStream_t stream);
 
 }  // namespace cuda
 }  // namespace tfjs_mamba

@@ -39,30 +39,30 @@ struct Shared {
   float dBC[kWarps][kSteps][2 * S * kLanesPerChannel];
 };
 
-__device__ inline void stageGradient(float (&dOut)[kSteps][kChannels], const ScanBackward &p, const Place &at,
-                                     int64_t t0) {
-  const int c = threadIdx.x % kChannels;
-  for (int t = threadIdx.x / kChannels; t < kSteps; t += kThreads / kChannels) {
-    const int64_t i = (at.batch * p.length + t0 + t) * p.channels + at.firstChannel + c;
-    const bool real = c < at.width && t0 + t < at.end;
-    dOut[t][c] = real ? p.dy[i] * (p.z ? silu(p.z[i]) : 1.0f) : 0.0f;
-  }
+__device__ inline void stageGradient(float (&dOut)[kSteps][kChannels], const ScanBackward &p, const Fetched &dy,
+                                     const Fetched &z) {
+  const int c = threadIdx.x % kChannels, row = threadIdx.x / kChannels;
+#pragma unroll
+  for (int k = 0; k < kRowsPerThread; ++k) dOut[row + k * kWarps][c] = dy.v[k] * (p.z ? silu(z.v[k]) : 1.0f);
 }
 
 // What each piece hands to the one before it if nothing comes from the one behind.
-template <int S>
+template <int S, bool kSelective>
 __global__ void __launch_bounds__(kThreads) reverseEnds(ScanBackward p, Grid grid, Pieces pieces, Partials out) {
   extern __shared__ float memory[];
   Shared<S> &s = *reinterpret_cast<Shared<S> *>(memory);
+  if (kSelective) p.constantB = p.constantC = false;
   const Place at(p, grid, pieces);
   const int64_t slice = at.batch * pieces.count + at.piece;
   float A2[S], fixedC[S], g[S] = {}, total = 0;
   loadStates<S>(A2, p.A, p, at, kLog2e);
   if (p.constantC) loadStates<S>(fixedC, p.C, p, at, 1);
   for (int64_t t0 = (at.end - 1) / kSteps * kSteps; t0 >= at.begin; t0 -= kSteps) {
+    const Fetched rawDelta(p.delta, p, at, t0), u(p.u, p, at, t0);
+    const Fetched dy(p.dy, p, at, t0), z(p.z ? p.z : p.u, p, at, t0);
     __syncthreads();
-    stage(s.in, p, at, t0);
-    stageGradient(s.dOut, p, at, t0);
+    stage(s.in, p, at, t0, rawDelta, u);
+    stageGradient(s.dOut, p, dy, z);
     if (!p.constantC) stageProjection<S>(s.C, p.C, p.groupsC, p, at, t0);
     __syncthreads();
 #pragma unroll 4
@@ -112,10 +112,11 @@ struct ChannelSum {
   }
 };
 
-template <int S>
+template <int S, bool kSelective>
 __global__ void __launch_bounds__(kThreads) reverseKernel(ScanBackward p, Grid grid, Pieces pieces, Partials out) {
   extern __shared__ float memory[];
   Shared<S> &s = *reinterpret_cast<Shared<S> *>(memory);
+  if (kSelective) p.constantB = p.constantC = false;
   const Place at(p, grid, pieces);
   const int64_t slice = at.batch * pieces.count + at.piece;
   float A[S], fixedB[S], fixedC[S], g[S], dA[S] = {}, dFixedB[S] = {}, dFixedC[S] = {}, sumD = 0, sumBias = 0;
@@ -132,9 +133,11 @@ __global__ void __launch_bounds__(kThreads) reverseKernel(ScanBackward p, Grid g
   const float bias = p.deltaBias && real ? p.deltaBias[at.firstChannel + column] : 0.0f;
 
   for (int64_t t0 = (at.end - 1) / kSteps * kSteps; t0 >= at.begin; t0 -= kSteps) {
+    const Fetched rawDelta(p.delta, p, at, t0), u(p.u, p, at, t0);
+    const Fetched dy(p.dy, p, at, t0), z(p.z ? p.z : p.u, p, at, t0);
     __syncthreads();
-    stage(s.in, p, at, t0);
-    stageGradient(s.dOut, p, at, t0);
+    stage(s.in, p, at, t0, rawDelta, u);
+    stageGradient(s.dOut, p, dy, z);
     if (!p.constantB) stageProjection<S>(s.B, p.B, p.groupsB, p, at, t0);
     if (!p.constantC) stageProjection<S>(s.C, p.C, p.groupsC, p, at, t0);
     __syncthreads();
@@ -171,7 +174,7 @@ __global__ void __launch_bounds__(kThreads) reverseKernel(ScanBackward p, Grid g
         g[j] += dOut * (p.constantC ? fixedC[j] : s.C[t][at.lane * S + j]);
         sums[j] = g[j] * deltaU;
         sums[S + j] = dOut * h[t + 1][j];
-        dFixedB[j] += sums[j], dFixedC[j] += sums[S + j];
+        if (!kSelective) dFixedB[j] += sums[j], dFixedC[j] += sums[S + j];
         sumSB += g[j] * (p.constantB ? fixedB[j] : s.B[t][at.lane * S + j]);
         g[j] *= exp2Fast(delta * kLog2e * A[j]);
         const float product = g[j] * h[t][j];
@@ -188,21 +191,23 @@ __global__ void __launch_bounds__(kThreads) reverseKernel(ScanBackward p, Grid g
     }
     __syncthreads();
 
-    for (int t = row; t < kSteps && real; t += kThreads / kChannels) {
-      if (t0 + t >= at.end) break;
+#pragma unroll
+    for (int k = 0; k < kRowsPerThread; ++k) {
+      const int t = row + k * kWarps;
+      if (!real || t0 + t >= at.end) continue;
       const int64_t i = (at.batch * p.length + t0 + t) * p.channels + at.firstChannel + column;
-      const float u = s.in.u[t][column], dOut = s.dOut[t][column];
-      float dDelta = s.dDelta[t][column] + u * s.sumSB[t][column];
+      const float dOut = s.dOut[t][column], sumSB = s.sumSB[t][column];
+      float dDelta = s.dDelta[t][column] + u.v[k] * sumSB;
       if (p.softplus) {
-        const float x = p.delta[i] + bias;
+        const float x = rawDelta.v[k] + bias;
         if (x <= 20.0f) dDelta *= sigmoid(x);
       }
       p.ddelta[i] = dDelta;
-      p.du[i] = D * dOut + s.in.delta[t][column] * s.sumSB[t][column];
-      sumD += dOut * u, sumBias += dDelta;
+      p.du[i] = D * dOut + s.in.delta[t][column] * sumSB;
+      sumD += dOut * u.v[k], sumBias += dDelta;
       if (p.z) {
-        const float z = p.z[i], gate = sigmoid(z);
-        p.dz[i] = p.dy[i] * (s.y[t][column] + D * u) * gate * (1.0f + z * (1.0f - gate));
+        const float gate = sigmoid(z.v[k]);
+        p.dz[i] = dy.v[k] * (s.y[t][column] + D * u.v[k]) * gate * (1.0f + z.v[k] * (1.0f - gate));
       }
     }
     if (!p.constantB || !p.constantC) {
@@ -223,6 +228,8 @@ __global__ void __launch_bounds__(kThreads) reverseKernel(ScanBackward p, Grid g
     const int64_t i = stateIndex<S>(p, at, slice, j);
     if (i >= 0) {
       out.dA[i] = dA[j];
+      if (p.dInitialState && at.piece == 0)
+        p.dInitialState[(static_cast<int64_t>(at.batch) * p.channels + at.channel()) * p.states + at.lane * S + j] = g[j];
       if (p.constantB) out.dFixedB[i] = dFixedB[j];
       if (p.constantC) out.dFixedC[i] = dFixedC[j];
     }
@@ -276,12 +283,14 @@ const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces,
   return withStates(p.states, [&](auto size) -> const char * {
     constexpr int S = decltype(size)::value;
     constexpr int kBytes = static_cast<int>(sizeof(Shared<S>));
-    cudaFuncSetAttribute(reverseEnds<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-    cudaFuncSetAttribute(reverseKernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-    reverseEnds<S><<<blocks, kThreads, kBytes, stream>>>(p, grid, pieces, out);
-    if (const char *error = launchLink(p, pieces, true, p.dFinalState, out.sumDelta, out.starts, p.dInitialState, stream))
-      return error;
-    reverseKernel<S><<<blocks, kThreads, kBytes, stream>>>(p, grid, pieces, out);
+    const bool selective = !p.constantB && !p.constantC;
+    const auto pass = [&](auto kernel) {
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+      kernel<<<blocks, kThreads, kBytes, stream>>>(p, grid, pieces, out);
+    };
+    if (pieces.count > 1) selective ? pass(reverseEnds<S, true>) : pass(reverseEnds<S, false>);
+    if (const char *error = launchLink(p, pieces, true, p.dFinalState, out.sumDelta, out.starts, stream)) return error;
+    selective ? pass(reverseKernel<S, true>) : pass(reverseKernel<S, false>);
     const auto add = [&](float *to, const float *from, int64_t rows) {
       if (to) addSlices<<<blocksFor(rows * p.channels), 128, 0, stream>>>(to, from, slices, rows, p.channels);
     };
