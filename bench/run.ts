@@ -1,5 +1,6 @@
 /**
- * The benchmarks: `npm run bench -- ops --backend webgpu`, `npm run bench -- decode --backend webgpu [--preset mamba-130m]`. Each prints
+ * The benchmarks: `npm run bench -- ops --backend webgpu`, `npm run bench -- decode --backend webgpu [--preset mamba-130m]`,
+ * `npm run bench -- native --backend tensorflow`. Each prints
  * what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader.
  */
 import {parseArgs} from 'node:util';
@@ -23,7 +24,9 @@ if (what === 'ops') {
   await (await import('./ops')).benchOps(values.composed);
 } else if (what === 'decode') {
   await (await import('./decode')).benchDecode(values.preset);
+} else if (what === 'native') {
+  (await import('./native')).benchNative();
 } else {
-  throw new Error(`There is no benchmark ${what}: ops, decode`);
+  throw new Error(`There is no benchmark ${what}: ops, decode, native`);
 }
 process.exit(0);
