@@ -1,8 +1,7 @@
 /** Timing for the benchmarks. */
 
-/** Median milliseconds of a call, over at least `least` calls and about `budget` milliseconds; the first calls do not count. */
+/** Median milliseconds of a call, over at least `least` calls and about `budget` milliseconds; a first call does not count. */
 export function medianTime(call: () => void, budget = 1000, least = 5): number {
-  call();
   call();
   const times: number[] = [];
   const end = performance.now() + budget;

@@ -4,13 +4,14 @@
 // It links with no TensorFlow: it looks for the libraries that are already loaded, whatever their version and name, and
 // makes their symbols visible to the op library, which names none it needs. So one build of both serves every 2.x.
 //
-//   load(path)             TF_LoadLibrary; a second call with the same path does nothing
+//   load(path)             TF_LoadLibrary, first of all for the op library; a second call with the same path does nothing
 //   info()                 {tensorflow, simd, threads}
 //   setThreadCount(count)  threads of the CPU kernels
 #include <dlfcn.h>
 #include <link.h>
 #include <node_api.h>
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -22,8 +23,8 @@ struct TF_Status;
 struct TF_Library;
 
 std::mutex mutex;  // worker threads share the process's one library
-std::string loadedPath;
-void *opLibrary = nullptr;
+std::vector<std::string> loaded;
+void *opLibrary = nullptr;  // the first that was loaded
 std::vector<void *> tensorflow;
 
 template <typename Function>
@@ -52,7 +53,7 @@ void findTensorflow() {
 // Empty on success, else what went wrong.
 std::string load(const std::string &path) {
   std::lock_guard<std::mutex> lock(mutex);
-  if (opLibrary) return path == loadedPath ? "" : "the op library " + loadedPath + " is loaded already";
+  if (std::find(loaded.begin(), loaded.end(), path) != loaded.end()) return "";
   findTensorflow();
   const auto newStatus = find<TF_Status *()>(tensorflow, "TF_NewStatus");
   const auto deleteStatus = find<void(TF_Status *)>(tensorflow, "TF_DeleteStatus");
@@ -66,8 +67,8 @@ std::string load(const std::string &path) {
   const std::string error = code(status) == 0 ? "" : message(status);
   deleteStatus(status);
   if (!error.empty()) return error;
-  opLibrary = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
-  loadedPath = path;
+  if (!opLibrary) opLibrary = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  loaded.push_back(path);
   return "";
 }
 

@@ -65,6 +65,8 @@ function load(): NativeState {
   try {
     const loader = require(join(folder, 'tfjs_mamba_loader.node')) as Loader;
     loader.load(join(folder, 'tfjs_mamba_ops.so'));
+    const cuda = join(folder, 'tfjs_mamba_cuda.so');
+    if (existsSync(cuda)) loader.load(cuda);
     return {tfjsNode, loader};
   } catch (error) {
     return {tfjsNode, hint: `The native op library could not be loaded: ${firstLine(error)}. ${setUp}`};

@@ -10,7 +10,6 @@
 
 extern "C" {
 
-struct TF_Status;
 struct TF_Tensor;
 struct TF_KernelBuilder;
 struct TF_OpKernelConstruction;
@@ -19,10 +18,12 @@ struct TF_OpDefinitionBuilder;
 struct TF_ShapeHandle;
 struct TF_ShapeInferenceContext;
 
+// Types, unless TensorFlow's headers have said it already.
 #ifndef TENSORFLOW_C_TF_DATATYPE_H_
 enum TF_DataType { TF_FLOAT = 1, TF_INT32 = 3 };
 #endif
 #ifndef TENSORFLOW_C_TF_STATUS_H_
+struct TF_Status;
 enum TF_Code { TF_OK = 0, TF_INVALID_ARGUMENT = 3, TF_INTERNAL = 13 };
 #endif
 
