@@ -29,7 +29,11 @@ function scanInputs([B, L, D, N]: readonly number[]) {
   return {
     u: random(B, L, D) as tf.Tensor3D,
     delta: random(B, L, D).sub(3) as tf.Tensor3D,
-    A: tf.range(1, N + 1).neg().tile([D]).reshape<tf.Tensor2D>([D, N]),
+    A: tf
+      .range(1, N + 1)
+      .neg()
+      .tile([D])
+      .reshape<tf.Tensor2D>([D, N]),
     B: random(B, L, 1, N),
     C: random(B, L, 1, N),
     D: random(D) as tf.Tensor1D,
@@ -49,12 +53,16 @@ function benchScan(shape: readonly number[]): {forward: number; both: number; ou
     medianTime(run(() => tf.grads(loss)([u, delta, A, B, C, D, z, deltaBias]))),
   ];
   const attrs = {deltaSoftplus: true, keepStates: true};
-  const forward = medianTime(run(() => selectiveScanComposed(inputs as never, attrs)), 1000, 3);
+  const forward = medianTime(
+    run(() => selectiveScanComposed(inputs, attrs)),
+    1000,
+    3,
+  );
   const both = medianTime(
     run(() => {
-      const [y, finalState, states] = selectiveScanComposed(inputs as never, attrs);
+      const [y, finalState, states] = selectiveScanComposed(inputs, attrs);
       const dy = tf.onesLike(y);
-      return selectiveScanGradComposed({...inputs, states, dy, dFinalState: tf.zerosLike(finalState)} as never, attrs);
+      return selectiveScanGradComposed({...inputs, states, dy, dFinalState: tf.zerosLike(finalState)}, attrs);
     }),
     1000,
     3,
@@ -78,9 +86,9 @@ function benchConv(): void {
   const x = random(1, 1024, 1536) as tf.Tensor3D;
   const weight = random(1536, 4) as tf.Tensor2D;
   const bias = random(1536) as tf.Tensor1D;
-  const filter = weight.transpose().reshape([4, 1, 1536, 1]) as tf.Tensor4D;
+  const filter = weight.transpose().reshape<tf.Tensor4D>([4, 1, 1536, 1]);
   const own = medianTime(run(() => causalConv1d({x, weight, bias, activation: 'silu'}).y));
-  const composed = medianTime(run(() => causalConv1dComposed({x, weight, bias} as never, {activation: 'silu'})));
+  const composed = medianTime(run(() => causalConv1dComposed({x, weight, bias}, {activation: 'silu'})));
   const depthwise = medianTime(
     run(() => {
       const padded = x.pad([
@@ -103,7 +111,18 @@ function benchConv(): void {
 
 /** AdamW over the weights of mamba-130m. */
 function benchAdamW(): void {
-  const block = [[768], [768, 3072], [1536, 4], [1536], [1536, 80], [48, 1536], [1536], [1536, 16], [1536], [1536, 768]];
+  const block = [
+    [768],
+    [768, 3072],
+    [1536, 4],
+    [1536],
+    [1536, 80],
+    [48, 1536],
+    [1536],
+    [1536, 16],
+    [1536],
+    [1536, 768],
+  ];
   const shapes = [[50280, 768], [768], ...Array.from({length: 24}, () => block).flat()];
   const variables = shapes.map((shape, i) => tf.variable(tf.fill(shape, 0.1), true, `w${i}`));
   const gradients = Object.fromEntries(shapes.map((shape, i) => [`w${i}`, tf.fill(shape, 0.01)]));
@@ -111,7 +130,9 @@ function benchAdamW(): void {
   const optimizer = adamW({learningRate: 1e-3, weightDecay: 0.1});
   const time = medianTime(() => optimizer.applyGradients(gradients), 3000, 5);
   console.log(`\nAdamW over ${variables.length} variables, ${(floats / 1e6).toFixed(1)} million weights`);
-  console.log(`${time.toFixed(1)} ms a step, ${((7 * 4 * floats) / time / 1e6).toFixed(1)} GB/s (seven floats a weight)`);
+  console.log(
+    `${time.toFixed(1)} ms a step, ${((7 * 4 * floats) / time / 1e6).toFixed(1)} GB/s (seven floats a weight)`,
+  );
   tf.dispose([variables, Object.values(gradients)]);
 }
 
@@ -128,7 +149,9 @@ export function benchNative(): void {
       ['', 'forward ms', 'ratio', 'with backward ms', 'ratio'],
       ['this package', ours[0], 1, ours[1], 1],
       ['composed of tfjs ops', forward, forward / ours[0], both, both / ours[1]],
-      ...(torch ? [['PyTorch, better form', torch.forward, torch.forward / ours[0], torch.both, torch.both / ours[1]]] : []),
+      ...(torch
+        ? [['PyTorch, better form', torch.forward, torch.forward / ours[0], torch.both, torch.both / ours[1]]]
+        : []),
     ]);
     const steps = shape.reduce((a, b) => a * b, 1);
     console.log(`forward: ${(steps / ours[0] / 1e6).toFixed(2)} states a nanosecond`);

@@ -10,6 +10,7 @@ import '../causalConv1dUpdate';
 import '../linear';
 import '../rmsNorm';
 import '../selectiveStateUpdate';
+import './tensorflow';
 import './webgpu';
 
 /** The arguments of {@link mambaStep}. B = batch, E = dInner, N = dState, K = dConv, R = dtRank. */
