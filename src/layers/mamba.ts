@@ -4,7 +4,7 @@
  * masks, carried states, direction, serialization.
  */
 import * as tf from '@tensorflow/tfjs';
-import {asInitializer} from './initializers';
+import {asInitializer, seedFor} from './initializers';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
 import {lastReal} from './masking';
 import type {LayerState, MixerConfig, MixerWeights, WeightSpec} from './mixer';
@@ -145,9 +145,14 @@ export class Mamba extends tf.layers.Layer {
     super.build(inputShape);
   }
 
+  /** Both directions of a `tf.layers.bidirectional` have one seed, but are not to start alike. */
+  protected get weightSeed(): number | undefined {
+    return this.goBackwards ? seedFor(this.options.seed, 'backwards') : this.options.seed;
+  }
+
   /** Name, shape and start of every weight. */
   protected weightSpecs(config: MixerConfig): WeightSpec[] {
-    return mixerWeightSpecs(config, this.options.seed);
+    return mixerWeightSpecs(config, this.weightSeed);
   }
 
   /** The current values of the weights whose name in the layer starts with `scope`, by the rest of their name. */

@@ -33,7 +33,7 @@ export class MambaBlock extends Mamba {
   }
 
   protected override weightSpecs(config: MixerConfig): WeightSpec[] {
-    const mixer = mixerWeightSpecs(config, this.options.seed);
+    const mixer = mixerWeightSpecs(config, this.weightSeed);
     return [
       {name: 'norm/weight', shape: [config.dModel], initialize: ones},
       ...mixer.map((spec) => ({...spec, name: `mixer/${spec.name}`})),

@@ -67,10 +67,10 @@ export interface WeightSpec<Name extends string = string> {
   initialize: Initialize;
 }
 
-/** Name, shape and start of every weight, in their order. The seed and `scope` fix the random ones. */
-export function mixerWeightSpecs(config: MixerConfig, seed?: number, scope = ''): WeightSpec<MixerWeight>[] {
+/** Name, shape and start of every weight, in their order. The seed fixes the random ones. */
+export function mixerWeightSpecs(config: MixerConfig, seed?: number): WeightSpec<MixerWeight>[] {
   const {dModel, dInner, dState, dConv, dtRank, dtInit, dtScale, convBias, useBias} = config;
-  const seedOf = (name: string) => seedFor(seed, scope + name);
+  const seedOf = (name: string) => seedFor(seed, name);
   const dtBound = dtRank ** -0.5 * dtScale;
   const spec = (name: MixerWeight, shape: number[], initialize: Initialize) => ({name, shape, initialize});
   return [

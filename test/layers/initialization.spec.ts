@@ -168,7 +168,11 @@ for (const [kind, make] of Object.entries(recurrentLayers)) {
       expect(await weightsWith({seed: 0}, make)).toEqual(await weightsWith({seed: 0}, make));
     });
 
-    for (const [difference, args] of Object.entries({'another seed': {seed: 6}, 'no seed': {}})) {
+    for (const [difference, args] of Object.entries({
+      'another seed': {seed: 6},
+      'the other direction': {seed: 5, goBackwards: true},
+      'no seed': {},
+    })) {
       it(`gives weights of which ${difference} gives none`, async () => {
         const one = await drawnWith({seed: 5});
         const other = await drawnWith(args);
