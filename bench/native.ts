@@ -28,7 +28,7 @@ function run(compute: () => tf.Tensor[] | tf.Tensor): () => void {
 function scanInputs([B, L, D, N]: readonly number[]) {
   return {
     u: random(B, L, D) as tf.Tensor3D,
-    delta: random(B, L, D).sub(3) as tf.Tensor3D,
+    delta: random(B, L, D).sub<tf.Tensor3D>(3),
     A: tf
       .range(1, N + 1)
       .neg()
