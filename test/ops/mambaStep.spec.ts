@@ -22,7 +22,7 @@ interface StepParams {
   seed: number;
 }
 
-const params: fc.Arbitrary<StepParams> = fc.record({
+const shapes: fc.Arbitrary<StepParams> = fc.record({
   batch: fc.integer({min: 1, max: 3}),
   dModel: fc.integer({min: 1, max: 40}),
   dInner: fc.oneof(fc.integer({min: 1, max: 30}), fc.constantFrom(63, 65, 300)),
@@ -33,6 +33,12 @@ const params: fc.Arbitrary<StepParams> = fc.record({
   hasBias: fc.boolean(),
   seed: seeds,
 });
+
+/**
+ * An output is a sum of dInner terms of either sign: where it is the only one, they may cancel, and an error relative to it says
+ * nothing. So there are always a few, of which the largest is the measure.
+ */
+const params = shapes.map((drawn) => (drawn.dModel < 4 ? {...drawn, batch: 8} : drawn));
 
 function build({batch, dModel, dInner, dState, width, rank, hasConvBias, hasBias, seed}: StepParams): Arrays {
   const random = seededRandom(seed);
