@@ -1,4 +1,7 @@
-/** The gradient of one output alone with respect to one input alone: nothing else need be asked for, and nothing is left behind. */
+/**
+ * Gradients in other settings: of one output alone with respect to one input alone, and of inputs that other ops use too; nothing is
+ * left behind.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type {Arrays} from '../support/arrays';
 import {fill, mapValues, readAndDispose, toTensor} from '../support/arrays';
@@ -7,7 +10,7 @@ import {composedKernels} from '../support/composedKernels';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import type {OpCase, OpUnderTest} from './opUnderTest';
-import {projected, projectionsOf} from './opUnderTest';
+import {evaluate, projected, projectionsOf} from './opUnderTest';
 
 async function gradientOf(op: OpUnderTest, {inputs, options}: OpCase, input: string, projections: Arrays) {
   const gradient = tf.tidy(() => {
@@ -43,6 +46,34 @@ describe('the gradient of one output with respect to one input', () => oneByOne(
 describe('the gradient of one output with respect to one input, composed of TensorFlow.js ops,', () => {
   composedKernels();
   oneByOne();
+});
+
+describe('the gradient of an input that other ops use too', () => {
+  // The engine disposes a gradient once it has added it to another of the same tensor: no two inputs may share one.
+  for (const op of opsUnderTest) {
+    it(`is added to that of ${op.op}`, async () => {
+      for (const params of [op.combinations[0], op.combinations[op.combinations.length - 1]]) {
+        const {inputs, options} = op.build(params);
+        const reference = op.reference({inputs, options});
+        const projections = projectionsOf(reference, randomSeed);
+        const gradients = op.referenceGradient({inputs, options}, projections);
+        const one = {shape: [], values: Float64Array.of(1)};
+        const result = await evaluate(
+          (tensors) => {
+            const squares = Object.values(tensors).map((x) => x.square().sum().mul(0.5));
+            return {...op.run(tensors, options), squares: squares.reduce((a, b) => a.add(b))};
+          },
+          inputs,
+          {...projections, squares: one},
+        );
+        const expected = mapValues(gradients, ({shape, values}, name) => ({
+          shape,
+          values: values.map((g, i) => g + inputs[name].values[i]),
+        }));
+        expect(mismatches(result.gradients, expected, backendSettings().gradient)).toEqual([]);
+      }
+    });
+  }
 });
 
 describe('unsortedSegmentSum, which the gradient of an embedding is made of,', () => {
