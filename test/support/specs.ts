@@ -18,6 +18,7 @@ const onceOnly = [
   'lm/sampling.spec.ts',
   'lm/tokenizers.spec.ts',
   'models/',
+  'ops/reference.spec.ts',
   'training/nodeCheckpoints.spec.ts',
 ];
 
