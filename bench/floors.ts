@@ -72,8 +72,9 @@ export async function bandwidth(): Promise<number> {
 
 /** Exponentials per second. */
 export async function exponentialRate(): Promise<number> {
-  const x = tf.fill([1 << 20], 0.5);
+  const size = 1 << 20;
+  const x = tf.fill([size], 0.5);
   const ms = await bestMs('BenchExp', x);
   x.dispose();
-  return (2 ** 20 * CHAIN * 1e3) / ms;
+  return (size * CHAIN * 1e3) / ms;
 }

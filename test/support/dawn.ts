@@ -19,7 +19,8 @@ function chooseDriver(): void {
 export function installDawn(): void {
   chooseDriver();
   Object.assign(globalThis, globals);
-  const gpu = create([]);
+  // Timestamps would be rounded to 65 µs, longer than most kernels take.
+  const gpu = create(['disable-dawn-features=timestamp_quantization']);
   Object.defineProperty(globalThis, 'navigator', {value: {gpu}, configurable: true});
 }
 

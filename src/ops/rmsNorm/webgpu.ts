@@ -58,7 +58,9 @@ const backward = defineProgram<{residual: boolean}>({
   let scale = inverseSqrt(workgroupSum(squares, lane) / f32(p.channels) + p.epsilon);
   let pull = workgroupSum(along, lane) * scale * scale / f32(p.channels);
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
-    let through = (weight[d] * dy[row + d] - r[row + d] * pull) * scale;
+    let g = weight[d] * dy[row + d];
+    // Of a single channel only epsilon keeps the slope from zero; the difference would be all rounding.
+    let through = select(g - r[row + d] * pull, g * p.epsilon * scale * scale, p.channels == 1u) * scale;
     dr[row + d] = through${residual ? ' + dResidual[row + d]' : ''};
   }
   if (lane == 0u) { scales[group] = scale; }`,
