@@ -10,7 +10,7 @@ import {fork, spawnSync} from 'node:child_process';
 import {rmSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {parseArgs} from 'node:util';
-import {testBackends, type TestBackend} from '../test/support/backend';
+import {browserBackends, testBackends, type TestBackend} from '../test/support/backend';
 import type {SpecCounts} from '../test/support/counts';
 import {specFiles, type SpecGroup} from '../test/support/specs';
 import {setupBrowser} from './setupBrowser.js';
@@ -20,6 +20,7 @@ interface Run {
   title: string;
   backend: TestBackend;
   group: SpecGroup;
+  inBrowser: boolean;
   files: string[];
 }
 
@@ -49,10 +50,11 @@ function chosenRuns(): Run[] {
   const chosen = names.map((name): Run => {
     const backend = testBackends.find((known) => known === name);
     if (!backend) throw new Error(`--backend takes ${testBackends.join(', ')}, but was given ${name}`);
-    return {title: backend, backend, group: 'backend', files: specFiles('backend', paths)};
+    const inBrowser = browserBackends.includes(backend);
+    return {title: backend, backend, group: 'backend', inBrowser, files: specFiles('backend', paths)};
   });
   if (options.backend === undefined) {
-    chosen.push({title: 'once', backend: 'cpu', group: 'once', files: specFiles('once', paths)});
+    chosen.push({title: 'once', backend: 'cpu', group: 'once', inBrowser: false, files: specFiles('once', paths)});
   }
   // A path leaves out the processes without such a file; otherwise a process without specs is a failure.
   return paths.length === 0 ? chosen : chosen.filter((run) => run.files.length > 0);
@@ -60,10 +62,12 @@ function chosenRuns(): Run[] {
 
 /** Runs one test process; a process that ends without having counted its specs counts as one failure. */
 async function runSpecs(run: Run): Promise<SpecCounts> {
-  const args = ['--config=test/support/jasmine.ts'];
+  const args = run.files.map((file) => `test/${file}`);
   if (options.filter !== undefined) args.push(`--filter=${options.filter}`);
   if (options.seed !== undefined) args.push(`--seed=${options.seed}`);
-  const child = fork('node_modules/jasmine/bin/jasmine.js', [...args, ...run.files.map((file) => `test/${file}`)], {
+  if (!run.inBrowser) args.push('--config=test/support/jasmine.ts');
+  const program = run.inBrowser ? 'test/support/browser.ts' : 'node_modules/jasmine/bin/jasmine.js';
+  const child = fork(program, args, {
     execArgv: ['--import', 'tsx'],
     env: {...process.env, TFJS_MAMBA_BACKEND: run.backend, TFJS_MAMBA_SPECS: run.group},
     silent: true,

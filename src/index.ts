@@ -6,6 +6,9 @@
  */
 export * from './ops';
 
+export type {BackendChoice} from './autoBackend';
+export {autoBackend} from './autoBackend';
+
 /** The layers' factories, as `tf.layers` has its own: `layers.mamba({…})`. */
 export * as layers from './layers';
 export {CausalConv1D} from './layers/causalConv1d';

@@ -43,7 +43,7 @@ export function projectionsOf(outputs: Arrays, seed: number): Arrays {
   return mapValues(outputs, ({shape}) => normal(random, shape));
 }
 
-/** Σ output·projection. Outputs without elements (a conv state of width 1) stay out: TensorFlow.js cannot add up nothing on webgpu. */
+/** Σ output·projection. Outputs without elements (a conv state of width 1) stay out: TensorFlow.js cannot add up nothing on webgl and webgpu. */
 export function projected(outputs: Record<string, tf.Tensor>, projections: Record<string, tf.Tensor>): tf.Scalar {
   return Object.entries(projections)
     .filter(([, projection]) => projection.size > 0)

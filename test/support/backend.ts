@@ -20,7 +20,11 @@ const load = {
     if (typeof document === 'undefined') (await import('./dawn')).installDawn();
     await import('@tensorflow/tfjs-backend-webgpu');
   },
+  webgl: async () => {}, // comes with @tensorflow/tfjs
 };
+
+/** Backends that only a browser has. */
+export const browserBackends: readonly TestBackend[] = ['webgl'];
 
 /** Backends that quietly run small tensors on the CPU, and the flag that lets them. */
 const cpuForwardFlag: Record<string, string> = {

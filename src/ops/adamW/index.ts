@@ -10,6 +10,7 @@ import {runAdamW, runGlobalNorm} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link adamWUpdate}: lists of one tensor per variable, and the attributes of the step. */

@@ -10,6 +10,7 @@ import {convActivations, convInputs, runCausalConv1d} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link causalConv1d}. B = batch, L = length, D = channels, K = kernel width. */

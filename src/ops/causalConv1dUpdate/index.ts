@@ -7,6 +7,7 @@ import './gradient';
 import {convUpdateInputs, runCausalConv1dUpdate} from './kernels';
 import './tensorflow';
 import './typed';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link causalConv1dUpdate}. B = batch, D = channels, K = kernel width. */

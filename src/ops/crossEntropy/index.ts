@@ -6,6 +6,7 @@ import {runCrossEntropy} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link crossEntropy}. V = classes. */

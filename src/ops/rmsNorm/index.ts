@@ -15,6 +15,7 @@ import {rmsNormInputs, runRmsNorm} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link rmsNorm}. D = channels. */

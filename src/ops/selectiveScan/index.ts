@@ -19,6 +19,7 @@ import {runSelectiveScan, scanInputs} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link selectiveScan}. B = batch, L = length, D = channels, N = dState, G = groups. */

@@ -7,6 +7,7 @@ import {runSelectiveStateUpdate, stateUpdateInputs} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link selectiveStateUpdate}. B = batch, D = channels, N = dState, G = groups. */

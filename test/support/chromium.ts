@@ -1,0 +1,41 @@
+/**
+ * Headless Chromium, with a GPU done in software (SwiftShader) where the machine has none: all flags are needed, or WebGL has no float
+ * targets and WebGPU returns zeros.
+ */
+import {existsSync} from 'node:fs';
+import {chromium, type Browser} from 'playwright-core';
+
+const flags = [
+  '--headless=new',
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-angle=swiftshader',
+  '--enable-unsafe-swiftshader',
+  '--ignore-gpu-blocklist',
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--use-vulkan=swiftshader',
+  '--enable-features=Vulkan',
+];
+
+/** Where the common systems have it; CHROMIUM says another place. */
+const places = [
+  process.env['CHROMIUM'],
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+
+/** Starts it, or throws an error that says how to get it. */
+export async function startChromium(): Promise<Browser> {
+  const executablePath = places.find((place) => place !== undefined && existsSync(place));
+  if (executablePath === undefined) {
+    throw new Error('No Chromium. On Debian: apt-get install chromium. Elsewhere set CHROMIUM to the path of one.');
+  }
+  return chromium.launch({executablePath, args: flags, ignoreDefaultArgs: ['--headless']});
+}
