@@ -78,16 +78,19 @@ export async function benchOps(withComposed: boolean): Promise<void> {
     const exponentials = shape.reduce((a, b) => a * b, 1);
     const own = {forward: await measure(call.forward, 20), backward: await measure(call.backward, 10)};
     const composed = withComposed && shape === shapes[0] ? await composedOf(call) : undefined;
+    const plain = tf.getBackend() === 'wasm' ? await withoutSimd(shape) : undefined;
     for (const direction of ['forward', 'backward'] as const) {
       const measured = own[direction];
       const label = `[${shape.join(',')}] ${direction === 'forward' ? 'forward' : 'forward + backward'}`;
       const notes = [
         measured.megabytes && `${(measured.megabytes / least[direction]).toFixed(2)} of the least bytes`,
         composed && `${(composed[direction].ms / measured.ms).toFixed(1)} times the composed kernel`,
+        plain && `${(plain[direction].ms / measured.ms).toFixed(1)} times the typed-array kernel`,
         floors && measured.gpuMs && fraction(floors, least[direction], exponentials, direction, measured.gpuMs),
       ].filter(Boolean);
       console.log(row(label, measured, notes.join(', ')));
       if (composed) console.log(row('  composed', composed[direction]));
+      if (plain) console.log(row('  typed arrays', plain[direction]));
     }
     call.dispose();
   }
@@ -115,5 +118,28 @@ async function composedOf(call: ReturnType<typeof makeCall>): Promise<Record<'fo
   } finally {
     putBack();
     console.warn = warn;
+  }
+}
+
+/** The typed-array kernels, on a second wasm backend that is told that there is no SIMD. */
+async function withoutSimd(shape: Shape): Promise<Record<'forward' | 'backward', Measured>> {
+  const name = 'wasm without SIMD';
+  const {validate} = WebAssembly;
+  const {warn} = console;
+  WebAssembly.validate = () => false;
+  console.warn = () => {};
+  tf.registerBackend(name, tf.findBackendFactory('wasm'));
+  tf.copyRegisteredKernels('wasm', name);
+  try {
+    await tf.setBackend(name);
+    const call = makeCall(shape);
+    const measured = {forward: await measure(call.forward, 5, 10), backward: await measure(call.backward, 3, 10)};
+    call.dispose();
+    return measured;
+  } finally {
+    WebAssembly.validate = validate;
+    console.warn = warn;
+    await tf.setBackend('wasm');
+    tf.removeBackend(name);
   }
 }

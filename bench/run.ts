@@ -1,10 +1,10 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend webgpu`, `npm run bench -- decode --backend webgpu [--preset mamba-130m]`,
- * `npm run bench -- native --backend tensorflow`. Each prints
- * what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader.
+ * `npm run bench -- native --backend tensorflow`, `npm run bench -- ops --backend webgl` (in headless Chromium). Each prints what it
+ * measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader.
  */
 import {parseArgs} from 'node:util';
-import {startBackend, testBackends, type TestBackend} from '../test/support/backend';
+import {browserBackends, startBackend, testBackends, type TestBackend} from '../test/support/backend';
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
@@ -17,9 +17,14 @@ const {values, positionals} = parseArgs({
 });
 const backend = testBackends.find((name) => name === values.backend);
 if (!backend) throw new Error(`--backend takes ${testBackends.join(', ')}, but was given ${values.backend}`);
-await startBackend(backend satisfies TestBackend);
-
 const [what = 'ops'] = positionals;
+if (browserBackends.includes(backend)) {
+  if (what !== 'ops') throw new Error(`In a browser there is only the benchmark ops, not ${what}`);
+  await inBrowser(backend);
+  process.exit(0);
+}
+await startBackend(backend);
+
 if (what === 'ops') {
   await (await import('./ops')).benchOps(values.composed);
 } else if (what === 'decode') {
@@ -30,3 +35,16 @@ if (what === 'ops') {
   throw new Error(`There is no benchmark ${what}: ops, decode, native`);
 }
 process.exit(0);
+
+/** Runs the benchmark of the ops in headless Chromium. */
+async function inBrowser(name: TestBackend): Promise<void> {
+  const {inChromium} = await import('../test/support/inChromium');
+  const code = [
+    `import {startBackend} from './test/support/backend';`,
+    `import {benchOps} from './bench/ops';`,
+    `await startBackend('${name}');`,
+    `await benchOps(${values.composed});`,
+    `await report(0);`,
+  ];
+  await inChromium(code.join('\n'), {});
+}

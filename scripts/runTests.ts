@@ -2,9 +2,10 @@
  * Runs the specs: each backend in a process of its own, because a process has one TensorFlow.js engine, and two at a time
  * where there are two cores. Ends with a line `N passed, N failed`.
  *
- *     npm test                                           everything
+ *     npm test                                           everything that needs no browser
  *     npm test -- --backend wasm,cpu test/ops            some backends, some paths
  *     npm test -- --backend wasm --filter 'final state' --seed 12345
+ *     npm test -- --backend webgl test/ops               in headless Chromium, which it installs if it can
  */
 import {fork, spawnSync} from 'node:child_process';
 import {rmSync} from 'node:fs';
@@ -46,7 +47,8 @@ console.log(format(total));
 process.exitCode = total.failed > 0 ? 1 : 0;
 
 function chosenRuns(): Run[] {
-  const names = options.backend?.split(',') ?? testBackends;
+  // A software GPU takes many minutes: the backends that need a browser run when they are named.
+  const names = options.backend?.split(',') ?? testBackends.filter((name) => !browserBackends.includes(name));
   const chosen = names.map((name): Run => {
     const backend = testBackends.find((known) => known === name);
     if (!backend) throw new Error(`--backend takes ${testBackends.join(', ')}, but was given ${name}`);

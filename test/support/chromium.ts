@@ -2,6 +2,7 @@
  * Headless Chromium, with a GPU done in software (SwiftShader) where the machine has none: all flags are needed, or WebGL has no float
  * targets and WebGPU returns zeros.
  */
+import {spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {chromium, type Browser} from 'playwright-core';
 
@@ -31,11 +32,22 @@ const places = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ];
 
-/** Starts it, or throws an error that says how to get it. */
+const find = () => places.find((place) => place !== undefined && existsSync(place));
+
+/** Starts it; on a Debian without one, root gets its package first. Throws an error that says how to get it. */
 export async function startChromium(): Promise<Browser> {
-  const executablePath = places.find((place) => place !== undefined && existsSync(place));
+  const executablePath = find() ?? install();
   if (executablePath === undefined) {
     throw new Error('No Chromium. On Debian: apt-get install chromium. Elsewhere set CHROMIUM to the path of one.');
   }
   return chromium.launch({executablePath, args: flags, ignoreDefaultArgs: ['--headless']});
+}
+
+function install(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
+  console.log('Installing the Debian package chromium.');
+  for (const args of [['update'], ['install', '--yes', '--no-install-recommends', 'chromium']]) {
+    spawnSync('apt-get', args, {stdio: 'ignore'});
+  }
+  return find();
 }

@@ -1,7 +1,7 @@
-/** In the browser: runs the specs that the bundle of browser.ts has described, and reports. */
+/** In the browser: runs the specs that browser.ts has bundled, and reports. */
 import {countingReporter, type SpecCounts} from './counts';
 
-/** The functions that browser.ts exposes to the page. */
+/** The functions that inChromium.ts exposes to the page. */
 declare global {
   function report(counts: SpecCounts): Promise<void>;
   function printLine(text: string): Promise<void>;

@@ -1,0 +1,87 @@
+/** Runs a module in a page of headless Chromium, with TensorFlow.js, jasmine and the fixtures at hand. */
+import {readFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
+import {createRequire} from 'node:module';
+import type {AddressInfo} from 'node:net';
+import {dirname, join, normalize} from 'node:path';
+import {build} from 'esbuild';
+import {startChromium} from './chromium';
+
+const root = join(import.meta.dirname, '../..');
+const require = createRequire(import.meta.url);
+
+const page = `<!doctype html><meta charset="utf-8"><title>tfjs-mamba</title>
+<script src="/jasmine.js"></script><script type="module" src="/module.js"></script>`;
+
+/**
+ * Bundles `code`, runs it, and returns what it hands to `report`; what the page prints is printed. An error that nobody catches
+ * there is thrown here.
+ *
+ * @param env What `process.env` is in the page.
+ * @param argv What `process.argv` is in the page.
+ */
+export async function inChromium<T>(code: string, env: Record<string, string>, argv: string[] = []): Promise<T> {
+  const bundle = await bundleOf(code, env, argv);
+  const server = createServer((request, response) => {
+    serve(request.url!, bundle).then(
+      ([type, body]) => response.writeHead(200, {'content-type': type}).end(body),
+      () => response.writeHead(404).end(),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const browser = await startChromium();
+  try {
+    const tab = await browser.newPage();
+    tab.on('console', (message) => console.log(message.text()));
+    await tab.exposeFunction('printLine', (text: string) => console.log(text));
+    return await new Promise<T>((resolve, reject) => {
+      tab.on('pageerror', reject);
+      tab.on('crash', () => reject(new Error('The page crashed')));
+      tab
+        .exposeFunction('report', resolve)
+        .then(() => tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`))
+        .catch(reject);
+    });
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+/** The page, the module, jasmine, the files of the wasm backend and the fixtures; the address is a path below one of these. */
+async function serve(url: string, bundle: string): Promise<[type: string, body: string | Buffer]> {
+  const path = normalize(decodeURIComponent(new URL(url, 'http://localhost').pathname));
+  if (path === '/') return ['text/html', page];
+  if (path === '/module.js') return ['text/javascript', bundle];
+  if (path === '/jasmine.js') {
+    return ['text/javascript', await readFile(join(root, 'node_modules/jasmine-core/lib/jasmine-core/jasmine.js'))];
+  }
+  if (path.startsWith('/fixtures/')) return ['application/octet-stream', await readFile(join(root, 'test', path))];
+  if (path.endsWith('.wasm')) {
+    const folder = dirname(require.resolve('@tensorflow/tfjs-backend-wasm'));
+    return ['application/wasm', await readFile(join(folder, path))];
+  }
+  if (path === '/favicon.ico') return ['image/png', ''];
+  throw new Error(`nothing at ${path}`);
+}
+
+async function bundleOf(code: string, env: Record<string, string>, argv: string[]): Promise<string> {
+  const {outputFiles} = await build({
+    stdin: {contents: code, resolveDir: root},
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'browser',
+    sourcemap: 'inline',
+    // What only Node reaches, by dynamic imports.
+    external: ['node:*', '*/src/node', './dawn'],
+    define: {
+      'process.env': JSON.stringify(env),
+      'process.argv': JSON.stringify(argv),
+      'process.version': '"in Chromium"',
+    },
+    logLevel: 'error',
+  });
+  return outputFiles[0].text;
+}
