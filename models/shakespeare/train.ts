@@ -10,9 +10,9 @@ import {relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-wasm';
 import {Presets, SingleBar} from 'cli-progress';
 import * as mamba from '../../src/node';
-import {chooseBackend} from './backend';
 import {data, model as config, recipe, rounds} from './recipe';
 import {shareOfKnownWords} from './words';
 
@@ -31,7 +31,8 @@ const stop = new AbortController();
 process.once('SIGINT', () => stop.abort()); // a second Ctrl-C ends the process at once
 
 tf.enableProdMode();
-console.log(`backend ${await chooseBackend()}`);
+const {backend} = await mamba.autoBackend();
+console.log(`backend ${backend}`);
 const text = await readFile(new URL('../data/tinyshakespeare.txt', import.meta.url), 'utf8');
 const tokenizer = mamba.characterTokenizer(text);
 const tokens = tokenizer.encode(text);

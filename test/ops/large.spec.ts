@@ -25,7 +25,7 @@ async function compareScan(batch: number, length: number, channels: number, dSta
     const tensors = names.map((name) => toTensor(inputs[name]));
     const run = (u: tf.Tensor, delta: tf.Tensor, A: tf.Tensor, B: tf.Tensor, C: tf.Tensor) =>
       selectiveScan({u: u as tf.Tensor3D, delta: delta as tf.Tensor3D, A: A as tf.Tensor2D, B, C}).y;
-    const {value, grads} = tf.valueAndGrads(run)(tensors, toTensor(dy));
+    const {value, grads} = tf.valueAndGrads(run)(tensors, toTensor(dy) as tf.Tensor3D);
     return {value, gradients: Object.fromEntries(grads.map((gradient, i) => [names[i], gradient]))};
   });
   const scan = inputs as unknown as Parameters<typeof selectiveScanReference>[0];

@@ -7,7 +7,7 @@ await startBackend(backend);
 console.log(`Specs run on backend ${tf.getBackend()} (TensorFlow.js ${tf.version_core}, Node ${process.version})`);
 
 // Guards against a spec that hangs; the slowest ones take some seconds on the cpu backend, and minutes on a GPU in software.
-jasmine.DEFAULT_TIMEOUT_INTERVAL = typeof document === 'undefined' ? 180_000 : 900_000;
+jasmine.DEFAULT_TIMEOUT_INTERVAL = tf.getBackend().startsWith('webg') ? 900_000 : 180_000;
 
 const gpuErrors = watchForGpuErrors();
 
