@@ -95,7 +95,7 @@ describe('a selective scan of shape [1,4096,256,16], forward and backward,', () 
 
   it('takes less than 4 MB of scratch inside the kernels', () => {
     const {run, dispose} = scanBothWays(size);
-    tf.dispose(tf.tidy(run)); // a GPU backend copies what it uploads, once
+    if (tf.getBackend().startsWith('webg')) tf.dispose(tf.tidy(run)); // a GPU backend copies what it uploads, once
     const scratch = scratchBytes(['SelectiveScan', 'SelectiveScanGrad'], () => tf.dispose(tf.tidy(run)));
     expect(Object.keys(scratch)).toEqual(['SelectiveScan', 'SelectiveScanGrad']);
     Object.entries(scratch).forEach(([kernel, bytes]) => {
