@@ -27,6 +27,7 @@ struct Partials {
 struct Rows2D {
   float *delta, *deltaU, *u, *dOut, *y;  // dOut: the gradient of the ungated y
   float *sumSB, *dDelta;                 // sums over the states of s B and of what multiplies delta
+  float *gate;                           // sigma(z)
 };
 
 struct StateBlock {
@@ -111,7 +112,13 @@ void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t ste
       const int64_t at = row + t * p.channels + c, n = tile.width - c;
       const Vec dy = loadFirst(p.dy + at, n);
       store(r.u + t * kTile + c, loadFirst(p.u + at, n));
-      store(r.dOut + t * kTile + c, p.z ? dy * silu(loadFirst(p.z + at, n)) : dy);
+      Vec dOut = dy;
+      if (p.z) {
+        const Vec z = loadFirst(p.z + at, n), gate = sigmoid(z);
+        store(r.gate + t * kTile + c, gate);
+        dOut *= z * gate;
+      }
+      store(r.dOut + t * kTile + c, dOut);
     }
   zero(r.y, steps * kTile), zero(r.sumSB, steps * kTile), zero(r.dDelta, steps * kTile);
 }
@@ -138,8 +145,8 @@ void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t st
       sumD += dOut * u;
       sumBias += dDelta;
       if (p.z) {
-        const Vec z = loadFirst(p.z + at, n);
-        storeFirst(p.dz + at, loadFirst(p.dy + at, n) * (load(r.y + in) + D * u) * siluGradient(z, sigmoid(z)), n);
+        const Vec slope = siluGradient(loadFirst(p.z + at, n), load(r.gate + in));
+        storeFirst(p.dz + at, loadFirst(p.dy + at, n) * (load(r.y + in) + D * u) * slope, n);
       }
     }
     store(dD + c, load(dD + c) + sumD);
@@ -150,12 +157,12 @@ void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t st
 template <bool constantB, bool constantC>
 void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) {
   const int64_t N = p.states, matrix = N * kTile, rows = kChunk * kTile, lanes = kChunk * kStates * kLanes;
-  Scratch scratch(8 * matrix + 7 * rows + 5 * lanes + 2 * kTile);
+  Scratch scratch(8 * matrix + 8 * rows + 5 * lanes + 2 * kTile);
   float *A = scratch.take(matrix), *A2 = scratch.take(matrix), *s = scratch.take(matrix), *dA = scratch.take(matrix);
   float *fixedB = scratch.take(matrix), *fixedC = scratch.take(matrix);
   float *dFixedB = scratch.take(matrix), *dFixedC = scratch.take(matrix);
   const Rows2D r{scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows),
-                 scratch.take(rows), scratch.take(rows), scratch.take(rows)};
+                 scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows)};
   float *states = scratch.take(lanes + kStates * kLanes), *decays = scratch.take(lanes);
   float *lanesB = scratch.take(lanes), *lanesC = scratch.take(lanes);
   float *dD = scratch.take(kTile), *dBias = scratch.take(kTile);
