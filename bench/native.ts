@@ -138,6 +138,7 @@ function benchAdamW(): void {
 
 export function benchNative(): void {
   console.log(JSON.stringify({...backendInfo(), nativeKernels: undefined}));
+  if (!process.env['PEER_PYTHON']) console.log('PyTorch is left out: PEER_PYTHON names no Python that has it.');
   for (const shape of [
     [1, 1024, 256, 16],
     [1, 1024, 1536, 16],
