@@ -19,14 +19,24 @@ const limits: Record<string, {host?: number; device?: number; says: RegExp}> = {
   webgpu: {device: 134e6, says: /the largest weight takes 0\.51 GB, but a tensor of this webgpu device holds 0\.13 GB/},
 };
 
-/** Makes a device of those limits seem to be the backend's. */
-function pretendDevice(maxStorageBufferBindingSize: number, maxBufferSize: number): void {
-  const backend = tf.backend() as unknown as {device?: unknown};
-  const real = Object.getOwnPropertyDescriptor(backend, 'device');
-  Object.defineProperty(backend, 'device', {
-    value: {limits: {maxStorageBufferBindingSize, maxBufferSize}},
-    configurable: true,
+/** The same object, but for some members. */
+function withMembers<T extends object>(object: T, members: object): T {
+  return new Proxy(object, {
+    get(target, name) {
+      if (name in members) return members[name as keyof typeof members] as unknown;
+      const value = target[name as keyof T] as unknown;
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
   });
+}
+
+/** Makes a device of those limits seem to be the backend's; one that there is goes on working. */
+function pretendDevice(maxStorageBufferBindingSize: number, maxBufferSize: number): void {
+  const backend = tf.backend() as unknown as {device?: {limits: object}};
+  const real = Object.getOwnPropertyDescriptor(backend, 'device');
+  const device = backend.device ?? {limits: {}};
+  const limits = withMembers(device.limits, {maxStorageBufferBindingSize, maxBufferSize});
+  Object.defineProperty(backend, 'device', {value: withMembers(device, {limits}), configurable: true});
   restore.push(() => {
     delete backend.device;
     if (real) Object.defineProperty(backend, 'device', real);

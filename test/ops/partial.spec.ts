@@ -60,7 +60,8 @@ describe('the gradient of an input that other ops use too', () => {
         const one = {shape: [], values: Float64Array.of(1)};
         const result = await evaluate(
           (tensors) => {
-            const squares = Object.values(tensors).map((x) => x.square().sum().mul(0.5));
+            const present = Object.values(tensors).filter(({size}) => size > 0); // the GPU backends cannot sum nothing
+            const squares = present.map((x) => x.square().sum().mul(0.5));
             return {...op.run(tensors, options), squares: squares.reduce((a, b) => a.add(b))};
           },
           inputs,
