@@ -51,11 +51,12 @@ export function rooms(root) {
       mayImport: ['backends', ...shared, ...(opsOnOps[op] ?? []).map((other) => `ops/${other}`)],
     })),
     {room: 'random.ts', mayImport: []},
+    {room: 'macrotask.ts', mayImport: []},
     {room: 'layers', mayImport: ['ops']},
-    {room: 'training', mayImport: ['layers', 'ops', 'random.ts']},
+    {room: 'training', mayImport: ['layers', 'ops', 'random.ts', 'macrotask.ts']},
     {room: 'lm/config.ts', mayImport: []},
     {room: 'checkpoints', mayImport: ['lm/config.ts']},
-    {room: 'lm', mayImport: ['layers', 'ops', 'checkpoints', 'random.ts']},
+    {room: 'lm', mayImport: ['layers', 'ops', 'checkpoints', 'random.ts', 'macrotask.ts']},
   ];
 }
 

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type {ResolvedMambaConfig} from './config';
 import type {MambaState} from './model';
+import {macrotask} from '../macrotask';
 import {Random} from '../random';
 import type {SamplingOptions} from './sampling';
 import {checkSampling, logSumExp, sampleToken} from './sampling';
@@ -181,7 +182,7 @@ class Breath {
 
   async take(): Promise<void> {
     if (performance.now() - this.last > 16) {
-      await new Promise((resolve) => setTimeout(resolve));
+      await macrotask();
       this.last = performance.now();
     }
   }

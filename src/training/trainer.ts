@@ -13,7 +13,8 @@ import type {Objective, StepGradients} from './gradients';
 import {batchLoss, countRows, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
 import {checkFit} from './options';
-import {Clock, macrotask} from './pace';
+import {macrotask} from '../macrotask';
+import {Clock} from './pace';
 
 const OP = 'trainer';
 
