@@ -4,7 +4,7 @@
  * measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader.
  */
 import {parseArgs} from 'node:util';
-import {browserBackends, startBackend, testBackends, type TestBackend} from '../test/support/backend';
+import {startBackend, testTarget, type TestBackend} from '../test/support/backend';
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
@@ -15,12 +15,11 @@ const {values, positionals} = parseArgs({
   },
   allowNegative: true,
 });
-const backend = testBackends.find((name) => name === values.backend);
-if (!backend) throw new Error(`--backend takes ${testBackends.join(', ')}, but was given ${values.backend}`);
+const {backend, inBrowser} = testTarget(values.backend);
 const [what = 'ops'] = positionals;
-if (browserBackends.includes(backend)) {
+if (inBrowser) {
   if (what !== 'ops') throw new Error(`In a browser there is only the benchmark ops, not ${what}`);
-  await inBrowser(backend);
+  await benchInBrowser(backend);
   process.exit(0);
 }
 await startBackend(backend);
@@ -37,7 +36,7 @@ if (what === 'ops') {
 process.exit(0);
 
 /** Runs the benchmark of the ops in headless Chromium. */
-async function inBrowser(name: TestBackend): Promise<void> {
+async function benchInBrowser(name: TestBackend): Promise<void> {
   const {inChromium} = await import('../test/support/inChromium');
   const code = [
     `import {startBackend} from './test/support/backend';`,

@@ -2,26 +2,25 @@
  * Runs the specs: each backend in a process of its own, because a process has one TensorFlow.js engine, and two at a time
  * where there are two cores. Ends with a line `N passed, N failed`.
  *
- *     npm test                                           everything that needs no browser
- *     npm test -- --backend wasm,cpu test/ops            some backends, some paths
+ *     npm test                                               everything
+ *     npm test -- --backend wasm,cpu test/ops                some backends, some paths
  *     npm test -- --backend wasm --filter 'final state' --seed 12345
- *     npm test -- --backend webgl test/ops               in headless Chromium, which it installs if it can
+ *     npm test -- --backend webgl,webgpu@chromium test/ops   in headless Chromium, which it installs if it can
+ *     npm test -- --backend webgl --random-cases 500 test/ops/random   more random shapes than the usual number for that backend
  */
 import {fork, spawnSync} from 'node:child_process';
 import {rmSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {parseArgs} from 'node:util';
-import {browserBackends, testBackends, type TestBackend} from '../test/support/backend';
+import {testTarget, testTargets, type TestTarget} from '../test/support/backend';
 import type {SpecCounts} from '../test/support/counts';
 import {specFiles, type SpecGroup} from '../test/support/specs';
 import {setupBrowser} from './setupBrowser.js';
 
 /** One test process. */
-interface Run {
+interface Run extends TestTarget {
   title: string;
-  backend: TestBackend;
   group: SpecGroup;
-  inBrowser: boolean;
   files: string[];
 }
 
@@ -31,13 +30,14 @@ const {values: options, positionals: paths} = parseArgs({
     backend: {type: 'string'},
     filter: {type: 'string'},
     seed: {type: 'string'},
+    'random-cases': {type: 'string'},
   },
 });
 
 const runs = chosenRuns();
 if (runs.length === 0) throw new Error(`No spec file has a path with ${paths.join(' or ')} in it`);
 if (runs.some((run) => run.files.includes('tooling/package.spec.ts'))) build();
-if (runs.some(({backend}) => backend === 'webgpu') && !process.env['TFJS_MAMBA_GPU']) setupBrowser();
+if (runs.some(needsChromium)) setupBrowser();
 
 const results = await inPool(runs, Math.min(2, availableParallelism()), runSpecs);
 console.log();
@@ -47,19 +47,20 @@ console.log(format(total));
 process.exitCode = total.failed > 0 ? 1 : 0;
 
 function chosenRuns(): Run[] {
-  // A software GPU takes many minutes: the backends that need a browser run when they are named.
-  const names = options.backend?.split(',') ?? testBackends.filter((name) => !browserBackends.includes(name));
-  const chosen = names.map((name): Run => {
-    const backend = testBackends.find((known) => known === name);
-    if (!backend) throw new Error(`--backend takes ${testBackends.join(', ')}, but was given ${name}`);
-    const inBrowser = browserBackends.includes(backend);
-    return {title: backend, backend, group: 'backend', inBrowser, files: specFiles('backend', paths)};
+  const names = options.backend?.split(',') ?? testTargets;
+  const chosen = names.map((title): Run => {
+    return {title, ...testTarget(title), group: 'backend', files: specFiles('backend', paths)};
   });
   if (options.backend === undefined) {
     chosen.push({title: 'once', backend: 'cpu', group: 'once', inBrowser: false, files: specFiles('once', paths)});
   }
   // A path leaves out the processes without such a file; otherwise a process without specs is a failure.
   return paths.length === 0 ? chosen : chosen.filter((run) => run.files.length > 0);
+}
+
+/** In Node, the webgpu specs take Chromium's software driver, unless the machine's own GPU is to be used. */
+function needsChromium({backend, inBrowser}: Run): boolean {
+  return inBrowser || (backend === 'webgpu' && !process.env['TFJS_MAMBA_GPU']);
 }
 
 /** Runs one test process; a process that ends without having counted its specs counts as one failure. */
@@ -71,7 +72,7 @@ async function runSpecs(run: Run): Promise<SpecCounts> {
   const program = run.inBrowser ? 'test/support/browser.ts' : 'node_modules/jasmine/bin/jasmine.js';
   const child = fork(program, args, {
     execArgv: ['--import', 'tsx'],
-    env: {...process.env, TFJS_MAMBA_BACKEND: run.backend, TFJS_MAMBA_SPECS: run.group},
+    env: {...process.env, ...environment(run)},
     silent: true,
   });
   let counts: SpecCounts | undefined;
@@ -90,6 +91,15 @@ async function runSpecs(run: Run): Promise<SpecCounts> {
     return {passed: 0, failed: 1};
   }
   return counts;
+}
+
+function environment({backend, group}: Run): Record<string, string> {
+  const cases = options['random-cases'];
+  return {
+    TFJS_MAMBA_BACKEND: backend,
+    TFJS_MAMBA_SPECS: group,
+    ...(cases !== undefined && {TFJS_MAMBA_RANDOM_CASES: cases}),
+  };
 }
 
 /** Maps over `items` with at most `limit` at work at a time. */

@@ -24,7 +24,26 @@ const load = {
 };
 
 /** Backends that only a browser has. */
-export const browserBackends: readonly TestBackend[] = ['webgl'];
+const browserOnly: readonly TestBackend[] = ['webgl'];
+
+/** A backend, and whether it runs in Node or in headless Chromium. */
+export interface TestTarget {
+  backend: TestBackend;
+  inBrowser: boolean;
+}
+
+/** Everything the tests run on. */
+export const testTargets = ['cpu', 'wasm', 'tensorflow', 'webgpu', 'webgl', 'wasm@chromium', 'webgpu@chromium'];
+
+/** The target of a name: that of a backend, followed by `@chromium` for the one in a browser where Node has it too. */
+export function testTarget(name: string): TestTarget {
+  const [backend, place] = name.split('@');
+  if (!(backend in load) || (place ?? 'chromium') !== 'chromium') {
+    throw new Error(`--backend takes ${testTargets.join(', ')}, but was given ${name}`);
+  }
+  const known = backend as TestBackend;
+  return {backend: known, inBrowser: place !== undefined || browserOnly.includes(known)};
+}
 
 /** Backends that quietly run small tensors on the CPU, and the flag that lets them. */
 const cpuForwardFlag: Record<string, string> = {
@@ -34,14 +53,11 @@ const cpuForwardFlag: Record<string, string> = {
 
 export type TestBackend = keyof typeof load;
 
-/** Every backend that the tests run on. */
-export const testBackends = Object.keys(load) as TestBackend[];
-
 /** Reads TFJS_MAMBA_BACKEND, and throws if it names no backend the tests know. */
 export function requestedBackend(): TestBackend {
   const name = process.env['TFJS_MAMBA_BACKEND'];
   if (name === undefined || !(name in load)) {
-    throw new Error(`TFJS_MAMBA_BACKEND must be one of ${testBackends.join(', ')}, but is ${name ?? 'not set'}`);
+    throw new Error(`TFJS_MAMBA_BACKEND must be one of ${Object.keys(load).join(', ')}, but is ${name ?? 'not set'}`);
   }
   return name as TestBackend;
 }

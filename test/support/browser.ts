@@ -20,5 +20,7 @@ const code = [
 ].join('\n');
 const filtered = options.filter === undefined ? [] : [`--filter=${options.filter}`];
 
-const counts = await inChromium<SpecCounts>(code, {TFJS_MAMBA_BACKEND: requestedBackend()}, filtered);
+const cases = process.env['TFJS_MAMBA_RANDOM_CASES'];
+const env = {TFJS_MAMBA_BACKEND: requestedBackend(), ...(cases !== undefined && {TFJS_MAMBA_RANDOM_CASES: cases})};
+const counts = await inChromium<SpecCounts>(code, env, filtered);
 process.send?.(counts);

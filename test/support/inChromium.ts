@@ -79,7 +79,6 @@ async function bundleOf(code: string, env: Record<string, string>, argv: string[
     define: {
       'process.env': JSON.stringify(env),
       'process.argv': JSON.stringify(argv),
-      'process.version': '"in Chromium"',
     },
     logLevel: 'error',
   });

@@ -4,6 +4,7 @@
  */
 import {requestedBackend} from './backend';
 import {countingReporter} from './counts';
+import {slowestReporter} from './slowest';
 import {specFiles, type SpecGroup} from './specs';
 
 const group: SpecGroup = process.env['TFJS_MAMBA_SPECS'] === 'once' ? 'once' : 'backend';
@@ -22,5 +23,5 @@ export default {
     randomSeedReproductionCmd: (seed: string) =>
       group === 'once' ? `npm test -- --seed ${seed}` : `npm test -- --backend ${requestedBackend()} --seed ${seed}`,
   },
-  reporters: [countingReporter((counts) => process.send?.(counts))],
+  reporters: [slowestReporter(console.log), countingReporter((counts) => process.send?.(counts))],
 };

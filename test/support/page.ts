@@ -1,5 +1,6 @@
 /** In the browser: runs the specs that browser.ts has bundled, and reports. */
 import {countingReporter, type SpecCounts} from './counts';
+import {slowestReporter} from './slowest';
 
 /** The functions that inChromium.ts exposes to the page. */
 declare global {
@@ -18,6 +19,7 @@ export async function execute(filter: string | null, seed: string | null): Promi
     specFilter: (spec: {getFullName(): string}) => pattern?.test(spec.getFullName()) ?? true,
   } as jasmine.EnvConfiguration);
   env.addReporter(failurePrinter());
+  env.addReporter(slowestReporter((line) => void printLine(line)));
   let counts: SpecCounts | undefined;
   env.addReporter(countingReporter((result) => (counts = result)));
   await env.execute();

@@ -4,7 +4,8 @@ import {assertBackend, requestedBackend, startBackend, watchForGpuErrors} from '
 
 const backend = requestedBackend();
 await startBackend(backend);
-console.log(`Specs run on backend ${tf.getBackend()} (TensorFlow.js ${tf.version_core}, Node ${process.version})`);
+const platform = typeof document === 'undefined' ? `Node ${process.version}` : 'Chromium';
+console.log(`Specs run on backend ${tf.getBackend()} (TensorFlow.js ${tf.version_core}, ${platform})`);
 
 // Guards against a spec that hangs; the slowest ones take some seconds on the cpu backend, and minutes on a GPU in software.
 jasmine.DEFAULT_TIMEOUT_INTERVAL = tf.getBackend().startsWith('webg') ? 900_000 : 180_000;
