@@ -13,7 +13,8 @@ import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {Presets, SingleBar} from 'cli-progress';
 import * as mamba from '../../src/node';
-import {data, model as config, recipe, rounds} from './recipe';
+import {data, model as config, recipe} from './recipe';
+import {rounds} from './rounds';
 import {shareOfKnownWords} from './words';
 
 const {values: options} = parseArgs({

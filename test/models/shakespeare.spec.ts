@@ -3,7 +3,7 @@ import {spawn} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {rounds} from '../../models/shakespeare/recipe';
+import {rounds} from '../../models/shakespeare/rounds';
 import {shareOfKnownWords} from '../../models/shakespeare/words';
 
 interface Ended {

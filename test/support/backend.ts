@@ -97,3 +97,16 @@ export function assertBackend(name: TestBackend): void {
     throw new Error(`The spec was to run on ${name}, but left TensorFlow.js on ${current}`);
   }
 }
+
+/** Runs `work` on TensorFlow.js's `cpu` backend, for its numbers beside those of the backend under test, and goes back to that one. */
+export async function onCpu<T>(work: () => Promise<T>): Promise<T> {
+  const name = tf.getBackend();
+  await tf.setBackend('cpu');
+  try {
+    assertBackend('cpu');
+    return await work();
+  } finally {
+    await tf.setBackend(name);
+    assertBackend(name as TestBackend);
+  }
+}

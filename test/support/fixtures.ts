@@ -1,16 +1,29 @@
-/** Reads test/fixtures: from the disk in Node, over HTTP in a browser, where the server offers the folder as /fixtures. */
+/**
+ * Reads data files of the repository: from the disk in Node, over HTTP in a browser, where the server offers test/fixtures as /fixtures
+ * and models/data as /models/data.
+ */
 
 /** The bytes of a file under test/fixtures. */
-export async function fixtureBytes(path: string): Promise<ArrayBuffer> {
+export function fixtureBytes(path: string): Promise<ArrayBuffer> {
+  return bytesOf(`/fixtures/${path}`, `../fixtures/${path}`);
+}
+
+/** The text that the main job trains on. */
+export async function corpus(): Promise<string> {
+  const file = 'models/data/tinyshakespeare.txt';
+  return new TextDecoder().decode(await bytesOf(`/${file}`, `../../${file}`));
+}
+
+async function bytesOf(address: string, pathFromHere: string): Promise<ArrayBuffer> {
   if (typeof document !== 'undefined') {
-    const response = await fetch(`/fixtures/${path}`);
+    const response = await fetch(address);
     if (!response.ok) {
-      throw new Error(`/fixtures/${path}: ${response.status} ${response.statusText}`);
+      throw new Error(`${address}: ${response.status} ${response.statusText}`);
     }
     return response.arrayBuffer();
   }
   const {readFile} = await import('node:fs/promises');
-  const bytes = await readFile(new URL(`../fixtures/${path}`, import.meta.url));
+  const bytes = await readFile(new URL(pathFromHere, import.meta.url));
   return new Uint8Array(bytes).buffer;
 }
 

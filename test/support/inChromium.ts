@@ -48,7 +48,7 @@ export async function inChromium<T>(code: string, env: Record<string, string>, a
   }
 }
 
-/** The page, the module, jasmine, the files of the wasm backend and the fixtures; the address is a path below one of these. */
+/** The page, the module, jasmine, the files of the wasm backend, the fixtures and the texts; the address is a path below one of these. */
 async function serve(url: string, bundle: string): Promise<[type: string, body: string | Buffer]> {
   const path = normalize(decodeURIComponent(new URL(url, 'http://localhost').pathname));
   if (path === '/') return ['text/html', page];
@@ -57,6 +57,7 @@ async function serve(url: string, bundle: string): Promise<[type: string, body: 
     return ['text/javascript', await readFile(join(root, 'node_modules/jasmine-core/lib/jasmine-core/jasmine.js'))];
   }
   if (path.startsWith('/fixtures/')) return ['application/octet-stream', await readFile(join(root, 'test', path))];
+  if (path.startsWith('/models/data/')) return ['text/plain', await readFile(join(root, path))];
   if (path.endsWith('.wasm')) {
     const folder = dirname(require.resolve('@tensorflow/tfjs-backend-wasm'));
     return ['application/wasm', await readFile(join(folder, path))];
