@@ -16,7 +16,7 @@ const folder = resolve(cache, 'gpu');
 rmSync(folder, {recursive: true, force: true});
 mkdirSync(resolve(folder, 'support'), {recursive: true});
 
-const specs = specFiles('backend').map((file) => `await import('./test/${file}');`);
+const specs = specFiles('backend', 'webgpu').map((file) => `await import('./test/${file}');`);
 const suite = `
 import core from 'jasmine-core';
 core.installGlobals();

@@ -49,10 +49,17 @@ process.exitCode = total.failed > 0 ? 1 : 0;
 function chosenRuns(): Run[] {
   const names = options.backend?.split(',') ?? testTargets;
   const chosen = names.map((title): Run => {
-    return {title, ...testTarget(title), group: 'backend', files: specFiles('backend', paths)};
+    const target = testTarget(title);
+    return {title, ...target, group: 'backend', files: specFiles('backend', target.backend, paths)};
   });
   if (options.backend === undefined) {
-    chosen.push({title: 'once', backend: 'cpu', group: 'once', inBrowser: false, files: specFiles('once', paths)});
+    chosen.push({
+      title: 'once',
+      backend: 'cpu',
+      group: 'once',
+      inBrowser: false,
+      files: specFiles('once', 'cpu', paths),
+    });
   }
   // A path leaves out the processes without such a file; otherwise a process without specs is a failure.
   return paths.length === 0 ? chosen : chosen.filter((run) => run.files.length > 0);

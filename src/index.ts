@@ -8,6 +8,8 @@ export * from './ops';
 
 export type {BackendChoice} from './autoBackend';
 export {autoBackend} from './autoBackend';
+export type {WeightBackup} from './recovery';
+export {backupWeights, restartBackend} from './recovery';
 
 /** The layers' factories, as `tf.layers` has its own: `layers.mamba({…})`. */
 export * as layers from './layers';

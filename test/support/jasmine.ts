@@ -12,7 +12,7 @@ const group: SpecGroup = process.env['TFJS_MAMBA_SPECS'] === 'once' ? 'once' : '
 export default {
   spec_dir: 'test',
   helpers: ['support/setup.ts'],
-  spec_files: specFiles(group),
+  spec_files: specFiles(group, requestedBackend()),
   env: {
     random: true,
     failSpecWithNoExpectations: true,

@@ -22,18 +22,23 @@ const onceOnly = [
   'training/nodeCheckpoints.spec.ts',
 ];
 
+/** Files about a backend that not every machine has, which run with that backend's specs. */
+const onlyOn: Record<string, string> = {'backends/webgl.spec.ts': 'webgl'};
+
 export type SpecGroup = 'once' | 'backend';
 
 /**
  * The spec files of a group, as sorted paths relative to test/.
  *
+ * @param backend Whose specs, in the group 'backend'.
  * @param paths If any are given, only files whose path from the repository's root contains one of them.
  */
-export function specFiles(group: SpecGroup, paths: readonly string[] = []): string[] {
+export function specFiles(group: SpecGroup, backend: string, paths: readonly string[] = []): string[] {
   return readdirSync(testFolder, {recursive: true, encoding: 'utf8'})
     .map((file) => relative(testFolder, join(testFolder, file)).split(sep).join('/'))
     .filter((file) => file.endsWith('.spec.ts'))
     .filter((file) => isOnce(file) === (group === 'once'))
+    .filter((file) => group === 'once' || (onlyOn[file] ?? backend) === backend)
     .filter((file) => paths.length === 0 || paths.some((path) => `test/${file}`.includes(path)))
     .sort();
 }
