@@ -11,7 +11,8 @@ const root = join(import.meta.dirname, '../..');
 const require = createRequire(import.meta.url);
 
 const page = `<!doctype html><meta charset="utf-8"><title>tfjs-mamba</title>
-<script src="/jasmine.js"></script><script type="module" src="/module.js"></script>`;
+<script src="/jasmine.js"></script>
+<script type="module" src="/module.js" onerror="throw new Error('A module that the specs import did not load')"></script>`;
 
 /**
  * Bundles `code`, runs it, and returns what it hands to `report`; what the page prints is printed. An error that nobody catches

@@ -20,6 +20,7 @@ const onceOnly = [
   'models/',
   'ops/reference.spec.ts',
   'training/nodeCheckpoints.spec.ts',
+  'webgpu.spec.ts',
 ];
 
 /** Files about a backend that not every machine has, which run with that backend's specs. */
