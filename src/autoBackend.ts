@@ -1,8 +1,10 @@
 /**
- * The choice of a backend, by trying: `tf.setBackend` says false, or nothing, about a GPU that cannot be used, and a driver may compile a
- * kernel and compute something else.
+ * The choice of a backend, by trying: `tf.setBackend` says false, or nothing, about a GPU that cannot be used, a driver may compile a
+ * kernel and compute something else, and what is called a GPU may be the processor.
  */
 import * as tf from '@tensorflow/tfjs';
+import type {MaybeGpuBackend} from './backends/softwareGpu';
+import {softwareGpu} from './backends/softwareGpu';
 import {selectiveScan} from './ops';
 import {selectiveScanGradReference, selectiveScanReference} from './ops/selectiveScan/reference';
 
@@ -15,42 +17,65 @@ export interface BackendChoice {
   backend: string;
   /** Why it is this one, in a sentence: what it did, and what was wrong with those before it. */
   reason: string;
-  /** Every backend that was tried, in order, with what came of it. */
+  /** Every backend that was looked at, in order, with what came of it; the last one was taken. */
   tried: {backend: string; works: boolean; reason: string}[];
 }
 
+const RIGHT = 'one scan and its gradient came out right';
+
 /**
  * Starts the first of webgpu, webgl, tensorflow, wasm and cpu that is loaded, starts, and computes one selective scan and its gradient
- * right.
+ * right. A GPU done in software (SwiftShader, llvmpipe) is slower than wasm, and only taken if nothing but cpu is left. To have it all the
+ * same, call `tf.setBackend` instead.
  *
  * @throws Error if none does; the message says what was wrong with each.
  */
 export async function autoBackend(): Promise<BackendChoice> {
   const tried: BackendChoice['tried'] = [];
-  for (const backend of candidates) {
-    const problem = await problemWith(backend);
-    tried.push({backend, works: problem === undefined, reason: problem ?? 'one scan and its gradient came out right'});
-    if (problem === undefined) {
+  const left: string[] = [...candidates];
+  const putOff = new Set<string>();
+  for (let backend = left.shift(); backend !== undefined; backend = left.shift()) {
+    const problem = await problemStarting(backend);
+    const renderer = problem === undefined ? softwareGpu(tf.backend() as MaybeGpuBackend) : undefined;
+    if (renderer !== undefined && !putOff.has(backend)) {
+      putOff.add(backend);
+      left.splice(left.indexOf('cpu'), 0, backend);
+      tried.push({backend, works: false, reason: `put off, as a GPU in software (${renderer})`});
+      continue;
+    }
+    const wrong = problem ?? (await problemComputing());
+    tried.push({backend, works: wrong === undefined, reason: wrong ?? RIGHT});
+    if (wrong === undefined) {
       const others = tried.slice(0, -1).map(({backend: name, reason}) => `${name}: ${reason}`);
       const before = others.length > 0 ? `; before it, ${others.join('; ')}` : '';
-      return {backend, reason: `${backend}: one scan and its gradient came out right${before}`, tried};
+      return {backend, reason: `${backend}: ${RIGHT}${before}`, tried};
     }
   }
   const problems = tried.map(({backend, reason}) => `${backend}: ${reason}`).join('; ');
   throw new Error(`autoBackend: no backend works: ${problems}`);
 }
 
-/** Starts a backend and tries it; what is wrong, or undefined. */
-async function problemWith(backend: string): Promise<string | undefined> {
+/** Starts a backend; what is wrong, or undefined. */
+async function problemStarting(backend: string): Promise<string | undefined> {
   if (!tf.findBackendFactory(backend)) {
     return 'not loaded';
   }
-  try {
-    if (!(await tf.setBackend(backend)) || tf.getBackend() !== backend) {
-      return 'does not start';
-    }
+  return orProblem(async () =>
+    (await tf.setBackend(backend)) && tf.getBackend() === backend ? undefined : 'does not start',
+  );
+}
+
+/** Tries the current backend; what is wrong, or undefined. */
+function problemComputing(): Promise<string | undefined> {
+  return orProblem(async () => {
     const error = await scanError();
     return error <= TOLERANCE ? undefined : `computes the scan wrong, by ${error.toExponential(1)}`;
+  });
+}
+
+async function orProblem(look: () => Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    return await look();
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
