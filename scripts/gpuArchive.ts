@@ -14,7 +14,9 @@ import {specFiles} from '../test/support/specs';
 const cache = resolve('.cache');
 const folder = resolve(cache, 'gpu');
 rmSync(folder, {recursive: true, force: true});
-mkdirSync(resolve(folder, 'support'), {recursive: true});
+// As in the repository, because the specs look for the fixtures and texts from where they lie.
+const bundles = resolve(folder, 'test/support');
+mkdirSync(bundles, {recursive: true});
 
 const specs = specFiles('backend', 'webgpu').map((file) => `await import('./test/${file}');`);
 const suite = `
@@ -54,22 +56,22 @@ const common: BuildOptions = {
 await build({
   ...common,
   stdin: {contents: suite, resolveDir: '.', loader: 'ts'},
-  outfile: resolve(folder, 'support/specs.mjs'),
+  outfile: resolve(bundles, 'specs.mjs'),
 });
-await build({...common, entryPoints: ['bench/run.ts'], outfile: resolve(folder, 'support/bench.mjs')});
+await build({...common, entryPoints: ['bench/run.ts'], outfile: resolve(bundles, 'bench.mjs')});
 
 copyFileSync(process.execPath, resolve(folder, 'node'));
 for (const part of ['package.json', 'index.js', `dist/${process.platform}-${process.arch}`]) {
   cpSync(`node_modules/webgpu/${part}`, resolve(folder, 'node_modules/webgpu', part), {recursive: true});
 }
 cpSync('node_modules/jasmine-core', resolve(folder, 'node_modules/jasmine-core'), {recursive: true});
-cpSync('test/fixtures', resolve(folder, 'fixtures'), {recursive: true});
+for (const data of ['test/fixtures', 'models/data']) cpSync(data, resolve(folder, data), {recursive: true});
 writeFileSync(
   resolve(folder, 'run.sh'),
   `#!/bin/sh
 cd "$(dirname "$0")" && name=$1 && shift
 export TFJS_MAMBA_GPU=1 TFJS_MAMBA_BACKEND=webgpu
-exec ./node "support/$name.mjs" "$@"
+exec ./node "test/support/$name.mjs" "$@"
 `,
 );
 chmodSync(resolve(folder, 'run.sh'), 0o755);

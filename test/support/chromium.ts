@@ -5,6 +5,7 @@
 import {spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {chromium, type Browser} from 'playwright-core';
+import {noZeros} from './dawnToggles';
 
 const flags = [
   '--headless=new',
@@ -21,6 +22,7 @@ const flags = [
   '--use-webgpu-adapter=swiftshader',
   '--use-vulkan=swiftshader',
   '--enable-features=Vulkan',
+  `--enable-dawn-features=${noZeros}`,
 ];
 
 /** Where the common systems have it; CHROMIUM says another place. */

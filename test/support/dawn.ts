@@ -4,6 +4,7 @@
  */
 import {existsSync} from 'node:fs';
 import {create, globals} from 'webgpu';
+import {noZeros} from './dawnToggles';
 
 const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
@@ -20,7 +21,7 @@ export function installDawn(): void {
   chooseDriver();
   Object.assign(globalThis, globals);
   // Timestamps would be rounded to 65 µs, longer than most kernels take.
-  const gpu = create(['disable-dawn-features=timestamp_quantization']);
+  const gpu = create(['disable-dawn-features=timestamp_quantization', `enable-dawn-features=${noZeros}`]);
   Object.defineProperty(globalThis, 'navigator', {value: {gpu}, configurable: true});
 }
 
