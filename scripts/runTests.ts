@@ -34,9 +34,12 @@ const {values: options, positionals: paths} = parseArgs({
   },
 });
 
+/** Specs of what is built; the second opens it in Chromium. */
+const ofTheBuild = ['tooling/package.spec.ts', 'tooling/page.spec.ts'];
+
 const runs = chosenRuns();
 if (runs.length === 0) throw new Error(`No spec file has a path with ${paths.join(' or ')} in it`);
-if (runs.some((run) => run.files.includes('tooling/package.spec.ts'))) build();
+if (runs.some(({files}) => files.some((file) => ofTheBuild.includes(file)))) build();
 if (runs.some(needsChromium)) setupBrowser();
 
 const results = await inPool(runs, Math.min(2, availableParallelism()), runSpecs);
@@ -66,8 +69,10 @@ function chosenRuns(): Run[] {
 }
 
 /** In Node, the webgpu specs take Chromium's software driver, unless the machine's own GPU is to be used. */
-function needsChromium({backend, inBrowser}: Run): boolean {
-  return inBrowser || (backend === 'webgpu' && !process.env['TFJS_MAMBA_GPU']);
+function needsChromium({backend, inBrowser, files}: Run): boolean {
+  return (
+    inBrowser || files.includes('tooling/page.spec.ts') || (backend === 'webgpu' && !process.env['TFJS_MAMBA_GPU'])
+  );
 }
 
 /** Runs one test process; a process that ends without having counted its specs counts as one failure. */
@@ -127,7 +132,7 @@ function format({passed, failed}: SpecCounts): string {
   return `${passed} passed, ${failed} failed`;
 }
 
-/** Makes dist/, which test/tooling/package.spec.ts looks at. If that fails, no old dist/ is left that could pass for it. */
+/** Makes dist/, which some specs are about. If that fails, no old dist/ is left that could pass for it. */
 function build(): void {
   const shell = process.platform === 'win32';
   const {status} = spawnSync('npm', ['run', '--silent', 'build'], {stdio: 'inherit', shell});

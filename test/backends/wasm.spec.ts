@@ -63,8 +63,11 @@ function oneStep(
 
 describe('the SIMD module of wasm', () => {
   it('works on the memory of TensorFlow.js', async () => {
-    const simd = await onBackend('wasm', () => simdFor((tf.backend() as unknown as WasmBackend).wasm));
-    expect(simd).toBeDefined();
+    const {wasm} = await onBackend('wasm', () => tf.backend() as unknown as WasmBackend);
+    expect(simdFor(wasm)).toBeDefined();
+    // In a page that is isolated from other origins, as those of the specs are, threads share it.
+    const isShared = !((wasm.wasmMemory ?? wasm.asm.memory)!.buffer instanceof ArrayBuffer);
+    expect(isShared).toBe(typeof crossOriginIsolated !== 'undefined' && crossOriginIsolated);
   });
 
   it('has a decay that is exact to its last digits', async () => {

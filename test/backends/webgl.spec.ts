@@ -8,16 +8,7 @@ import {convCase} from '../ops/cases/causalConv1d';
 import type {ScanParams} from '../ops/cases/selectiveScan';
 import {scanCase} from '../ops/cases/selectiveScan';
 import {anyOp, compareWithReference} from '../ops/opUnderTest';
-
-/** Sets a flag of TensorFlow.js for one spec. */
-function withFlag(name: string, value: number | boolean): void {
-  let before: number | boolean | string;
-  beforeEach(() => {
-    before = tf.env().get(name);
-    tf.env().set(name, value);
-  });
-  afterEach(() => tf.env().set(name, before));
-}
+import {withFlag} from '../support/flags';
 
 interface WebGLBackend extends tf.KernelBackend {
   gpgpu: {gl: WebGL2RenderingContext};
@@ -41,6 +32,7 @@ function scanOnes(length: number, channels: number) {
 
 describe('textures of no more than 64×64', () => {
   withFlag('WEBGL_MAX_TEXTURE_SIZE', 64);
+  withFlag('WEBGL_USE_SHAPES_UNIFORMS', false);
 
   const sequence = {batch: 2, length: 75, channels: 8, hasBias: true, hasInitialState: true, seed: 1};
   const scan: ScanParams = {

@@ -47,7 +47,8 @@ export function testTarget(name: string): TestTarget {
 
 /**
  * What is set before a backend starts. GPU backends quietly run small tensors on the CPU; and on WebGL TensorFlow.js compiles its own
- * programs for every shape anew, which is most of the time of specs that try hundreds of shapes, unless shapes are uniforms.
+ * programs for every shape anew, which is most of the time of specs that try hundreds of shapes, unless shapes are uniforms. (Specs of
+ * textures that are folded do without.)
  */
 const flags: Partial<Record<TestBackend, Record<string, boolean>>> = {
   webgl: {WEBGL_CPU_FORWARD: false, WEBGL_USE_SHAPES_UNIFORMS: true},

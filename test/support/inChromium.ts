@@ -10,9 +10,17 @@ import {startChromium} from './chromium';
 const root = join(import.meta.dirname, '../..');
 const require = createRequire(import.meta.url);
 
+const noIcon = Promise.resolve(['image/png', ''] as const);
+
+/** What makes a page cross-origin isolated: there the wasm backend shares its memory with threads. */
+const isolation = {'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp'};
+
 const page = `<!doctype html><meta charset="utf-8"><title>tfjs-mamba</title>
 <script src="/jasmine.js"></script>
 <script type="module" src="/module.js" onerror="throw new Error('A module that the specs import did not load')"></script>`;
+
+/** The body of an address and its media type; rejects if there is nothing. */
+export type Serve = (path: string) => Promise<[type: string, body: string | Buffer]>;
 
 /**
  * Bundles `code`, runs it, and returns what it hands to `report`; what the page prints is printed. An error that nobody catches
@@ -23,9 +31,16 @@ const page = `<!doctype html><meta charset="utf-8"><title>tfjs-mamba</title>
  */
 export async function inChromium<T>(code: string, env: Record<string, string>, argv: string[] = []): Promise<T> {
   const bundle = await bundleOf(code, env, argv);
+  return inPage<T>((path) => serve(path, bundle), isolation);
+}
+
+/** Opens the page at `/` of what `serve` offers, with these headers, and returns what its scripts hand to `report`. */
+export async function inPage<T>(serve: Serve, headers: Record<string, string> = {}): Promise<T> {
   const server = createServer((request, response) => {
-    serve(request.url!, bundle).then(
-      ([type, body]) => response.writeHead(200, {'content-type': type}).end(body),
+    const {pathname} = new URL(request.url!, 'http://localhost');
+    const body = pathname === '/favicon.ico' ? noIcon : serve(normalize(decodeURIComponent(pathname)));
+    body.then(
+      ([type, body]) => response.writeHead(200, {'content-type': type, ...headers}).end(body),
       () => response.writeHead(404).end(),
     );
   });
@@ -50,8 +65,7 @@ export async function inChromium<T>(code: string, env: Record<string, string>, a
 }
 
 /** The page, the module, jasmine, the files of the wasm backend, the fixtures and the texts; the address is a path below one of these. */
-async function serve(url: string, bundle: string): Promise<[type: string, body: string | Buffer]> {
-  const path = normalize(decodeURIComponent(new URL(url, 'http://localhost').pathname));
+async function serve(path: string, bundle: string): ReturnType<Serve> {
   if (path === '/') return ['text/html', page];
   if (path === '/module.js') return ['text/javascript', bundle];
   if (path === '/jasmine.js') {
@@ -63,7 +77,6 @@ async function serve(url: string, bundle: string): Promise<[type: string, body: 
     const folder = dirname(require.resolve('@tensorflow/tfjs-backend-wasm'));
     return ['application/wasm', await readFile(join(folder, path))];
   }
-  if (path === '/favicon.ico') return ['image/png', ''];
   throw new Error(`nothing at ${path}`);
 }
 

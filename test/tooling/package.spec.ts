@@ -1,18 +1,10 @@
 /** The built package as its users meet it: every entry point and module format, bundlers, script tags, the README. */
 import {execFileSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
-import {resolve} from 'node:path';
 import {createContext, runInContext} from 'node:vm';
 import * as tf from '@tensorflow/tfjs';
 import {build} from 'esbuild';
-
-const root = resolve(import.meta.dirname, '../..');
-
-/** Runs an ES module in a process of its own, in which `tfjs-mamba` is this package, and returns what it prints as JSON. */
-function run(code: string): unknown {
-  const args = ['--input-type=module', '-'];
-  return JSON.parse(execFileSync(process.execPath, args, {cwd: root, encoding: 'utf8', input: code, stdio: 'pipe'}));
-}
+import {root, runAsUser as run} from '../support/asUser';
 
 /** Bundles a module as for a browser; it fails on any import of a Node module. */
 async function bundle(code: string): Promise<string> {
