@@ -12,35 +12,46 @@ export interface Measured {
   megabytes?: number;
 }
 
-type Device = Pick<GPUDevice, 'createBindGroup'>;
+/** What has been sent to the device since {@link watchDevice}. */
+const sent = {dispatches: 0, bytes: 0};
+let watched = false;
 
-function currentDevice(): Device | undefined {
-  return (tf.backend() as unknown as {device?: Device}).device;
+/** Counts from now on what is sent to the WebGPU device, if there is one. To be called before any work: bind groups are used again. */
+export function watchDevice(): void {
+  const {device} = tf.backend() as unknown as {device?: GPUDevice};
+  if (!device) return;
+  watched = true;
+  const bytes = new WeakMap<GPUBindGroup, number>();
+  const createBindGroup = device.createBindGroup.bind(device);
+  device.createBindGroup = (descriptor) => {
+    const group = createBindGroup(descriptor);
+    const sizes = [...descriptor.entries].map(({resource}) => (resource as GPUBufferBinding).buffer.size);
+    bytes.set(
+      group,
+      sizes.reduce((a, b) => a + b, 0),
+    );
+    return group;
+  };
+  const pass = GPUComputePassEncoder.prototype;
+  const {setBindGroup, dispatchWorkgroups} = pass;
+  let bound = 0;
+  pass.setBindGroup = function (this: GPUComputePassEncoder, ...args: unknown[]) {
+    bound = bytes.get(args[1] as GPUBindGroup) ?? 0;
+    return Reflect.apply(setBindGroup, this, args);
+  } as typeof setBindGroup;
+  pass.dispatchWorkgroups = function (...counts) {
+    sent.dispatches++;
+    sent.bytes += bound;
+    return dispatchWorkgroups.apply(this, counts);
+  };
 }
 
-/** Counts what `work` sends to a WebGPU device: every dispatch has a bind group of its own. */
+/** Counts what `work` sends to the device. */
 export function countDispatches(work: () => void): Pick<Measured, 'dispatches' | 'megabytes'> {
-  const device = currentDevice();
-  if (!device) {
-    work();
-    return {};
-  }
-  let dispatches = 0;
-  let bytes = 0;
-  const create = device.createBindGroup;
-  device.createBindGroup = function (descriptor) {
-    dispatches++;
-    for (const {resource} of descriptor.entries) {
-      bytes += (resource as GPUBufferBinding).buffer.size;
-    }
-    return create.call(device, descriptor);
-  };
-  try {
-    work();
-  } finally {
-    device.createBindGroup = create;
-  }
-  return {dispatches, megabytes: bytes / 1e6};
+  const before = {...sent};
+  work();
+  if (!watched) return {};
+  return {dispatches: sent.dispatches - before.dispatches, megabytes: (sent.bytes - before.bytes) / 1e6};
 }
 
 /** Runs `call` until it has run `runs` times or for `seconds`, after one run that is not counted. Its tensors are disposed. */

@@ -5,6 +5,7 @@
  */
 import {parseArgs} from 'node:util';
 import {startBackend, testTarget, type TestBackend} from '../test/support/backend';
+import {watchDevice} from './measure';
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
@@ -23,6 +24,7 @@ if (inBrowser) {
   process.exit(0);
 }
 await startBackend(backend);
+watchDevice();
 
 if (what === 'ops') {
   await (await import('./ops')).benchOps(values.composed);
@@ -41,7 +43,9 @@ async function benchInBrowser(name: TestBackend): Promise<void> {
   const code = [
     `import {startBackend} from './test/support/backend';`,
     `import {benchOps} from './bench/ops';`,
+    `import {watchDevice} from './bench/measure';`,
     `await startBackend('${name}');`,
+    `watchDevice();`,
     `await benchOps(${values.composed});`,
     `await report(0);`,
   ];

@@ -7,13 +7,14 @@
  */
 import type {DataType, TensorInfo} from '@tensorflow/tfjs';
 import {env, getKernel, registerKernel} from '@tensorflow/tfjs';
-import {healthOf, labelPrefix} from './webgpuHealth';
+import type {UniformPool} from './webgpuBindings';
 import type {WatchedBackend} from './webgpuHealth';
-import type {Program, Shader, Variant} from './webgpuProgram';
-import {moduleCode} from './webgpuProgram';
+import {healthOf} from './webgpuHealth';
+import {pipelineOf, preparePipeline} from './webgpuPipelines';
+import type {Program, Variant} from './webgpuProgram';
 
 /** What is used of TensorFlow.js's WebGPUBackend. */
-export interface WebGPUBackendInternals extends WatchedBackend {
+export interface WebGPUBackendInternals extends WatchedBackend, UniformPool {
   device: GPUDevice;
   tensorMap: {get(dataId: object): {resource?: GPUBuffer; values: unknown}};
   makeTensorInfo(shape: number[], dtype: DataType): TensorInfo;
@@ -22,7 +23,6 @@ export interface WebGPUBackendInternals extends WatchedBackend {
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;
   submitQueue(): void;
-  makeUniforms(uniforms: {type: string; data: number[]}[]): GPUBufferBinding;
   commandEncoder: GPUCommandEncoder;
   computePassEncoder: GPUComputePassEncoder | null;
   commandQueueOwnedIds: WeakSet<object>;
@@ -44,14 +44,6 @@ export interface Dispatch {
   workgroups: number;
 }
 
-interface Compiled {
-  shader: Shader;
-  pipeline: GPUComputePipeline;
-}
-
-/** Pipelines by device, program and variant. */
-const compiled = new WeakMap<GPUDevice, WeakMap<Program, Map<string, Compiled>>>();
-
 /** Where one call of a kernel gets its memory, and runs its programs. */
 export class Gpu {
   private readonly scratchInfos: TensorInfo[] = [];
@@ -61,10 +53,6 @@ export class Gpu {
     private readonly kernelName: string,
   ) {
     healthOf(backend).check();
-  }
-
-  get device(): GPUDevice {
-    return this.backend.device;
   }
 
   /** A tensor that a program will fill; it starts as whatever its memory held. */
@@ -92,81 +80,51 @@ export class Gpu {
 
   run<V extends Variant>(program: Program<V>, variant: V, dispatch: Dispatch): void {
     const {backend} = this;
-    const {shader, pipeline} = this.compile(program, variant);
-    const tensors = Object.keys(shader.buffers).map((name) => this.bound(dispatch, name));
-    const uniforms = Object.entries(shader.uniforms).map(([name, type]) => {
-      if (!Number.isFinite(dispatch.uniforms[name])) {
-        throw new Error(`${program.name}: uniform ${name} is ${dispatch.uniforms[name]}`);
-      }
-      return {type: uniformTypes[type], data: [dispatch.uniforms[name]]};
-    });
-    uniforms.push({type: 'uint32', data: [dispatch.workgroups]});
-    const resources = [
-      ...tensors.map(({dataId}) => ({buffer: backend.tensorMap.get(dataId).resource!})),
-      backend.makeUniforms(uniforms),
-    ];
-    const bindGroup = backend.device.createBindGroup({
-      label: labelPrefix + program.name,
-      layout: pipeline.getBindGroupLayout(0),
-      entries: resources.map((resource, binding) => ({binding, resource})),
-    });
-    tensors.forEach(({dataId}) => backend.commandQueueOwnedIds.add(dataId));
+    if (env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) {
+      preparePipeline(backend, program, variant);
+      return;
+    }
+    const {buffers, uniforms, pipeline, bindings} = pipelineOf(backend, program, variant);
+    const values = uniforms.map((name) => dispatch.uniforms[name]);
+    if (!values.every(Number.isFinite)) {
+      throw new Error(`${program.name}: its uniforms ${uniforms.join(', ')} are ${values.join(', ')}`);
+    }
+    const resources = buffers.map((name) => this.bound(dispatch, name));
+    const group = bindings.group(backend, resources, [...values, dispatch.workgroups]);
     record(backend, program.name, (pass) => {
       pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
+      pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...this.grid(dispatch.workgroups));
     });
   }
 
-  private bound({buffers}: Dispatch, name: string): TensorInfo {
+  private bound({buffers}: Dispatch, name: string): GPUBuffer {
     const info = buffers[name];
     if (!info) {
       throw new Error(`${this.kernelName}: no tensor for buffer ${name}`);
     }
-    this.backend.uploadToGPU(info.dataId);
-    const {size} = this.backend.tensorMap.get(info.dataId).resource!;
-    const limit = this.device.limits.maxStorageBufferBindingSize;
-    if (size > limit) {
+    const {backend} = this;
+    backend.uploadToGPU(info.dataId);
+    backend.commandQueueOwnedIds.add(info.dataId);
+    const resource = backend.tensorMap.get(info.dataId).resource!;
+    const limit = backend.device.limits.maxStorageBufferBindingSize;
+    if (resource.size > limit) {
       throw new Error(
-        `${this.kernelName}: a tensor of ${size} bytes is more than this WebGPU device can bind, ${limit} bytes`,
+        `${this.kernelName}: a tensor of ${resource.size} bytes is more than this WebGPU device can bind, ${limit} bytes`,
       );
     }
-    return info;
+    return resource;
   }
 
   private grid(workgroups: number): [number, number] {
-    const limit = this.device.limits.maxComputeWorkgroupsPerDimension;
+    const limit = this.backend.device.limits.maxComputeWorkgroupsPerDimension;
     const rows = Math.ceil(workgroups / limit);
     if (rows > limit) {
       throw new Error(`${this.kernelName}: ${workgroups} workgroups are more than this WebGPU device can run`);
     }
     return [Math.ceil(workgroups / rows), rows];
   }
-
-  private compile(program: Program, variant: Variant): Compiled {
-    const {device} = this;
-    const ofDevice = compiled.get(device) ?? new WeakMap<Program, Map<string, Compiled>>();
-    compiled.set(device, ofDevice);
-    const ofProgram = ofDevice.get(program) ?? new Map<string, Compiled>();
-    ofDevice.set(program, ofProgram);
-    const key = JSON.stringify(variant);
-    let entry = ofProgram.get(key);
-    if (!entry) {
-      const shader = program.build(variant);
-      const label = labelPrefix + program.name;
-      const pipeline = healthOf(this.backend).watchPipeline(program.name, device, () => {
-        const module = device.createShaderModule({label, code: moduleCode(shader)});
-        const compute = {module, entryPoint: 'main'};
-        return {module, pipeline: device.createComputePipeline({label, layout: 'auto', compute})};
-      });
-      entry = {shader, pipeline};
-      ofProgram.set(key, entry);
-    }
-    return entry;
-  }
 }
-
-const uniformTypes = {u32: 'uint32', i32: 'int32', f32: 'float32'};
 
 /** Puts commands into TensorFlow.js's current pass, and submits it when it is full, as TensorFlow.js does. */
 function record(backend: WebGPUBackendInternals, name: string, commands: (pass: GPUComputePassEncoder) => void): void {

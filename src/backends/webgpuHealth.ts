@@ -19,7 +19,7 @@ export class Health {
   /** Checks of pipelines whose result is not there yet. */
   private readonly pending = new Set<Promise<void>>();
 
-  constructor(backend: WatchedBackend) {
+  constructor(private readonly backend: WatchedBackend) {
     const {device} = backend;
     device.addEventListener('uncapturederror', ({error}) => {
       if (error.message.includes(labelPrefix)) {
@@ -45,20 +45,32 @@ export class Health {
     this.check();
   }
 
-  /** Makes a pipeline; should that fail, the error names `name` and the first messages of the compiler. */
-  watchPipeline(name: string, device: GPUDevice, make: () => {module: GPUShaderModule; pipeline: GPUComputePipeline}) {
+  /** Makes a pipeline; should that fail, what comes next throws an error that names `name` and the first messages of the compiler. */
+  watchPipeline(name: string, module: GPUShaderModule, make: () => GPUComputePipeline): GPUComputePipeline {
+    const {device} = this.backend;
     device.pushErrorScope('validation');
-    const {module, pipeline} = make();
+    const pipeline = make();
     const check = device.popErrorScope().then(async (error) => {
-      if (error) {
-        const {messages} = await module.getCompilationInfo();
-        const details = messages.slice(0, 3).map(({lineNum, message}) => `\n  line ${lineNum}: ${message}`);
-        this.fail(new Error(`${name}: its shader is not valid: ${error.message}${details.join('')}`));
-      }
+      if (error) this.fail(await invalid(name, module, error.message));
     });
     const done = check.finally(() => this.pending.delete(done));
     this.pending.add(done);
     return pipeline;
+  }
+
+  /** Waits for a pipeline; should that fail, it throws the error here, and what comes next throws it too. */
+  async awaitPipeline(
+    name: string,
+    module: GPUShaderModule,
+    make: () => Promise<GPUComputePipeline>,
+  ): Promise<GPUComputePipeline> {
+    try {
+      return await make();
+    } catch (error) {
+      const failure = await invalid(name, module, (error as Error).message);
+      this.fail(failure);
+      throw failure;
+    }
   }
 
   private fail(failure: Error): void {
@@ -75,6 +87,12 @@ export class Health {
       return values;
     };
   }
+}
+
+async function invalid(name: string, module: GPUShaderModule, message: string): Promise<Error> {
+  const {messages} = await module.getCompilationInfo();
+  const details = messages.slice(0, 3).map(({lineNum, message: text}) => `\n  line ${lineNum}: ${text}`);
+  return new Error(`${name}: its shader is not valid: ${message}${details.join('')}`);
 }
 
 const healths = new WeakMap<object, Health>();

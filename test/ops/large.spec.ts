@@ -52,7 +52,7 @@ describe('large sizes', () => {
   });
 
   it('a batch so large that the scan is not cut into chunks', async () => {
-    expect(await compareScan(257, 37, 129, 1)).toEqual([]);
+    expect(await compareScan(513, 37, 129, 1)).toEqual([]);
   });
 
   it('more rows than a dimension of the grid has workgroups', async () => {

@@ -10,25 +10,29 @@ import {registerWebGPUKernel} from '../../backends/webgpu';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
-import {sigmoidWgsl, softplusWgsl, workgroupSumOfQuadsWgsl, workgroupSumWgsl} from '../wgsl';
+import {sigmoidWgsl, softplusWgsl, workgroupSumOfQuadsWgsl} from '../wgsl';
 import type {StepAttrs, StepInputs} from './kernels';
 
 const LANES = 256;
-/** Columns of a product that a workgroup has; the lanes of a column share its sum. */
-const COLUMNS = 16;
-/** Columns of x_proj that a workgroup has: few, as there are few. */
+/** Columns of a product that a workgroup has; the lanes of a column share its sum. Few, so that no lane has many terms to wait for. */
+const COLUMNS = 8;
+/** Columns of x_proj that a workgroup has: fewer, as there are few. */
 const NARROW = 4;
+/** Channels whose states a workgroup has, and lanes that share a channel. */
+const CHANNELS = 16;
+const SHARES = 4;
 
 const either = [false, true];
 
 /** Lane `l` of the first COLUMNS lanes then has the sum of its column. */
-const columnSum = `
+const columnSum = (type: string) => `
   parts[lane] = sum;
   workgroupBarrier();
   if (lane >= ${COLUMNS}u || column >= p.n) { return; }
-  var total = 0.0;
+  var total = ${type}();
   for (var i = lane; i < ${LANES}u; i += ${COLUMNS}u) { total += parts[i]; }`;
 
+/** The lanes of a column have all of x between them, so its squares are summed along with the products. */
 const normAndInProj = defineProgram<{bias: boolean}>({
   name: 'MambaStep (norm, in_proj)',
   variants: combinations({bias: either}),
@@ -36,21 +40,19 @@ const normAndInProj = defineProgram<{bias: boolean}>({
     buffers: {x: read, normWeight: read, kernel: read, ...(bias && {bias: read}), y: write},
     uniforms: {k: 'u32', n: 'u32', tiles: 'u32', epsilon: 'f32'},
     workgroupSize: LANES,
-    declarations: `${workgroupSumWgsl(LANES)}
-var<workgroup> parts: array<f32, ${LANES}>;`,
+    declarations: `var<workgroup> parts: array<vec2f, ${LANES}>;`,
     main: `
   let b = group / p.tiles;
   let column = group % p.tiles * ${COLUMNS}u + lane % ${COLUMNS}u;
-  var squares = 0.0;
-  for (var i = lane; i < p.k; i += ${LANES}u) { squares += x[b * p.k + i] * x[b * p.k + i]; }
-  let scale = inverseSqrt(workgroupSum(squares, lane) / f32(p.k) + p.epsilon);
-  var sum = 0.0;
+  var sum = vec2f(); // products, squares
   if (column < p.n) {
     for (var i = lane / ${COLUMNS}u; i < p.k; i += ${LANES / COLUMNS}u) {
-      sum += x[b * p.k + i] * normWeight[i] * kernel[i * p.n + column];
+      let value = x[b * p.k + i];
+      sum += value * vec2f(normWeight[i] * kernel[i * p.n + column], value);
     }
-  }${columnSum}
-  y[b * p.n + column] = total * scale${bias ? ' + bias[column]' : ''};`,
+  }${columnSum('vec2f')}
+  let scale = inverseSqrt(total.y / f32(p.k) + p.epsilon);
+  y[b * p.n + column] = total.x * scale${bias ? ' + bias[column]' : ''};`,
   }),
 });
 
@@ -106,28 +108,41 @@ const updateState = defineProgram({
   build: () => ({
     buffers: {xz: write, mixed: read, dtProj: read, dtBias: read, ALog: read, D: read, ssm: read, nextSsm: write},
     uniforms: {channels: 'u32', dState: 'u32', rank: 'u32', size: 'u32'},
-    workgroupSize: 64,
-    declarations: softplusWgsl + sigmoidWgsl,
+    workgroupSize: CHANNELS * SHARES,
+    declarations: `${softplusWgsl}${sigmoidWgsl}
+var<workgroup> steps: array<f32, ${CHANNELS * SHARES}>;
+var<workgroup> outputs: array<f32, ${CHANNELS * SHARES}>;`,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
+  let own = lane % ${CHANNELS}u;
+  let share = lane / ${CHANNELS}u;
+  // Beyond the last channel a lane goes along with it, for the barriers, and writes what its channel's own lane writes.
+  let i = min(group * ${CHANNELS}u + own, p.size - 1u);
   let b = i / p.channels;
   let d = i % p.channels;
   let at = b * (p.channels + p.rank + 2u * p.dState);
   let rowDt = at + p.channels;
   let rowB = rowDt + p.rank;
   let rowC = rowB + p.dState;
-  var x = dtBias[d];
-  for (var r = 0u; r < p.rank; r++) { x += mixed[rowDt + r] * dtProj[r * p.channels + d]; }
+  var x = 0.0;
+  for (var r = share; r < p.rank; r += ${SHARES}u) { x += mixed[rowDt + r] * dtProj[r * p.channels + d]; }
+  steps[lane] = x;
+  workgroupBarrier();
+  x = dtBias[d];
+  for (var l = own; l < ${CHANNELS * SHARES}u; l += ${CHANNELS}u) { x += steps[l]; }
   let dt = softplus(x);
   let u = mixed[at + d];
-  var y = D[d] * u;
-  for (var n = 0u; n < p.dState; n++) {
+  var y = 0.0;
+  for (var n = share; n < p.dState; n += ${SHARES}u) {
     let decay = exp(-dt * exp(ALog[d * p.dState + n]));
     let h = decay * ssm[i * p.dState + n] + dt * u * mixed[rowB + n];
     nextSsm[i * p.dState + n] = h;
     y += mixed[rowC + n] * h;
   }
+  outputs[lane] = y;
+  workgroupBarrier();
+  if (share > 0u) { return; }
+  y = D[d] * u;
+  for (var l = own; l < ${CHANNELS * SHARES}u; l += ${CHANNELS}u) { y += outputs[l]; }
   let gate = xz[(2u * b + 1u) * p.channels + d];
   xz[2u * b * p.channels + d] = y * gate * sigmoid(gate);`,
   }),
@@ -149,7 +164,7 @@ const outProjAndResidual = defineProgram<{bias: boolean}>({
     for (var i = lane / ${COLUMNS}u; i < p.k; i += ${LANES / COLUMNS}u) {
       sum += xz[2u * b * p.k + i] * kernel[i * p.n + column];
     }
-  }${columnSum}
+  }${columnSum('f32')}
   y[b * p.n + column] = x[b * p.n + column] + total${bias ? ' + bias[column]' : ''};`,
   }),
 });
@@ -216,7 +231,7 @@ registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & 
         nextSsm,
       },
       uniforms: {channels, dState, rank, size: batch * channels},
-      workgroups: Math.ceil((batch * channels) / 64),
+      workgroups: Math.ceil((batch * channels) / CHANNELS),
     },
   );
   const outTiles = Math.ceil(dModel / COLUMNS);
