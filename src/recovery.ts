@@ -19,7 +19,7 @@ export interface WeightBackup {
  * const backup = await backupWeights(model);
  * try {
  *   await generate();
- * } catch (error) {            // 'selectiveScan: the WebGL context was lost: …'
+ * } catch (error) {            // 'selectiveScan: the WebGL context was lost: …', or 'The WebGPU device was lost …'
  *   await restartBackend();    // or await tf.setBackend('wasm')
  *   backup.restore();
  *   await generate();          // from the prompt on: states, too, were on the GPU

@@ -7,6 +7,9 @@
 import * as tf from '@tensorflow/tfjs';
 import {WebGPUBackend} from '@tensorflow/tfjs-backend-webgpu';
 
+export {warmup} from './warmup';
+export type {WarmupOptions} from './warmup';
+
 /** Options of {@link createWebGPUBackend}. */
 export interface WebGPUBackendOptions {
   /** Which GPU to take where there are several; 'high-performance' by default. */
@@ -31,12 +34,25 @@ const limits = [
 
 /**
  * Makes a WebGPU backend and registers it as `webgpu` in place of the one that TensorFlow.js registers, whose tensors are lost:
- * call it before there are any, then `await tf.setBackend('webgpu')`.
+ * call it before there are any, then `await tf.setBackend('webgpu')`. Should the device be lost, `restartBackend` makes another one.
  *
  * @throws Error if there is no WebGPU here, or no adapter.
  */
 export async function createWebGPUBackend(options: WebGPUBackendOptions = {}): Promise<WebGPUBackend> {
   const {powerPreference = 'high-performance'} = options;
+  const backend = await onNewDevice(powerPreference);
+  let first: WebGPUBackend | undefined = backend;
+  const factory = () => {
+    const made = first ?? onNewDevice(powerPreference);
+    first = undefined;
+    return made;
+  };
+  if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
+  tf.registerBackend('webgpu', factory, 3);
+  return backend;
+}
+
+async function onNewDevice(powerPreference: GPUPowerPreference): Promise<WebGPUBackend> {
   // The type of `navigator` knows only browsers that have it.
   const gpu = (globalThis as {navigator?: Partial<Navigator>}).navigator?.gpu;
   if (!gpu) {
@@ -51,8 +67,5 @@ export async function createWebGPUBackend(options: WebGPUBackendOptions = {}): P
     requiredFeatures: features.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
     requiredLimits: Object.fromEntries(limits.map((limit) => [limit, adapter.limits[limit]])),
   });
-  const backend = new WebGPUBackend(device, adapter.info);
-  if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
-  tf.registerBackend('webgpu', () => backend, 3);
-  return backend;
+  return new WebGPUBackend(device, adapter.info);
 }

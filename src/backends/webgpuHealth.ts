@@ -13,6 +13,15 @@ export interface WatchedBackend {
 /** The labels of this package's GPU objects start with this, so that their errors can be told from those of other code. */
 export const labelPrefix = 'tfjs-mamba ';
 
+const AFTER_LOSS =
+  'restartBackend() starts webgpu anew; then load the model again, or have backupWeights write its weights back';
+
+/** A shader and the pipeline that is made of it. */
+interface Making<Pipeline> {
+  module: GPUShaderModule;
+  pipeline: Pipeline;
+}
+
 /** The state of one backend. */
 export class Health {
   private failure: Error | undefined;
@@ -23,11 +32,12 @@ export class Health {
     const {device} = backend;
     device.addEventListener('uncapturederror', ({error}) => {
       if (error.message.includes(labelPrefix)) {
-        this.fail(new Error(`WebGPU error: ${error.message}`));
+        // What follows from a shader that is not valid says less than its own error, which takes longer.
+        void this.afterPipelines(() => this.fail(new Error(`WebGPU error: ${error.message}`)));
       }
     });
     void device.lost.then(({reason, message}) => {
-      this.fail(new Error(`The WebGPU device was lost (${reason || 'unknown reason'}): ${message}`));
+      this.fail(new Error(`The WebGPU device was lost (${reason || 'unknown reason'}): ${message} ${AFTER_LOSS}`));
     });
     this.guardReads(backend);
   }
@@ -46,10 +56,10 @@ export class Health {
   }
 
   /** Makes a pipeline; should that fail, what comes next throws an error that names `name` and the first messages of the compiler. */
-  watchPipeline(name: string, module: GPUShaderModule, make: () => GPUComputePipeline): GPUComputePipeline {
+  watchPipeline(name: string, make: () => Making<GPUComputePipeline>): GPUComputePipeline {
     const {device} = this.backend;
     device.pushErrorScope('validation');
-    const pipeline = make();
+    const {module, pipeline} = make();
     const check = device.popErrorScope().then(async (error) => {
       if (error) this.fail(await invalid(name, module, error.message));
     });
@@ -58,19 +68,24 @@ export class Health {
     return pipeline;
   }
 
-  /** Waits for a pipeline; should that fail, it throws the error here, and what comes next throws it too. */
-  async awaitPipeline(
-    name: string,
-    module: GPUShaderModule,
-    make: () => Promise<GPUComputePipeline>,
-  ): Promise<GPUComputePipeline> {
+  /** Waits for a pipeline; should that fail, it throws the error, and what comes next throws it too. */
+  async awaitPipeline(name: string, make: () => Making<Promise<GPUComputePipeline>>): Promise<GPUComputePipeline> {
+    const {device} = this.backend;
+    device.pushErrorScope('validation'); // of the module; the pipeline is rejected with the same
+    const {module, pipeline} = make();
+    void device.popErrorScope();
     try {
-      return await make();
+      return await pipeline;
     } catch (error) {
       const failure = await invalid(name, module, (error as Error).message);
       this.fail(failure);
       throw failure;
     }
+  }
+
+  private async afterPipelines(then: () => void): Promise<void> {
+    await Promise.all(this.pending);
+    then();
   }
 
   private fail(failure: Error): void {

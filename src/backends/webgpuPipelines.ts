@@ -31,9 +31,11 @@ export function pipelineOf(backend: WatchedBackend, program: Program, variant: V
   if (!entry) {
     const {device} = backend;
     const shader = program.build(variant);
-    const descriptor = describe(device, program, shader);
-    const make = () => device.createComputePipeline(descriptor);
-    entry = compiled(program, shader, healthOf(backend).watchPipeline(program.name, descriptor.compute.module, make));
+    const pipeline = healthOf(backend).watchPipeline(program.name, () => {
+      const descriptor = describe(device, program, shader);
+      return {module: descriptor.compute.module, pipeline: device.createComputePipeline(descriptor)};
+    });
+    entry = compiled(program, shader, pipeline);
     found.set(key, entry);
   }
   return entry;
@@ -49,9 +51,11 @@ export function preparePipeline(backend: WatchedBackend, program: Program, varia
   coming.set(device, ofDevice.set(program, ofProgram));
   if (found.has(key) || ofProgram.has(key)) return;
   const shader = program.build(variant);
-  const descriptor = describe(device, program, shader);
   const made = healthOf(backend)
-    .awaitPipeline(program.name, descriptor.compute.module, () => device.createComputePipelineAsync(descriptor))
+    .awaitPipeline(program.name, () => {
+      const descriptor = describe(device, program, shader);
+      return {module: descriptor.compute.module, pipeline: device.createComputePipelineAsync(descriptor)};
+    })
     .then((pipeline) => void found.set(key, compiled(program, shader, pipeline)));
   ofProgram.set(key, made);
 }

@@ -24,7 +24,11 @@ const onceOnly = [
 ];
 
 /** Files about a backend that not every machine has, which run with that backend's specs. */
-const onlyOn: Record<string, string> = {'backends/webgl.spec.ts': 'webgl'};
+const onlyOn: Record<string, string> = {
+  'backends/webgl.spec.ts': 'webgl',
+  'backends/webgpu.spec.ts': 'webgpu',
+  'backends/webgpuModels.spec.ts': 'webgpu',
+};
 
 export type SpecGroup = 'once' | 'backend';
 

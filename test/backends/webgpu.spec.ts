@@ -1,0 +1,203 @@
+/**
+ * What only the `webgpu` backend has: pipelines, shaders that a device does not take, and devices that are lost. The specs of the ops,
+ * layers and models run on it too.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {backupWeights, layers, restartBackend, rmsNorm, selectiveScan} from '../../src';
+import type {Gpu} from '../../src/backends/webgpu';
+import {registerWebGPUKernel} from '../../src/backends/webgpu';
+import type {Program, Variant} from '../../src/backends/webgpuProgram';
+import {write} from '../../src/backends/webgpuProgram';
+
+interface WebGPUBackend extends tf.KernelBackend {
+  device: GPUDevice;
+}
+
+/** The device of the current backend. */
+const device = () => (tf.backend() as WebGPUBackend).device;
+
+/** A program that writes what its variant says. */
+function constant(name: string): Program<{value: number | string}> {
+  return {
+    name,
+    variants: [],
+    build: ({value}: Variant) => ({
+      buffers: {y: write},
+      uniforms: {size: 'u32'},
+      workgroupSize: 1,
+      main: typeof value === 'number' ? `y[0] = f32(p.size) * ${value}.0;` : `y[0] = -${value}.0;`,
+    }),
+  };
+}
+
+let kernels = 0;
+
+/** Runs programs of one output and uniform as a kernel of their own; the numbers they write. */
+async function run(...calls: [Program<{value: number | string}>, number | string][]): Promise<number[]> {
+  const name = `Spec${kernels++}`;
+  registerWebGPUKernel(name, (gpu: Gpu) =>
+    calls.map(([program, value]) => {
+      const y = gpu.output([1]);
+      gpu.run(program, {value}, {buffers: {y}, uniforms: {size: 3}, workgroups: 1});
+      return y;
+    }),
+  );
+  const kernel = tf.getKernel(name, 'webgpu');
+  if (tf.getBackend() !== 'webgpu') tf.registerKernel({...kernel, backendName: tf.getBackend()});
+  const outputs = tf.engine().runKernel<tf.Tensor[]>(name, {}, {});
+  const values = await Promise.all(outputs.map((y) => y.data()));
+  tf.dispose(outputs);
+  return values.map(([value]) => value);
+}
+
+/** A scan of ones. */
+function scanOnes(length: number, channels: number) {
+  return tf.tidy(() =>
+    selectiveScan({
+      u: tf.ones([1, length, channels]),
+      delta: tf.ones([1, length, channels]),
+      A: tf.fill([channels, 2], -1),
+      B: tf.ones([1, length, 2]),
+      C: tf.ones([1, length, 2]),
+    }),
+  );
+}
+
+describe('pipelines of webgpu', () => {
+  it('are not shared by programs of one name, nor by variants that read alike', async () => {
+    const [first, second] = [constant('same'), {...constant('same'), build: () => constant('').build({value: 7})}];
+    expect(await run([first, 1], [second, 1], [first, '1'], [first, 1])).toEqual([3, 21, -1, 3]);
+  });
+
+  it('are made once for a variant, whatever the shape', async () => {
+    tf.dispose(scanOnes(100, 5));
+    const create = spyOn(device(), 'createComputePipeline').and.callThrough();
+    const scans = [scanOnes(201, 5), scanOnes(64, 131), scanOnes(33, 1)];
+    await Promise.all(scans.map(({y}) => y.data()));
+    tf.dispose(scans);
+    expect(create.calls.allArgs().map(([{label}]) => label)).toEqual([]);
+  });
+
+  it('read the numbers of their own call, used again or not', async () => {
+    const x = tf.tensor2d([[3, 4]]);
+    const weight = tf.tensor1d([1, 1]);
+    const norms: number[] = [];
+    for (const epsilon of [0.5, 0.5, 0.5, 100, 0.5, 3, 100]) {
+      const {y} = rmsNorm({x, weight, epsilon});
+      norms.push((await y.data())[0]);
+      y.dispose();
+    }
+    tf.dispose([x, weight]);
+    const expected = [0.5, 0.5, 0.5, 100, 0.5, 3, 100].map((epsilon) => 3 / Math.sqrt(12.5 + epsilon));
+    norms.forEach((norm, i) => expect(norm).toBeCloseTo(expected[i], 6));
+  });
+});
+
+describe('a WebGPU device of its own', () => {
+  const name = 'webgpu with a device of its own';
+  let before: string;
+
+  beforeEach(async () => {
+    before = tf.getBackend();
+    const Backend = tf.backend().constructor as new (device: GPUDevice, info: GPUAdapterInfo) => WebGPUBackend;
+    const factory = async () => {
+      const adapter = (await navigator.gpu.requestAdapter())!;
+      return new Backend(await adapter.requestDevice(), adapter.info);
+    };
+    tf.registerBackend(name, factory, 0);
+    if (tf.getKernelsForBackend(name).length === 0) tf.copyRegisteredKernels(before, name);
+    await tf.setBackend(name);
+  });
+
+  afterEach(async () => {
+    const own = device();
+    tf.removeBackend(name);
+    await tf.setBackend(before);
+    own.destroy();
+  });
+
+  it('that does not take a shader is reported by the read and by the next kernel, which name the program', async () => {
+    const wrong: Program<{value: number | string}> = {
+      ...constant('a wrong program'),
+      build: () => ({buffers: {y: write}, uniforms: {size: 'u32'}, workgroupSize: 1, main: 'y[0] = u32(p.size);'}),
+    };
+    await expectAsync(run([wrong, 1])).toBeRejectedWithError(
+      /^a wrong program: its shader is not valid: [^]*line \d+: /,
+    );
+    expect(() => scanOnes(3, 2)).toThrowError(/^a wrong program: its shader is not valid/);
+  });
+
+  it('whose limits a kernel exceeds is spared the call, and the error names the kernel and the limit', () => {
+    const limits = {maxStorageBufferBindingSize: 256, maxComputeWorkgroupsPerDimension: 4};
+    Object.defineProperty(device(), 'limits', {value: limits, configurable: true});
+    const scan = () => scanOnes(100, 5);
+    expect(scan).toThrowError(
+      /^SelectiveScan: a tensor of \d+ bytes is more than this WebGPU device can bind, 256 bytes$/,
+    );
+    limits.maxStorageBufferBindingSize = 2 ** 27;
+    const x = tf.ones([17, 1]);
+    const weight = tf.ones<tf.Rank.R1>([1]);
+    expect(() => rmsNorm({x, weight})).toThrowError(
+      /^RmsNorm: 17 workgroups are more than this WebGPU device can run$/,
+    );
+    tf.dispose([x, weight]);
+  });
+
+  it('that is lost is reported, and survived by a model: on a new one it predicts what it did, and trains', async () => {
+    const tensors = tf.memory().numTensors;
+    const model = tf.sequential({
+      layers: [layers.mambaBlock({dState: 4, inputShape: [12, 6], seed: 3}), tf.layers.dense({units: 2})],
+    });
+    const values = Float32Array.from({length: 72}, (_, i) => Math.sin(i));
+    const predict = async () => {
+      const y = tf.tidy(() => model.predict(tf.tensor(values, [1, 12, 6])) as tf.Tensor);
+      const predicted = await y.data().finally(() => y.dispose());
+      return predicted;
+    };
+    const expected = await predict();
+    const backup = await backupWeights(model);
+    const lost = device();
+    lost.destroy();
+    await lost.lost;
+    const reason = /^The WebGPU device was lost \(destroyed\): .*restartBackend\(\)/;
+    expect(() => scanOnes(20, 3)).toThrowError(reason);
+    const weight = model.getWeights()[0];
+    await expectAsync(weight.data()).toBeRejectedWithError(reason);
+
+    await restartBackend();
+    backup.restore();
+    expect(tf.getBackend()).toBe(name);
+    expect(device()).not.toBe(lost);
+    expect(await predict()).toEqual(expected);
+
+    const optimizer = tf.train.sgd(0.1);
+    model.compile({optimizer, loss: 'meanSquaredError'});
+    const [x, y] = [tf.tensor(values, [1, 12, 6]), tf.zeros([1, 12, 2])];
+    const {history} = await model.fit(x, y, {epochs: 3, verbose: 0});
+    const [first, , last] = history['loss'] as number[];
+    expect(last).toBeLessThan(first);
+    tf.dispose([x, y]);
+    optimizer.dispose();
+    model.dispose();
+    expect(tf.memory().numTensors).toBe(tensors);
+  });
+
+  it('gives its model away: with a backup the model goes to another backend, and nothing is read in a hurry', async () => {
+    const model = tf.sequential({layers: [layers.mambaBlock({dState: 4, inputShape: [12, 6], seed: 3})]});
+    const values = Float32Array.from({length: 72}, (_, i) => Math.cos(i));
+    const predict = async () => {
+      const y = tf.tidy(() => model.predict(tf.tensor(values, [1, 12, 6])) as tf.Tensor);
+      const predicted = await y.data();
+      y.dispose();
+      return predicted;
+    };
+    const here = await predict();
+    const backup = await backupWeights(model);
+    await tf.setBackend('cpu');
+    backup.restore();
+    const there = await predict();
+    model.dispose();
+    await tf.setBackend(name);
+    there.forEach((y, i) => expect(y).toBeCloseTo(here[i], 5));
+  });
+});

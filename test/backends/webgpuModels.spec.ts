@@ -1,0 +1,149 @@
+/** Models on `webgpu`: nothing is compiled after a warm-up, and nothing is read in a way that would stop the page. */
+import * as tf from '@tensorflow/tfjs';
+import {adamW, mambaLM} from '../../src';
+import type {MambaLM} from '../../src';
+import {warmup} from '../../src/warmup';
+
+interface WebGPUBackend extends tf.KernelBackend {
+  device: GPUDevice;
+}
+
+const backend = () => tf.backend() as WebGPUBackend;
+
+/** A model of a width that no other spec has, so that TensorFlow.js has made few of its programs before. */
+const newModel = (seed = 3) => mambaLM({vocabSize: 11, dModel: 12, nLayer: 2, dState: 7}, {seed});
+
+const ids = () => tf.tensor2d([[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]], undefined, 'int32');
+
+async function weightsOf(model: MambaLM): Promise<number[][]> {
+  return Promise.all(model.getWeights().map(async (weight) => [...(await weight.data())]));
+}
+
+async function trainOnce(model: MambaLM): Promise<void> {
+  const x = ids();
+  await model.trainOnBatch(x, x);
+  x.dispose();
+}
+
+async function decode(model: MambaLM): Promise<void> {
+  const prompt = ids();
+  const {logits, state} = model.prefill(prompt);
+  const next = model.step([1], state);
+  await next.logits.data();
+  tf.dispose([prompt, logits, state, next]);
+}
+
+/** The labels of the pipelines that are made while `work` runs. */
+async function pipelinesMadeBy(work: () => Promise<void>): Promise<string[]> {
+  const {device} = backend();
+  const now = spyOn(device, 'createComputePipeline').and.callThrough();
+  const later = spyOn(device, 'createComputePipelineAsync').and.callThrough();
+  await work();
+  const made = [...now.calls.allArgs(), ...later.calls.allArgs()].map(([{label}]) => label ?? 'TensorFlow.js');
+  now.and.callThrough();
+  return made;
+}
+
+describe('warmup', () => {
+  let model: MambaLM;
+
+  beforeEach(() => {
+    model = newModel();
+  });
+  afterEach(() => {
+    model.dispose();
+  });
+
+  it('makes every pipeline that a prompt and a step take', async () => {
+    await warmup(model, {length: 10});
+    expect(await pipelinesMadeBy(() => decode(model))).toEqual([]);
+  });
+
+  for (const [name, optimizer] of [
+    ['adamW', () => adamW({learningRate: 0.01, clipNorm: 1})],
+    ['a schedule of its own', () => adamW({learningRate: (step) => 0.01 / step})],
+    ['adam', () => tf.train.adam(0.01)],
+  ] as [string, () => tf.Optimizer][]) {
+    it(`makes those of a training step by ${name} too, and changes neither weights nor memory`, async () => {
+      model.compile({optimizer: optimizer(), metrics: ['accuracy']});
+      const weights = await weightsOf(model);
+      const before = tf.memory();
+      await warmup(model, {length: 10});
+      expect(tf.memory().numTensors).toBe(before.numTensors);
+      expect(await weightsOf(model)).toEqual(weights);
+      expect(await pipelinesMadeBy(() => trainOnce(model))).toEqual([]);
+    });
+  }
+
+  it('leaves a training that is under way as it is', async () => {
+    const trained = async (inBetween: (model: MambaLM) => Promise<void>) => {
+      const fresh = newModel();
+      fresh.compile({optimizer: adamW({learningRate: 0.01})});
+      await trainOnce(fresh);
+      await inBetween(fresh);
+      await trainOnce(fresh);
+      const weights = await weightsOf(fresh);
+      fresh.dispose();
+      return weights;
+    };
+    expect(await trained(warmup)).toEqual(await trained(async () => {}));
+  });
+
+  it('names an option that is wrong', async () => {
+    await expectAsync(warmup(model, {length: 0})).toBeRejectedWithError(
+      'warmup: length must be a positive whole number, but is 0',
+    );
+    await expectAsync(warmup(model, {rows: 1} as never)).toBeRejectedWithError(
+      'warmup: unknown argument rows; expected batchSize, length',
+    );
+  });
+});
+
+describe('a synchronous read', () => {
+  /** TensorFlow.js itself reads this way where the GPU is to give a value at once. */
+  beforeEach(() => {
+    spyOn(backend() as unknown as {readSync(): unknown}, 'readSync').and.throwError('a synchronous read');
+  });
+
+  it('would be seen', async () => {
+    const x = tf.ones([3]).add(1);
+    expect(() => x.dataSync()).toThrowError('a synchronous read');
+    expect([...(await x.data())]).toEqual([2, 2, 2]);
+    x.dispose();
+  });
+
+  it('is nowhere in fit', async () => {
+    const model = newModel();
+    model.compile({optimizer: adamW({learningRate: 0.01, clipNorm: 1}), metrics: ['accuracy']});
+    const x = tf.tensor2d(
+      [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [9, 10, 0, 1],
+      ],
+      undefined,
+      'int32',
+    );
+    const {history} = await model.fit(x, x, {epochs: 3, batchSize: 2, validationData: [x, x], verbose: 0});
+    const [first, , last] = history['loss'] as number[];
+    expect(last).toBeLessThan(first);
+    x.dispose();
+    model.dispose();
+  });
+
+  it('is nowhere in generate', async () => {
+    const model = newModel();
+    const tokens: number[] = [];
+    for await (const {id} of model.generate(
+      [
+        [1, 2],
+        [3, 4, 5],
+      ],
+      {maxNewTokens: 4, seed: 1, topK: 5, topP: 0.9},
+    ))
+      tokens.push(id);
+    for await (const {id} of model.generate([1, 2], {maxNewTokens: 4, temperature: 0})) tokens.push(id);
+    expect(tokens.length).toBe(12);
+    model.dispose();
+  });
+});
