@@ -8,7 +8,7 @@ import {convCase} from '../ops/cases/causalConv1d';
 import type {ScanParams} from '../ops/cases/selectiveScan';
 import {scanCase} from '../ops/cases/selectiveScan';
 import {anyOp, compareWithReference} from '../ops/opUnderTest';
-import {withFlag} from '../support/flags';
+import {foldedTextures, withFlag} from '../support/flags';
 
 interface WebGLBackend extends tf.KernelBackend {
   gpgpu: {gl: WebGL2RenderingContext};
@@ -32,7 +32,7 @@ function scanOnes(length: number, channels: number) {
 
 describe('textures of no more than 64×64', () => {
   withFlag('WEBGL_MAX_TEXTURE_SIZE', 64);
-  withFlag('WEBGL_USE_SHAPES_UNIFORMS', false);
+  foldedTextures();
 
   const sequence = {batch: 2, length: 75, channels: 8, hasBias: true, hasInitialState: true, seed: 1};
   const scan: ScanParams = {

@@ -7,7 +7,7 @@ import {selectiveScanGradReference, selectiveScanReference} from '../../src/ops/
 import type {Arrays} from '../support/arrays';
 import {mapValues, normal, readAndDispose, reshaped, seededRandom, toTensor, uniform} from '../support/arrays';
 import {mismatches} from '../support/closeness';
-import {withFlag} from '../support/flags';
+import {foldedTextures} from '../support/flags';
 import {backendSettings} from '../support/settings';
 
 async function compareScan(batch: number, length: number, channels: number, dState: number): Promise<string[]> {
@@ -40,8 +40,7 @@ async function compareScan(batch: number, length: number, channels: number, dSta
 }
 
 describe('large sizes', () => {
-  // TensorFlow.js 4.22 takes a program made for an unfolded texture of [1,L,D] for a folded one too, if shapes are uniforms.
-  withFlag('WEBGL_USE_SHAPES_UNIFORMS', false);
+  foldedTextures();
 
   it('a sequence of 70,000', async () => {
     expect(await compareScan(1, 70_000, 3, 2)).toEqual([]);

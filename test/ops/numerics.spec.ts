@@ -4,6 +4,7 @@ import type {Arrays} from '../support/arrays';
 import {fill, mapValues, normal, seededRandom, uniform} from '../support/arrays';
 import {mismatches} from '../support/closeness';
 import {composedKernels} from '../support/composedKernels';
+import {foldedTextures} from '../support/flags';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import {convCase} from './cases/causalConv1d';
@@ -100,6 +101,7 @@ function extremeNumbers(): void {
 }
 
 describe('extreme numbers:', () => {
+  foldedTextures();
   extremeNumbers();
 
   it('a scan over 70,000 positions is right', async () => {
@@ -129,6 +131,7 @@ describe('extreme numbers:', () => {
 });
 
 describe('extreme numbers, composed of TensorFlow.js ops:', () => {
+  foldedTextures();
   composedKernels();
   extremeNumbers();
 });

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {checkIndices, checkKeys, checkNotEmpty, checkRank, toTensor} from '../check';
 import './gradient';
 import {runEmbedding} from './kernels';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link embedding}. V = rows, D = channels. */
