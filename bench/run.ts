@@ -1,7 +1,8 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend webgpu`, `npm run bench -- decode --backend webgpu [--preset mamba-130m]`,
- * `npm run bench -- native --backend tensorflow`, `npm run bench -- ops --backend webgl` (in headless Chromium). Each prints what it
- * measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader.
+ * `npm run bench -- train --backend wasm`, `npm run bench -- native --backend tensorflow`, `npm run bench -- ops --backend webgl` (in
+ * headless Chromium). Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place
+ * of SwiftShader.
  */
 import {parseArgs} from 'node:util';
 import {startBackend, testTarget, type TestBackend} from '../test/support/backend';
@@ -30,10 +31,12 @@ if (what === 'ops') {
   await (await import('./ops')).benchOps(values.composed);
 } else if (what === 'decode') {
   await (await import('./decode')).benchDecode(values.preset);
+} else if (what === 'train') {
+  await (await import('./train')).benchTrain();
 } else if (what === 'native') {
   (await import('./native')).benchNative();
 } else {
-  throw new Error(`There is no benchmark ${what}: ops, decode, native`);
+  throw new Error(`There is no benchmark ${what}: ops, decode, train, native`);
 }
 process.exit(0);
 

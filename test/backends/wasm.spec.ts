@@ -62,6 +62,9 @@ function oneStep(
 }
 
 describe('the SIMD module of wasm', () => {
+  // Before a spec pretends that something is missing: TensorFlow.js looks only once.
+  beforeAll(() => onBackend('wasm', () => {}));
+
   it('works on the memory of TensorFlow.js', async () => {
     const {wasm} = await onBackend('wasm', () => tf.backend() as unknown as WasmBackend);
     expect(simdFor(wasm)).toBeDefined();

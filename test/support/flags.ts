@@ -13,7 +13,7 @@ export function withFlag(name: string, value: number | boolean): void {
 
 /**
  * For specs of tensors longer than a texture's edge, which are folded. TensorFlow.js 4.22, if told to make shapes uniforms (backend.ts does),
- * takes a program made for an unfolded texture of [1,L,D] for a folded one too, and reads something else.
+ * takes programs made for unfolded textures for folded ones too, and reads something else.
  */
 export function foldedTextures(): void {
   withFlag('WEBGL_USE_SHAPES_UNIFORMS', false);
