@@ -9,11 +9,13 @@ if(NOT EXISTS ${TENSORFLOW_DIR}/include/tensorflow/core/framework/op_kernel.h)
   message(FATAL_ERROR "WITH_CUDA needs TENSORFLOW_DIR, a folder with include/tensorflow and the libraries of a TensorFlow")
 endif()
 
-add_library(cuda_kernels OBJECT src/cuda/selective_scan.cu src/cuda/selective_scan_grad.cu)
+file(GLOB CUDA_FILES CONFIGURE_DEPENDS src/cuda/*.cu)
+add_library(cuda_kernels OBJECT ${CUDA_FILES})
 target_compile_options(cuda_kernels PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
 set_target_properties(cuda_kernels PROPERTIES CUDA_STANDARD 17 POSITION_INDEPENDENT_CODE ON)
 
-add_library(tfjs_mamba_cuda MODULE src/cuda/scan_ops.cc $<TARGET_OBJECTS:cuda_kernels>)
+file(GLOB CUDA_OP_FILES CONFIGURE_DEPENDS src/cuda/tf/*.cc)
+add_library(tfjs_mamba_cuda MODULE ${CUDA_OP_FILES} $<TARGET_OBJECTS:cuda_kernels>)
 target_include_directories(tfjs_mamba_cuda SYSTEM PRIVATE ${TENSORFLOW_DIR}/include
                            ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
 target_compile_definitions(tfjs_mamba_cuda PRIVATE GOOGLE_CUDA=1 EIGEN_USE_GPU EIGEN_MAX_ALIGN_BYTES=64

@@ -1,5 +1,6 @@
 // The CUDA kernels as plain functions: device pointers in a problem, a workspace, a stream. No TensorFlow type, so that
-// the standalone harness and the TensorFlow registration use the same doors. Each returns null, or what went wrong.
+// the standalone harness and the TensorFlow registration use the same doors. Each returns null, or what went wrong. A workspace is device
+// memory, its size in floats; where sizes depend on the device, its number of multiprocessors is asked for.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +10,8 @@
 namespace tfjs_mamba {
 namespace cuda {
 
-// Steps between two saved states. Shorter than on the CPU: here a chunk's states are kept in registers.
-constexpr int64_t kSteps = 16;
+// Steps between two saved states. Shorter than on the CPU: a chunk's states are kept in shared memory.
+constexpr int kSteps = 8;
 constexpr int64_t savedStates(int64_t length) { return (length + kSteps - 1) / kSteps; }
 
 // Largest number of states a channel may have.
@@ -20,15 +21,43 @@ constexpr int64_t kMaxStates = 64;
 struct Pieces {
   int64_t count, length;
 };
-Pieces cutTime(const ScanProblem &p, int multiprocessors);
+Pieces cutTime(const ScanProblem &p, int multiprocessors, bool backward);
 
-// Device memory the launches need, in floats.
+// Floats of all states of one sequence at one time, as the kernels keep them; and `chunkStates` is [B,savedStates,stateFloats] here.
+int64_t stateFloats(const ScanProblem &p);
+inline int64_t savedFloats(const ScanProblem &p) { return p.batch * savedStates(p.length) * stateFloats(p); }
+
 size_t scanWorkspace(const ScanProblem &p, const Pieces &pieces);
 size_t scanGradWorkspace(const ScanProblem &p, const Pieces &pieces);
 
-// `chunkStates` is [B,savedStates,N,D] here.
 const char *launchSelectiveScan(const ScanForward &p, const Pieces &pieces, float *workspace, void *stream);
 const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces, float *workspace, void *stream);
+
+const char *launchStateUpdate(const StateUpdate &p, void *stream);
+
+// At most 4 taps.
+const char *launchCausalConv1d(const ConvForward &p, int multiprocessors, void *stream);
+size_t causalConv1dGradWorkspace(const ConvProblem &p, int multiprocessors);
+const char *launchCausalConv1dGrad(const ConvBackward &p, int multiprocessors, float *workspace, void *stream);
+
+const char *launchRmsNorm(const NormForward &p, void *stream);
+size_t rmsNormGradWorkspace(const NormBackward &p, int multiprocessors);
+const char *launchRmsNormGrad(const NormBackward &p, int multiprocessors, float *workspace, void *stream);
+
+const char *launchCrossEntropy(const EntropyForward &p, void *stream);
+constexpr size_t kCrossEntropyGradWorkspace = 1;
+const char *launchCrossEntropyGrad(const EntropyBackward &p, float *workspace, void *stream);
+
+// The tables of tensors lie in host memory and may go when the call returns. The clip factor is one more number on the device, in place of
+// the problem's own.
+const char *launchAdamW(const AdamWProblem &p, const float *gradScale, void *stream);
+size_t globalNormWorkspace(const GlobalNorm &p);
+const char *launchGlobalNorm(const GlobalNorm &p, float *workspace, void *stream);
+
+const char *launchMatVec(const MatVec &p, void *stream);
+
+size_t blockStepWorkspace(const BlockStep &p);
+const char *launchBlockStep(const BlockStep &p, float *workspace, void *stream);
 
 }  // namespace cuda
 }  // namespace tfjs_mamba

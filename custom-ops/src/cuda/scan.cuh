@@ -1,46 +1,28 @@
-// What the forward and the backward scan kernels share: how a block is laid out, how it stages its inputs, and how time
-// is cut into pieces that run side by side.
+// What the forward and the backward scan kernels share: how work is laid out, how inputs are staged, and how time is cut into pieces that
+// run side by side.
 //
-// A block is 32 neighbouring channels, four lanes each; a lane carries a quarter of its channel's states, in registers.
-// A warp is then 8 channels. Sequences alone rarely fill a GPU (a batch of one and 1,536 channels are 192 warps), so time
-// is cut into pieces: a first kernel runs each from a zero state, a second strings the ends together - the decay of a
-// whole piece is exp(A sum(delta)), one exponential - and a third runs each piece again from its true start.
+// What binds is the number of instructions, then exponentials and shared memory. So a block is one warp, which needs no barrier, and 32
+// channels: each lane does what is done once for a channel and step (loads, softplus, gate, stores) for its own one. The states are shared
+// out by four: a lane carries a quarter of the states of four channels, its own and its three neighbours', so that a row of B or C that
+// it has read serves four channels. Values go to the neighbours and sums come back in three shuffles each.
+//
+// Sequences alone rarely fill a GPU (a batch of one and 1,536 channels are 48 warps), so time is cut into pieces: a first kernel runs each
+// from a zero state, a second again from its true start, which it strings together from the ends of the pieces before - the decay of a
+// whole piece is exp(A sum(delta)), one exponential.
 #pragma once
 
-#include <cuda_runtime.h>
+#include <cuda_pipeline.h>
+
+#include <type_traits>
 
 #include "launch.h"
+#include "reduce.cuh"
 
 namespace tfjs_mamba {
 namespace cuda {
 
-constexpr int kChannels = 32;
-constexpr int kLanesPerChannel = 4;
-constexpr int kThreads = kChannels * kLanesPerChannel;
-constexpr int kWarps = kThreads / 32;
-constexpr float kLog2e = 1.44269504088896341f;
-
-// 2^x in one instruction of the special function unit, relative error 2^-22. Exactly 1 at 0.
-__device__ inline float exp2Fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-__device__ inline float sigmoid(float x) { return __fdividef(1.0f, 1.0f + exp2Fast(-kLog2e * x)); }
-__device__ inline float silu(float x) { return x * sigmoid(x); }
-
-// As on the CPU (vector_math.h): max(x, 0) + 2 atanh(e / (2 + e)) with e = exp(-|x|). The library's log1pf(expf(x)) costs
-// about as much as the sixteen states it is for.
-__device__ inline float softplus(float x) {
-  const float e = exp2Fast(-kLog2e * fabsf(x)), s = __fdividef(e, 2.0f + e), q = s * s;
-  float r = 0.24413069f;
-  r = r * q + 0.2139325f;
-  r = r * q + 0.28620723f;
-  r = r * q + 0.39998692f;
-  r = r * q + 0.6666668f;
-  r = r * q + 2.0f;
-  return x > 20.0f ? x : fmaxf(x, 0.0f) + s * r;
-}
+constexpr int kChannels = 32;  // of a block
+constexpr int kShare = 4;      // channels a lane carries, and lanes that share one
 
 // Channels that share their rows of B and C, cut into blocks.
 struct Grid {
@@ -56,123 +38,240 @@ struct Grid {
     segmentWidth = static_cast<int>(p.channels / segments);
     blocksPerSegment = (segmentWidth + kChannels - 1) / kChannels;
   }
-  int blocks() const { return segments * blocksPerSegment; }
+  __host__ __device__ int blocks() const { return segments * blocksPerSegment; }
 };
 
-// Where a thread stands.
+// Where a thread stands. A lane beyond the channels of its block goes along with the last one and stores nothing.
 struct Place {
-  int lane, channelInBlock, firstChannel, width, piece, batch;
-  int64_t begin, end;  // of the piece, in steps
+  int lane, block, firstChannel, width, groupB, groupC;
+  int64_t batch, piece, slice;  // slice: batch and piece in one
+  int64_t begin, end;           // of the piece, in steps
 
   __device__ Place(const ScanProblem &p, const Grid &grid, const Pieces &pieces) {
-    lane = threadIdx.x % kLanesPerChannel;
-    channelInBlock = threadIdx.x / kLanesPerChannel;
-    const int inSegment = blockIdx.x % grid.blocksPerSegment * kChannels;
-    firstChannel = blockIdx.x / grid.blocksPerSegment * grid.segmentWidth + inSegment;
+    lane = threadIdx.x;
+    block = blockIdx.x % grid.blocks();
+    slice = blockIdx.x / grid.blocks();
+    const int inSegment = block % grid.blocksPerSegment * kChannels;
+    firstChannel = block / grid.blocksPerSegment * grid.segmentWidth + inSegment;
     width = min(kChannels, grid.segmentWidth - inSegment);
-    piece = blockIdx.y, batch = blockIdx.z;
+    batch = slice / pieces.count, piece = slice % pieces.count;
+    groupB = static_cast<int>(firstChannel * p.groupsB / p.channels);
+    groupC = static_cast<int>(firstChannel * p.groupsC / p.channels);
     begin = piece * pieces.length;
     end = min(begin + pieces.length, p.length);
   }
-  __device__ bool active() const { return channelInBlock < width; }
-  __device__ int channel() const { return firstChannel + channelInBlock; }
+  __device__ bool active() const { return lane < width; }
+  __device__ int channel() const { return firstChannel + min(lane, width - 1); }
+  // The thread's channel j, 0 being its own; and whether there is such a channel.
+  __device__ int channel(int j) const { return firstChannel + min(lane ^ j, width - 1); }
+  __device__ bool active(int j) const { return (lane ^ j) < width; }
+  __device__ int quarter() const { return lane % kShare; }
 };
 
-// Rows that one thread stages of a chunk of rows of 32 channels, loaded by whole warps.
-constexpr int kRowsPerThread = kSteps * kChannels / kThreads;
+// What streams by, [B,L,D] and [B,L,G,N] or [D,N].
+template <typename T>
+struct Inputs {
+  const T *u, *delta, *B, *C, *z;
 
-// This thread's elements of [B,L,D]: column threadIdx.x % 32, every fourth row. Fetched all at once, so that one wait for
-// memory serves them all; steps past the end and channels past the width read as zero.
-struct Fetched {
-  float v[kRowsPerThread];
+  explicit Inputs(const ScanProblem &p) : u(p.u), delta(p.delta), B(p.B), C(p.C), z(p.z) {}
 
-  __device__ Fetched(const float *from, const ScanProblem &p, const Place &at, int64_t t0) {
-    const int c = threadIdx.x % kChannels, row = threadIdx.x / kChannels;
-    from += (at.batch * p.length + t0 + row) * p.channels + at.firstChannel + c;
+  // Whether all rows begin where four elements can be copied at a time.
+  bool fours(const ScanProblem &p, const Grid &grid) const {
+    return inFours(p.channels, u, delta, z) && inFours(p.states, B, C) && grid.segmentWidth % 4 == 0;
+  }
+};
+
+// Rows of W elements for one chunk of time, of which `width` are in memory; the others, and rows past the end, are zero. There is a room
+// for the chunk at hand and one for the chunk that is on its way.
+template <typename T, int W>
+struct alignas(16) Rows {
+  T v[2][kSteps][W];
+
+  template <bool kFours>
+  __device__ void request(int room, const T *from, int stride, int width, int left) {
+    if constexpr (kFours) {
 #pragma unroll
-    for (int k = 0; k < kRowsPerThread; ++k) {
-      const bool real = c < at.width && t0 + row + k * kWarps < at.end;
-      v[k] = real ? from[k * kWarps * p.channels] : 0.0f;
+      for (int i = threadIdx.x; i < kSteps * W / 4; i += 32) {
+        const int t = i / (W / 4), n = i % (W / 4) * 4;
+        const bool there = t < left && n < width;
+        __pipeline_memcpy_async(&v[room][t][n], there ? from + static_cast<int64_t>(t) * stride + n : from, 4 * sizeof(T),
+                                there ? 0 : 4 * sizeof(T));
+      }
+    } else {
+      for (int i = threadIdx.x; i < kSteps * W; i += 32) {
+        const int t = i / W, n = i % W;
+        v[room][t][n] = t < left && n < width ? from[static_cast<int64_t>(t) * stride + n] : T(0);
+      }
     }
   }
 };
 
-// The chunk's delta (after bias and softplus), u and delta u. Zeros hold the state and add nothing.
-struct Staged {
-  float delta[kSteps][kChannels], deltaU[kSteps][kChannels], u[kSteps][kChannels];
+// The channels' rows of [B,L,D]. `get` is for a lane's own channel.
+template <typename T>
+struct ChannelRows : Rows<T, kChannels> {
+  __device__ float get(int room, int t) const { return static_cast<float>(this->v[room][t][threadIdx.x]); }
 };
 
-__device__ inline void stage(Staged &s, const ScanProblem &p, const Place &at, int64_t t0, const Fetched &delta,
-                             const Fetched &u) {
-  const int c = threadIdx.x % kChannels, row = threadIdx.x / kChannels;
-  const float bias = p.deltaBias && c < at.width ? p.deltaBias[at.firstChannel + c] : 0.0f;
+// The block's rows of B or C; `get` is for a lane's quarter.
+template <typename T, int S>
+struct StateRows : Rows<T, S * kShare> {
+  __device__ void get(float (&to)[S], int room, int t) const {
+    constexpr int kVector = S < 4 ? S : 4;
 #pragma unroll
-  for (int k = 0; k < kRowsPerThread; ++k) {
-    const int t = row + k * kWarps;
-    float step = 0;
-    if (c < at.width && t0 + t < at.end) {
-      step = delta.v[k] + bias;
-      if (p.softplus) step = softplus(step);
+    for (int k = 0; k < S; k += kVector) {
+      const Few<kVector> few = read<kVector>(&this->v[room][t][threadIdx.x % kShare * S + k]);
+#pragma unroll
+      for (int i = 0; i < kVector; ++i) to[k + i] = few[i];
     }
-    s.delta[t][c] = step, s.u[t][c] = u.v[k], s.deltaU[t][c] = step * u.v[k];
   }
+};
+
+// Asks for a chunk of everything a kernel streams by: request(ask) calls ask.channels(rows, from) and ask.states(rows, from,
+// groups, group).
+template <bool kFours>
+struct Ask {
+  const ScanProblem &p;
+  const Place &at;
+  int room, left;
+  int64_t row;  // of the chunk's first step, in [B,L]
+
+  template <typename T>
+  __device__ void channels(ChannelRows<T> &rows, const T *from) const {
+    rows.template request<kFours>(room, from + row * p.channels + at.firstChannel, static_cast<int>(p.channels), at.width, left);
+  }
+  template <typename T, int S>
+  __device__ void states(StateRows<T, S> &rows, const T *from, int64_t groups, int group) const {
+    rows.template request<kFours>(room, from + (row * groups + group) * p.states, static_cast<int>(groups * p.states),
+                                  static_cast<int>(p.states), left);
+  }
+};
+
+// `fours`: everything lies so that four elements can be copied at a time (inFours). The copies are one group of the pipeline.
+template <typename Request>
+__device__ inline void ask(bool fours, const ScanProblem &p, const Place &at, int room, int64_t t, const Request &request) {
+  if (t >= at.begin && t < at.end) {
+    const int left = static_cast<int>(min(at.end - t, static_cast<int64_t>(kSteps)));
+    const int64_t row = at.batch * p.length + t;
+    fours ? request(Ask<true>{p, at, room, left, row}) : request(Ask<false>{p, at, room, left, row});
+  }
+  __pipeline_commit();
 }
 
-// The chunk's rows of B or C, padded with zero states to a multiple of the lanes.
-template <int S>
-using Projection = float[kSteps][S * kLanesPerChannel];
-
-template <int S>
-__device__ inline void stageProjection(Projection<S> &to, const float *from, int groups, const ScanProblem &p,
-                                       const Place &at, int64_t t0) {
-  constexpr int kPadded = S * kLanesPerChannel;
-  const int64_t group = static_cast<int64_t>(at.firstChannel) * groups / p.channels;
-  from += ((at.batch * p.length + t0) * groups + group) * p.states;
+// delta, its bias added, after softplus. Zero past the end, where the state is held.
+__device__ inline void toSteps(float (&delta)[kSteps], bool withSoftplus, int left) {
+  if (withSoftplus) {
 #pragma unroll
-  for (int i = threadIdx.x; i < kSteps * kPadded; i += kThreads) {
-    const int t = i / kPadded, n = i % kPadded;
-    const bool real = n < p.states && t0 + t < at.end;
-    to[t][n] = real ? from[t * groups * p.states + n] : 0.0f;
+    for (int k = 0; k < kSteps; ++k) delta[k] = softplus(delta[k]);
   }
+  if (left == kSteps) return;
+#pragma unroll
+  for (int k = 0; k < kSteps; ++k) delta[k] = k < left ? delta[k] : 0.0f;
 }
 
-// The S values of a lane out of a row [D,N] of a matrix, zero where there is no such channel or state.
+// A value of each of the thread's four channels, from the lanes they belong to.
+__device__ inline void spread(float (&to)[kShare], float own) {
+  to[0] = own;
+#pragma unroll
+  for (int j = 1; j < kShare; ++j) to[j] = __shfl_xor_sync(kFullWarp, own, j);
+}
+
+// The sum over the four lanes that share the thread's own channel.
+__device__ inline float gather(const float (&v)[kShare]) {
+  float sum = v[0];
+#pragma unroll
+  for (int j = 1; j < kShare; ++j) sum += __shfl_xor_sync(kFullWarp, v[j], j);
+  return sum;
+}
+
+// A thread's states: S of each of its four channels.
 template <int S>
-__device__ inline void loadStates(float (&to)[S], const float *matrix, const ScanProblem &p, const Place &at,
-                                  float factor) {
-  for (int j = 0; j < S; ++j) {
-    const int n = at.lane * S + j;
-    to[j] = at.active() && n < p.states ? matrix[static_cast<int64_t>(at.channel()) * p.states + n] * factor : 0.0f;
+struct States {
+  static constexpr int kVector = S < 4 ? S : 4;
+  float v[kShare][S];
+
+  template <typename F>
+  __device__ void each(const F &f) {
+#pragma unroll
+    for (int j = 0; j < kShare; ++j)
+#pragma unroll
+      for (int i = 0; i < S; ++i) f(v[j][i], j, i);
   }
-}
 
-// Index into [..., N, D] for a lane's state j, or -1.
+  // Out of a matrix [...,D,N] of which `from` is the first row; zero where there is no such channel or state.
+  __device__ void fromMatrix(const float *from, const ScanProblem &p, const Place &at) {
+    each([&](float &x, int j, int i) {
+      const int n = at.quarter() * S + i;
+      x = from && at.active(j) && n < p.states ? from[static_cast<int64_t>(at.channel(j)) * p.states + n] : 0.0f;
+    });
+  }
+  __device__ void toMatrix(float *to, const ScanProblem &p, const Place &at) const {
+    for (int j = 0; j < kShare; ++j)
+      for (int i = 0; i < S; ++i) {
+        const int n = at.quarter() * S + i;
+        if (at.active(j) && n < p.states) to[static_cast<int64_t>(at.channel(j)) * p.states + n] = v[j][i];
+      }
+  }
+
+  // Between kernels they lie as the threads have them, a tile for each block: tile `index` of `tiles`.
+  static constexpr int kTile = 32 * kShare * S;
+  __device__ static int64_t place(const Place &at, const Grid &grid, int64_t index) {
+    return (index * grid.blocks() + at.block) * kTile + at.lane * kVector;
+  }
+  __device__ void store(float *tile) const {
+#pragma unroll
+    for (int k = 0; k < kShare * S; k += kVector) {
+      Few<kVector> few;
+#pragma unroll
+      for (int i = 0; i < kVector; ++i) few[i] = v[k / S][k % S + i];
+      write<kVector>(tile + k * 32, few);
+    }
+  }
+  __device__ void load(const float *tile) {
+#pragma unroll
+    for (int k = 0; k < kShare * S; k += kVector) {
+      const Few<kVector> few = read<kVector>(tile + k * 32);
+#pragma unroll
+      for (int i = 0; i < kVector; ++i) v[k / S][k % S + i] = few[i];
+    }
+  }
+};
+
+// Where a piece starts, or against time where it ends: `first`, then through the pieces on the way to it, each of which turns a state into
+// what it makes of zero (`ends`) plus that state decayed by the sum of its steps.
 template <int S>
-__device__ inline int64_t stateIndex(const ScanProblem &p, const Place &at, int64_t slice, int j) {
-  const int n = at.lane * S + j;
-  return at.active() && n < p.states ? (slice * p.states + n) * p.channels + at.channel() : -1;
+__device__ inline States<S> startOf(const float *first, const float *ends, const float *sumDelta, const States<S> &A2,
+                                    const ScanProblem &p, const Place &at, const Grid &grid, const Pieces &pieces,
+                                    bool backward) {
+  States<S> h;
+  h.fromMatrix(first ? first + at.batch * p.channels * p.states : nullptr, p, at);
+  const int64_t before = backward ? pieces.count - 1 - at.piece : at.piece;
+  constexpr int kAtOnce = S <= 4 ? 4 : 1;  // loads that are under way together
+  for (int64_t k = 0; k < before; k += kAtOnce) {
+    States<S> own[kAtOnce];
+    float total[kAtOnce];
+#pragma unroll
+    for (int a = 0; a < kAtOnce; ++a) {
+      if (k + a >= before) break;
+      const int64_t slice = at.batch * pieces.count + (backward ? pieces.count - 1 - k - a : k + a);
+      own[a].load(ends + States<S>::place(at, grid, slice));
+      total[a] = sumDelta[slice * p.channels + at.channel()];
+    }
+#pragma unroll
+    for (int a = 0; a < kAtOnce; ++a) {
+      if (k + a >= before) break;
+      float totals[kShare];
+      spread(totals, total[a]);
+      h.each([&](float &x, int j, int i) { x = own[a].v[j][i] + exp2Fast(A2.v[j][i] * totals[j]) * x; });
+    }
+  }
+  return h;
 }
 
-// Sum over the lanes of a channel.
-__device__ inline float sumLanes(float x) {
-  x += __shfl_xor_sync(0xffffffffu, x, 1);
-  return x + __shfl_xor_sync(0xffffffffu, x, 2);
-}
-
-// Each lane of a channel gets the sum over its lanes of the value with its own number: three shuffles for four sums.
-__device__ inline float sumOwn(const float (&v)[kLanesPerChannel]) {
-  const bool odd = threadIdx.x & 1, upper = threadIdx.x & 2;
-  float low = upper ? v[2] : v[0], high = upper ? v[3] : v[1];
-  low += __shfl_xor_sync(0xffffffffu, upper ? v[0] : v[2], 2);
-  high += __shfl_xor_sync(0xffffffffu, upper ? v[1] : v[3], 2);
-  return (odd ? high : low) + __shfl_xor_sync(0xffffffffu, odd ? low : high, 1);
-}
-
-// Calls launch(S) with the number of states a lane must carry. kSelective, a parameter of the kernels, says that B and C
-// both change with time: the usual case, in which nothing need be asked at every step.
+// Calls launch(S) with the number of states a lane carries of a channel. kSelective, a parameter of the kernels, says that B and C both
+// change with time: the usual case, in which nothing need be asked at every step.
 template <typename Launch>
 const char *withStates(int64_t states, const Launch &launch) {
-  const int64_t each = (states + kLanesPerChannel - 1) / kLanesPerChannel;
+  const int64_t each = (states + kShare - 1) / kShare;
   if (each <= 1) return launch(std::integral_constant<int, 1>{});
   if (each <= 2) return launch(std::integral_constant<int, 2>{});
   if (each <= 4) return launch(std::integral_constant<int, 4>{});
@@ -180,16 +279,6 @@ const char *withStates(int64_t states, const Launch &launch) {
   if (each <= 16) return launch(std::integral_constant<int, 16>{});
   return "the CUDA kernels take at most 64 states a channel";
 }
-
-inline const char *lastError() {
-  const cudaError_t error = cudaGetLastError();
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
-}
-
-// Strings the pieces together, in the order of time or against it: ends[piece] holds what a piece gives from zero and
-// becomes what it starts from. `first` [B,D,N] is what the first piece starts from, or null for zero.
-const char *launchLink(const ScanProblem &p, const Pieces &pieces, bool backward, const float *first,
-                       const float *sumDelta, float *ends, cudaStream_t stream);
 
 }  // namespace cuda
 }  // namespace tfjs_mamba

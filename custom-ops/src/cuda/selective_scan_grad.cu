@@ -1,96 +1,119 @@
-// The selective scan, backward: a chunk's states are computed again from the saved one at its start, into registers, and
-// time runs back over them. Sums over channels go by shuffles within a warp, through shared memory within a block, and
-// over blocks in a kernel of their own, in a fixed order: no atomics, the same bits every time.
-#include <type_traits>
-
+// The selective scan, backward: time runs back over a chunk of steps, whose states are computed again from the saved one into shared
+// memory. Sums over the channels of a block go by shuffles, over blocks and pieces in kernels of their own.
 #include "scan.cuh"
 
 namespace tfjs_mamba {
 namespace cuda {
 namespace {
 
-// Sums that cross blocks, in the workspace: by batch and piece (slice), or by block of channels.
-struct Partials {
-  float *sumDelta, *starts;         // [slices,D], [slices,N,D]
-  float *dA, *dFixedB, *dFixedC;    // [slices,N,D]
-  float *dD, *dBias;                // [slices,D]
-  float *dBC;                       // [blocks,B,L,2N]
+template <typename T>
+struct Gradients {
+  const T *dy;
+  T *du, *ddelta, *dz;
+
+  explicit Gradients(const ScanBackward &p) : dy(p.dy), du(p.du), ddelta(p.ddelta), dz(p.dz) {}
 };
 
+// Sums that cross blocks, in the workspace: by batch and piece (slice), or by block of channels.
+struct Partials {
+  float *ends, *sumDelta;         // tiles of states by slice; [slices,D]
+  float *dA, *dFixedB, *dFixedC;  // [slices,N,D]
+  float *dD, *dBias;              // [slices,D]
+  float *dBC;                     // [blocks,B,L,kBoth]
+};
+
+// dB and dC of a block at a step: for each quarter of the states those of B, then those of C.
+template <int S>
+constexpr int kBoth = 2 * S * kShare;
+
 Partials divide(const ScanProblem &p, const Pieces &pieces, float *workspace) {
-  const int64_t vectors = p.batch * pieces.count * p.channels, matrices = vectors * p.states;
+  const int64_t slices = p.batch * pieces.count, vectors = slices * p.channels, matrices = vectors * p.states;
   Partials q;
-  q.sumDelta = workspace;
+  q.ends = workspace;
+  q.dBC = q.ends + slices * stateFloats(p);
+  q.sumDelta = q.dBC + p.batch * p.length * 2 * stateFloats(p) / kChannels;
   q.dD = q.sumDelta + vectors;
   q.dBias = q.dD + vectors;
-  q.starts = q.dBias + vectors;
-  q.dA = q.starts + matrices;
+  q.dA = q.dBias + vectors;
   q.dFixedB = q.dA + matrices;
   q.dFixedC = q.dFixedB + matrices;
-  q.dBC = q.dFixedC + matrices;
   return q;
 }
 
+// To a matrix [N,D] of a slice, for addSlices.
 template <int S>
-struct Shared {
-  Staged in;
-  float dOut[kSteps][kChannels], y[kSteps][kChannels], sumSB[kSteps][kChannels], dDelta[kSteps][kChannels];
-  Projection<S> B, C;
-  float dBC[kWarps][kSteps][2 * S * kLanesPerChannel];
+__device__ inline void toSlice(float *to, const States<S> &from, const ScanProblem &p, const Place &at) {
+  for (int j = 0; j < kShare; ++j)
+    for (int i = 0; i < S; ++i) {
+      const int n = at.quarter() * S + i;
+      if (at.active(j) && n < p.states) to[(at.slice * p.states + n) * p.channels + at.channel(j)] = from.v[j][i];
+    }
+}
+
+template <typename T, int S>
+struct EndsMemory {
+  ChannelRows<T> delta, dy, z;
+  StateRows<T, S> C;
 };
 
-__device__ inline void stageGradient(float (&dOut)[kSteps][kChannels], const ScanBackward &p, const Fetched &dy,
-                                     const Fetched &z) {
-  const int c = threadIdx.x % kChannels, row = threadIdx.x / kChannels;
-#pragma unroll
-  for (int k = 0; k < kRowsPerThread; ++k) dOut[row + k * kWarps][c] = dy.v[k] * (p.z ? silu(z.v[k]) : 1.0f);
-}
-
 // What each piece hands to the one before it if nothing comes from the one behind.
-template <int S, bool kSelective>
-__global__ void __launch_bounds__(kThreads) reverseEnds(ScanBackward p, Grid grid, Pieces pieces, Partials out) {
-  extern __shared__ float memory[];
-  Shared<S> &s = *reinterpret_cast<Shared<S> *>(memory);
-  if (kSelective) p.constantB = p.constantC = false;
+template <typename T, int S, bool kSelective>
+__global__ void __launch_bounds__(32) reverseEnds(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid, Pieces pieces,
+                                                  Partials out) {
+  __shared__ EndsMemory<T, S> s;
+  if (kSelective) p.constantC = false;
   const Place at(p, grid, pieces);
-  const int64_t slice = at.batch * pieces.count + at.piece;
-  float A2[S], fixedC[S], g[S] = {}, total = 0;
-  loadStates<S>(A2, p.A, p, at, kLog2e);
-  if (p.constantC) loadStates<S>(fixedC, p.C, p, at, 1);
-  for (int64_t t0 = (at.end - 1) / kSteps * kSteps; t0 >= at.begin; t0 -= kSteps) {
-    const Fetched rawDelta(p.delta, p, at, t0), u(p.u, p, at, t0);
-    const Fetched dy(p.dy, p, at, t0), z(p.z ? p.z : p.u, p, at, t0);
-    __syncthreads();
-    stage(s.in, p, at, t0, rawDelta, u);
-    stageGradient(s.dOut, p, dy, z);
-    if (!p.constantC) stageProjection<S>(s.C, p.C, p.groupsC, p, at, t0);
-    __syncthreads();
-#pragma unroll 4
-    for (int t = kSteps - 1; t >= 0; --t) {
-      const float delta = s.in.delta[t][at.channelInBlock], dOut = s.dOut[t][at.channelInBlock];
+  if (at.piece == 0) return;  // nothing comes before
+  const auto request = [&](const auto &ask) {
+    ask.channels(s.delta, in.delta);
+    ask.channels(s.dy, io.dy);
+    if (in.z) ask.channels(s.z, in.z);
+    if (!p.constantC) ask.states(s.C, in.C, p.groupsC, at.groupC);
+  };
+  const int64_t last = (at.end - 1) / kSteps * kSteps;
+  ask(fours, p, at, 0, last, request);
+  const float bias = p.deltaBias ? p.deltaBias[at.channel()] : 0.0f;
+  States<S> A2, fixedC, g = {};
+  A2.fromMatrix(p.A, p, at);
+  A2.each([](float &x, int, int) { x *= kLog2e; });
+  if (p.constantC) fixedC.fromMatrix(p.C, p, at);
+  float total = 0;
+  int room = 0;
+  for (int64_t t0 = last; t0 >= at.begin; t0 -= kSteps, room ^= 1) {
+    __syncwarp();
+    ask(fours, p, at, room ^ 1, t0 - kSteps, request);
+    __pipeline_wait_prior(1);
+    __syncwarp();
+    float delta[kSteps];
 #pragma unroll
-      for (int j = 0; j < S; ++j)
-        g[j] = (g[j] + dOut * (p.constantC ? fixedC[j] : s.C[t][at.lane * S + j])) * exp2Fast(delta * A2[j]);
-      total += delta;
+    for (int k = 0; k < kSteps; ++k) delta[k] = s.delta.get(room, k) + bias;
+    toSteps(delta, p.softplus, static_cast<int>(min(at.end - t0, static_cast<int64_t>(kSteps))));
+#pragma unroll
+    for (int k = kSteps - 1; k >= 0; --k) {
+      float deltas[kShare], dOuts[kShare], rowC[S], dOut = s.dy.get(room, k);
+      if (in.z) dOut *= silu(s.z.get(room, k));
+      spread(deltas, delta[k]);
+      spread(dOuts, dOut);
+      if (!p.constantC) s.C.get(rowC, room, k);
+      g.each([&](float &x, int j, int i) {
+        x = (x + dOuts[j] * (p.constantC ? fixedC.v[j][i] : rowC[i])) * exp2Fast(deltas[j] * A2.v[j][i]);
+      });
+      total += delta[k];
     }
   }
-  for (int j = 0; j < S; ++j) {
-    const int64_t i = stateIndex<S>(p, at, slice, j);
-    if (i >= 0) out.starts[i] = g[j];
-  }
-  if (at.active() && at.lane == 0) out.sumDelta[slice * p.channels + at.channel()] = total;
+  g.store(out.ends + States<S>::place(at, grid, at.slice));
+  if (at.active()) out.sumDelta[at.slice * p.channels + at.channel()] = total;
 }
 
-// Sums 2S values of each lane over the 8 channels of the warp (lane bits 2 to 4). Each exchange hands half of the values
-// over, so 7 shuffles do for 8 values; then a lane holds the sums of values from `first` on, kLeft of them.
+// Sums 2S values of each lane over the lanes that have the same quarter of the states (lane bits 2 to 4). Each exchange hands half of the
+// values over, so 7 shuffles do for 8 values; then a lane holds the sums of values from `first` on, kLeft of them.
 template <int S>
 struct ChannelSum {
   static constexpr int kLeft = 2 * S >= 8 ? 2 * S / 8 : 1;
   int first = 0;
   bool writes = true;  // with fewer values than lanes several lanes hold the same sum
 
-  __device__ ChannelSum(float (&v)[2 * S]) {
-    const int lane = threadIdx.x % 32;
+  __device__ ChannelSum(float (&v)[2 * S], int lane) {
     int count = 2 * S;
 #pragma unroll
     for (int mask = 16; mask >= 4; mask /= 2) {
@@ -100,209 +123,193 @@ struct ChannelSum {
 #pragma unroll
         for (int i = 0; i < S; ++i) {
           if (i >= count) break;
-          const float other = __shfl_xor_sync(0xffffffffu, upper ? v[i] : v[i + count], mask);
+          const float other = __shfl_xor_sync(kFullWarp, upper ? v[i] : v[i + count], mask);
           v[i] = (upper ? v[i + count] : v[i]) + other;
         }
         if (upper) first += count;
       } else {
-        v[0] += __shfl_xor_sync(0xffffffffu, v[0], mask);
+        v[0] += __shfl_xor_sync(kFullWarp, v[0], mask);
         writes = writes && !upper;
       }
     }
   }
 };
 
-template <int S, bool kSelective>
-__global__ void __launch_bounds__(kThreads) reverseKernel(ScanBackward p, Grid grid, Pieces pieces, Partials out) {
-  extern __shared__ float memory[];
-  Shared<S> &s = *reinterpret_cast<Shared<S> *>(memory);
+template <typename T, int S>
+struct Memory {
+  ChannelRows<T> delta, u, dy, z;
+  StateRows<T, S> B, C;
+  float steps[kSteps][kChannels];         // delta after bias and softplus
+  float h[kSteps][States<S>::kTile];  // before each step
+};
+
+template <typename T, int S, bool kSelective>
+__global__ void __launch_bounds__(32) reverseKernel(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid,
+                                                    Pieces pieces, Partials out) {
+  extern __shared__ float4 memory[];
+  Memory<T, S> &s = *reinterpret_cast<Memory<T, S> *>(memory);
   if (kSelective) p.constantB = p.constantC = false;
   const Place at(p, grid, pieces);
-  const int64_t slice = at.batch * pieces.count + at.piece;
-  float A[S], fixedB[S], fixedC[S], g[S], dA[S] = {}, dFixedB[S] = {}, dFixedC[S] = {}, sumD = 0, sumBias = 0;
-  loadStates<S>(A, p.A, p, at, 1);
-  if (p.constantB) loadStates<S>(fixedB, p.B, p, at, 1);
-  if (p.constantC) loadStates<S>(fixedC, p.C, p, at, 1);
-  for (int j = 0; j < S; ++j) {
-    const int64_t i = stateIndex<S>(p, at, slice, j);
-    g[j] = i >= 0 ? out.starts[i] : 0.0f;
-  }
-  const int warp = threadIdx.x / 32, row = threadIdx.x / kChannels, column = threadIdx.x % kChannels;
-  const bool real = column < at.width;
-  const float D = p.D && real ? p.D[at.firstChannel + column] : 0.0f;
-  const float bias = p.deltaBias && real ? p.deltaBias[at.firstChannel + column] : 0.0f;
+  const auto request = [&](const auto &ask) {
+    ask.channels(s.delta, in.delta);
+    ask.channels(s.u, in.u);
+    ask.channels(s.dy, io.dy);
+    if (in.z) ask.channels(s.z, in.z);
+    if (!p.constantB) ask.states(s.B, in.B, p.groupsB, at.groupB);
+    if (!p.constantC) ask.states(s.C, in.C, p.groupsC, at.groupC);
+  };
+  const int64_t last = (at.end - 1) / kSteps * kSteps;
+  ask(fours, p, at, 0, last, request);
+  const float bias = p.deltaBias ? p.deltaBias[at.channel()] : 0.0f, D = p.D ? p.D[at.channel()] : 0.0f;
+  States<S> A2, fixedB, fixedC, dA = {}, dFixedB = {}, dFixedC = {};
+  A2.fromMatrix(p.A, p, at);
+  A2.each([](float &x, int, int) { x *= kLog2e; });
+  if (p.constantB) fixedB.fromMatrix(p.B, p, at);
+  if (p.constantC) fixedC.fromMatrix(p.C, p, at);
+  States<S> g = startOf(p.dFinalState, out.ends, out.sumDelta, A2, p, at, grid, pieces, true);
+  const float *saved = p.chunkStates + States<S>::place(at, grid, at.batch * savedStates(p.length) + last / kSteps);
+  float sumD = 0, sumBias = 0;
+  int room = 0;
 
-  for (int64_t t0 = (at.end - 1) / kSteps * kSteps; t0 >= at.begin; t0 -= kSteps) {
-    const Fetched rawDelta(p.delta, p, at, t0), u(p.u, p, at, t0);
-    const Fetched dy(p.dy, p, at, t0), z(p.z ? p.z : p.u, p, at, t0);
-    __syncthreads();
-    stage(s.in, p, at, t0, rawDelta, u);
-    stageGradient(s.dOut, p, dy, z);
-    if (!p.constantB) stageProjection<S>(s.B, p.B, p.groupsB, p, at, t0);
-    if (!p.constantC) stageProjection<S>(s.C, p.C, p.groupsC, p, at, t0);
-    __syncthreads();
+  for (int64_t t0 = last; t0 >= at.begin; t0 -= kSteps, room ^= 1) {
+    States<S> h;
+    h.load(saved), saved -= grid.blocks() * States<S>::kTile;
+    __syncwarp();
+    ask(fours, p, at, room ^ 1, t0 - kSteps, request);
+    __pipeline_wait_prior(1);
+    __syncwarp();
+    const int left = static_cast<int>(min(at.end - t0, static_cast<int64_t>(kSteps)));
 
-    float h[kSteps + 1][S];  // states before each step, and after the last
+    float delta[kSteps];
 #pragma unroll
-    for (int j = 0; j < S; ++j) {
-      const int64_t i = stateIndex<S>(p, at, at.batch * savedStates(p.length) + t0 / kSteps, j);
-      h[0][j] = i >= 0 ? p.chunkStates[i] : 0.0f;
+    for (int k = 0; k < kSteps; ++k) delta[k] = s.delta.get(room, k) + bias;
+    toSteps(delta, p.softplus, left);
+#pragma unroll
+    for (int k = 0; k < kSteps; ++k) s.steps[k][at.lane] = delta[k];
+#pragma unroll 2
+    for (int k = 0; k < kSteps; ++k) {
+      float deltas[kShare], deltaUs[kShare], rowB[S];
+      const float step = s.steps[k][at.lane];
+      spread(deltas, step);
+      spread(deltaUs, step * s.u.get(room, k));
+      if (!p.constantB) s.B.get(rowB, room, k);
+      h.store(s.h[k] + at.lane * States<S>::kVector);
+      h.each([&](float &x, int j, int i) {
+        x = exp2Fast(deltas[j] * A2.v[j][i]) * x + deltaUs[j] * (p.constantB ? fixedB.v[j][i] : rowB[i]);
+      });
     }
-#pragma unroll
-    for (int t = 0; t < kSteps; ++t) {
-      const float delta = s.in.delta[t][at.channelInBlock] * kLog2e, deltaU = s.in.deltaU[t][at.channelInBlock];
-      float y = 0;
-#pragma unroll
-      for (int j = 0; j < S; ++j) {
-        h[t + 1][j] =
-            exp2Fast(delta * A[j]) * h[t][j] + deltaU * (p.constantB ? fixedB[j] : s.B[t][at.lane * S + j]);
-        if (p.z) y += h[t + 1][j] * (p.constantC ? fixedC[j] : s.C[t][at.lane * S + j]);
-      }
-      if (p.z) {
-        y = sumLanes(y);
-        if (at.lane == 0) s.y[t][at.channelInBlock] = y;
-      }
-    }
 
-#pragma unroll
-    for (int t = kSteps - 1; t >= 0; --t) {
-      const float delta = s.in.delta[t][at.channelInBlock], deltaU = s.in.deltaU[t][at.channelInBlock];
-      const float dOut = s.dOut[t][at.channelInBlock];
-      float sums[2 * S], sumSB = 0, dDelta = 0;
-#pragma unroll
-      for (int j = 0; j < S; ++j) {
-        g[j] += dOut * (p.constantC ? fixedC[j] : s.C[t][at.lane * S + j]);
-        sums[j] = g[j] * deltaU;
-        sums[S + j] = dOut * h[t + 1][j];
-        if (!kSelective) dFixedB[j] += sums[j], dFixedC[j] += sums[S + j];
-        sumSB += g[j] * (p.constantB ? fixedB[j] : s.B[t][at.lane * S + j]);
-        g[j] *= exp2Fast(delta * kLog2e * A[j]);
-        const float product = g[j] * h[t][j];
-        dA[j] += delta * product;
-        dDelta += A[j] * product;
+#pragma unroll 2
+    for (int k = kSteps - 1; k >= 0; --k) {
+      const float step = s.steps[k][at.lane], u = s.u.get(room, k), x = s.delta.get(room, k) + bias;
+      const float dy = s.dy.get(room, k), z = in.z ? s.z.get(room, k) : 0.0f;
+      const float gate = sigmoid(z), dOut = in.z ? dy * z * gate : dy;
+      float deltas[kShare], deltaUs[kShare], dOuts[kShare], rowB[S], rowC[S];
+      spread(deltas, step);
+      spread(deltaUs, step * u);
+      spread(dOuts, dOut);
+      if (!p.constantB) s.B.get(rowB, room, k);
+      if (!p.constantC) s.C.get(rowC, room, k);
+      States<S> before;
+      before.load(s.h[k] + at.lane * States<S>::kVector);
+      float both[2 * S] = {}, y[kShare] = {}, sumSB[kShare] = {}, dDelta[kShare] = {};
+      g.each([&](float &x, int j, int i) {
+        const float B = p.constantB ? fixedB.v[j][i] : rowB[i], C = p.constantC ? fixedC.v[j][i] : rowC[i];
+        x += dOuts[j] * C;
+        both[i] += x * deltaUs[j];
+        both[S + i] += dOuts[j] * h.v[j][i];
+        if (!kSelective) dFixedB.v[j][i] += x * deltaUs[j], dFixedC.v[j][i] += dOuts[j] * h.v[j][i];
+        y[j] += C * h.v[j][i];
+        sumSB[j] += x * B;
+        x *= exp2Fast(deltas[j] * A2.v[j][i]);
+        const float product = x * before.v[j][i];
+        dA.v[j][i] += deltas[j] * product;
+        dDelta[j] += A2.v[j][i] * product;
+        h.v[j][i] = before.v[j][i];
+      });
+      const float slope = p.softplus && x <= 20.0f ? sigmoid(x) : 1.0f;
+      const float ownSB = gather(sumSB), ownDelta = (gather(dDelta) * (1 / kLog2e) + u * ownSB) * slope;
+      const float ownY = gather(y) + D * u;
+      sumD += dOut * u;
+      sumBias += k < left ? ownDelta : 0.0f;
+      if (k < left && at.active()) {
+        const int64_t to = (at.batch * p.length + t0 + k) * p.channels + at.channel();
+        io.ddelta[to] = static_cast<T>(ownDelta);
+        io.du[to] = static_cast<T>(D * dOut + step * ownSB);
+        if (in.z) io.dz[to] = static_cast<T>(dy * ownY * gate * (1.0f + z * (1.0f - gate)));
       }
-      sumSB = sumLanes(sumSB), dDelta = sumLanes(dDelta);
-      if (at.lane == 0) s.sumSB[t][at.channelInBlock] = sumSB, s.dDelta[t][at.channelInBlock] = dDelta;
       if (!p.constantB || !p.constantC) {
-        const ChannelSum<S> sum(sums);
-        for (int i = 0; i < ChannelSum<S>::kLeft; ++i)
-          if (sum.writes) s.dBC[warp][t][at.lane * 2 * S + sum.first + i] = sums[i];
-      }
-    }
-    __syncthreads();
-
-#pragma unroll
-    for (int k = 0; k < kRowsPerThread; ++k) {
-      const int t = row + k * kWarps;
-      if (!real || t0 + t >= at.end) continue;
-      const int64_t i = (at.batch * p.length + t0 + t) * p.channels + at.firstChannel + column;
-      const float dOut = s.dOut[t][column], sumSB = s.sumSB[t][column];
-      float dDelta = s.dDelta[t][column] + u.v[k] * sumSB;
-      if (p.softplus) {
-        const float x = rawDelta.v[k] + bias;
-        if (x <= 20.0f) dDelta *= sigmoid(x);
-      }
-      p.ddelta[i] = dDelta;
-      p.du[i] = D * dOut + s.in.delta[t][column] * sumSB;
-      sumD += dOut * u.v[k], sumBias += dDelta;
-      if (p.z) {
-        const float gate = sigmoid(z.v[k]);
-        p.dz[i] = dy.v[k] * (s.y[t][column] + D * u.v[k]) * gate * (1.0f + z.v[k] * (1.0f - gate));
-      }
-    }
-    if (!p.constantB || !p.constantC) {
-      // Value v of lane l is state l*S + v of B for v < S, of C from there on.
-      for (int i = threadIdx.x; i < kSteps * 2 * S * kLanesPerChannel; i += kThreads) {
-        const int t = i / (2 * S * kLanesPerChannel), k = i % (2 * S * kLanesPerChannel);
-        const int v = k % (2 * S), n = k / (2 * S) * S + v % S;
-        if (n >= p.states || t0 + t >= at.end) continue;
-        float sum = 0;
-        for (int w = 0; w < kWarps; ++w) sum += s.dBC[w][t][k];
-        const int64_t to = (static_cast<int64_t>(blockIdx.x) * p.batch + at.batch) * p.length + t0 + t;
-        out.dBC[(to * 2 + v / S) * p.states + n] = sum;
+        const ChannelSum<S> sum(both, at.lane);
+        const int64_t row = (at.block * p.batch + at.batch) * p.length + t0 + k;
+        float *to = out.dBC + row * kBoth<S> + at.quarter() * 2 * S + sum.first;
+        if (k < left && sum.writes)
+          for (int i = 0; i < ChannelSum<S>::kLeft; ++i) to[i] = both[i];
       }
     }
   }
 
-  for (int j = 0; j < S; ++j) {
-    const int64_t i = stateIndex<S>(p, at, slice, j);
-    if (i >= 0) {
-      out.dA[i] = dA[j];
-      if (p.dInitialState && at.piece == 0)
-        p.dInitialState[(static_cast<int64_t>(at.batch) * p.channels + at.channel()) * p.states + at.lane * S + j] = g[j];
-      if (p.constantB) out.dFixedB[i] = dFixedB[j];
-      if (p.constantC) out.dFixedC[i] = dFixedC[j];
-    }
+  toSlice(out.dA, dA, p, at);
+  if (p.constantB) toSlice(out.dFixedB, dFixedB, p, at);
+  if (p.constantC) toSlice(out.dFixedC, dFixedC, p, at);
+  if (p.dInitialState && at.piece == 0) g.toMatrix(p.dInitialState + at.batch * p.channels * p.states, p, at);
+  if (at.active()) {
+    out.dD[at.slice * p.channels + at.channel()] = sumD;
+    out.dBias[at.slice * p.channels + at.channel()] = sumBias;
   }
-  // Four threads hold a channel's sums over every fourth step.
-  __syncthreads();
-  s.y[row][column] = sumD, s.sumSB[row][column] = sumBias;
-  __syncthreads();
-  if (row == 0 && real) {
-    const int64_t i = slice * p.channels + at.firstChannel + column;
-    out.dD[i] = (s.y[0][column] + s.y[1][column]) + (s.y[2][column] + s.y[3][column]);
-    out.dBias[i] = (s.sumSB[0][column] + s.sumSB[1][column]) + (s.sumSB[2][column] + s.sumSB[3][column]);
-  }
-}
-
-// out [D,rows] = sum of slices [rows,D].
-__global__ void addSlices(float *out, const float *from, int64_t slices, int64_t rows, int64_t channels) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= rows * channels) return;
-  float sum = 0;
-  for (int64_t s = 0; s < slices; ++s) sum += from[s * rows * channels + i];
-  out[i % channels * rows + i / channels] = sum;
 }
 
 // dB (part 0) or dC (part 1) [B,L,G,N] = the sum over the blocks of each group.
+template <int S>
 __global__ void addBlocks(float *out, const float *from, ScanProblem p, int64_t groups, int64_t blocks, int part) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= p.batch * p.length * groups * p.states) return;
   const int64_t n = i % p.states, g = i / p.states % groups, step = i / p.states / groups, each = blocks / groups;
+  from += step * kBoth<S> + n / S * 2 * S + part * S + n % S;
   float sum = 0;
-  for (int64_t k = g * each; k < (g + 1) * each; ++k)
-    sum += from[((k * p.batch * p.length + step) * 2 + part) * p.states + n];
+#pragma unroll 8
+  for (int64_t k = g * each; k < (g + 1) * each; ++k) sum += from[k * p.batch * p.length * kBoth<S>];
   out[i] = sum;
 }
-
-unsigned blocksFor(int64_t threads) { return static_cast<unsigned>((threads + 127) / 128); }
 
 }  // namespace
 
 size_t scanGradWorkspace(const ScanProblem &p, const Pieces &pieces) {
-  const int64_t vectors = p.batch * pieces.count * p.channels;
-  return static_cast<size_t>(vectors * (3 + 4 * p.states) + Grid(p).blocks() * p.batch * p.length * 2 * p.states);
+  const int64_t slices = p.batch * pieces.count;
+  return static_cast<size_t>(slices * (stateFloats(p) + p.channels * (3 + 3 * p.states)) +
+                             p.batch * p.length * 2 * stateFloats(p) / kChannels);
 }
 
 const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces, float *workspace, void *streamHandle) {
   const cudaStream_t stream = static_cast<cudaStream_t>(streamHandle);
   const Grid grid(p);
   const Partials out = divide(p, pieces, workspace);
-  const dim3 blocks(grid.blocks(), static_cast<unsigned>(pieces.count), static_cast<unsigned>(p.batch));
   const int64_t slices = p.batch * pieces.count;
+  const unsigned blocks = static_cast<unsigned>(slices * grid.blocks());
   return withStates(p.states, [&](auto size) -> const char * {
     constexpr int S = decltype(size)::value;
-    constexpr int kBytes = static_cast<int>(sizeof(Shared<S>));
-    const bool selective = !p.constantB && !p.constantC;
-    const auto pass = [&](auto kernel) {
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-      kernel<<<blocks, kThreads, kBytes, stream>>>(p, grid, pieces, out);
+    constexpr int kBytes = static_cast<int>(sizeof(Memory<float, S>));
+    const bool fours = Inputs<float>(p).fours(p, grid) && inFours(p.channels, p.dy), selective = !p.constantB && !p.constantC;
+    const auto pass = [&](auto kernel, int bytes) {
+      if (bytes > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      kernel<<<blocks, 32, bytes, stream>>>(p, Inputs<float>(p), Gradients<float>(p), fours, grid, pieces, out);
     };
-    if (pieces.count > 1) selective ? pass(reverseEnds<S, true>) : pass(reverseEnds<S, false>);
-    if (const char *error = launchLink(p, pieces, true, p.dFinalState, out.sumDelta, out.starts, stream)) return error;
-    selective ? pass(reverseKernel<S, true>) : pass(reverseKernel<S, false>);
-    const auto add = [&](float *to, const float *from, int64_t rows) {
-      if (to) addSlices<<<blocksFor(rows * p.channels), 128, 0, stream>>>(to, from, slices, rows, p.channels);
-    };
+    if (pieces.count > 1) selective ? pass(reverseEnds<float, S, true>, 0) : pass(reverseEnds<float, S, false>, 0);
+    selective ? pass(reverseKernel<float, S, true>, kBytes) : pass(reverseKernel<float, S, false>, kBytes);
     const auto addProjection = [&](float *to, int64_t groups, int part) {
-      const int64_t threads = p.batch * p.length * groups * p.states;
-      addBlocks<<<blocksFor(threads), 128, 0, stream>>>(to, out.dBC, p, groups, grid.blocks(), part);
+      addBlocks<S><<<blocksFor(p.batch * p.length * groups * p.states, 128), 128, 0, stream>>>(to, out.dBC, p, groups,
+                                                                                              grid.blocks(), part);
     };
-    add(p.dA, out.dA, p.states);
-    add(p.dD, out.dD, 1);
-    add(p.ddeltaBias, out.dBias, 1);
-    p.constantB ? add(p.dB, out.dFixedB, p.states) : addProjection(p.dB, p.groupsB, 0);
-    p.constantC ? add(p.dC, out.dFixedC, p.states) : addProjection(p.dC, p.groupsC, 1);
+    addSlices(p.dA, out.dA, slices, p.states, p.channels, stream);
+    addSlices(p.dD, out.dD, slices, 1, p.channels, stream);
+    addSlices(p.ddeltaBias, out.dBias, slices, 1, p.channels, stream);
+    if (p.constantB)
+      addSlices(p.dB, out.dFixedB, slices, p.states, p.channels, stream);
+    else
+      addProjection(p.dB, p.groupsB, 0);
+    if (p.constantC)
+      addSlices(p.dC, out.dFixedC, slices, p.states, p.channels, stream);
+    else
+      addProjection(p.dC, p.groupsC, 1);
     return lastError();
   });
 }
