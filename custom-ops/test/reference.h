@@ -26,7 +26,8 @@ struct ScanCase {
   }
 };
 
-// After so many numbers a long array, which only a measurement of time has, repeats itself: drawing them takes longer than the kernels.
+// After so many numbers a long array, which only a measurement of time has, repeats itself: drawing them takes longer
+// than the kernels.
 constexpr int64_t kDistinct = int64_t{1} << 22;
 
 struct ScanData {

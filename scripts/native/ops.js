@@ -16,7 +16,7 @@ function digest(/** @type {string} */ extra) {
     const files = part.endsWith('.txt')
       ? ['']
       : readdirSync(join(sourceFolder, part), {recursive: true}).map(String).sort();
-    for (const file of files.filter((name) => !name || /\.(cc|cu|h|cmake|map)$/.test(name))) {
+    for (const file of files.filter((name) => !name || /\.(cc|cuh?|h|cmake|map)$/.test(name))) {
       hash.update(join(part, file)).update(readFileSync(join(sourceFolder, part, file)));
     }
   }

@@ -1,6 +1,6 @@
-// AdamW (Loshchilov & Hutter, arXiv 1711.05101) over a whole list of variables, and the norm of such a list. Seven floats go through
-// memory for each weight and nothing else matters. A list travels as the kernel's argument, as many tensors to a launch as fit in it: no
-// copy of a table, nothing that outlives the launch.
+// AdamW (Loshchilov & Hutter, arXiv 1711.05101) over a whole list of variables, and the norm of such a list. Seven
+// floats go through memory for each weight and nothing else matters. A list travels as the kernel's argument, as many
+// tensors to a launch as fit in it: no copy of a table, nothing that outlives the launch.
 #include <algorithm>
 
 #include "launch.h"
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int64_t kPiece = 16 * kThreads;  // elements of a block
-constexpr int kTensors = 40;              // 4 KB of arguments, the limit up to CUDA 12.0
+constexpr int kTensors = 40;               // 4 KB of arguments, the limit up to CUDA 12.0
 
 int64_t piecesOf(int64_t size) { return (size + kPiece - 1) / kPiece; }
 
@@ -63,8 +63,8 @@ __device__ inline void update(const AdamWProblem &p, const AdamWTensor &t, int64
 
 __device__ inline bool aligned(const void *pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
 
-__global__ void __launch_bounds__(kThreads) adamWKernel(AdamWProblem p, const __grid_constant__ List<AdamWTensor> list,
-                                                        const float *gradScale) {
+__global__ void __launch_bounds__(kThreads)
+    adamWKernel(AdamWProblem p, const __grid_constant__ List<AdamWTensor> list, const float *gradScale) {
   int64_t begin;
   const AdamWTensor &t = list.find(&begin);
   const int64_t end = min(begin + kPiece, t.size);

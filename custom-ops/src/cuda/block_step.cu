@@ -1,6 +1,6 @@
-// One token through a whole block, in four launches: norm and in_proj; conv and x_proj; dt_proj, state update and gate; out_proj and the
-// residual sum. A token's arithmetic is nothing beside the reading of the weights, so small things are done again by every thread that needs
-// them, while its weights are on their way, rather than by a launch of their own.
+// One token through a whole block, in four launches: norm and in_proj; conv and x_proj; dt_proj, state update and gate;
+// out_proj and the residual sum. A token's arithmetic is nothing beside the reading of the weights, so small things are
+// done again by every thread that needs them, while its weights are on their way, rather than by a launch of their own.
 #include "launch.h"
 #include "matvec.cuh"
 
@@ -10,8 +10,8 @@ namespace {
 
 int64_t splitsOf(const BlockStep &p) { return (p.inner + kProductSlices - 1) / kProductSlices; }
 
-// What passes from launch to launch: xz [B,2*inner], u [B,inner], y [B,inner], and [splits,B,rank+2N] the parts of dt, B and C that so many
-// stretches of u give.
+// What passes from launch to launch: xz [B,2*inner], u [B,inner], y [B,inner], and [splits,B,rank+2N] the parts of dt,
+// B and C that so many stretches of u give.
 struct Passing {
   float *xz, *u, *y, *dbc;
   int64_t splits;

@@ -1,6 +1,6 @@
-// The depthwise causal convolution y_t = act(bias + sum_k weight[:,k] x_{t-K+1+k}), forward and backward. Bound by memory: a thread walks
-// along time with up to four channels and the K inputs of its window in registers, so that every input is read once, but for the K-1
-// before each piece of time.
+// The depthwise causal convolution y_t = act(bias + sum_k weight[:,k] x_{t-K+1+k}), forward and backward. Bound by
+// memory: a thread walks along time with up to four channels and the K inputs of its window in registers, so that every
+// input is read once, but for the K-1 before each piece of time.
 #include <type_traits>
 
 #include "launch.h"
@@ -75,8 +75,8 @@ struct Window {
 };
 
 template <typename T, int V, int K>
-__global__ void __launch_bounds__(kThreads) convKernel(ConvForward p, Layout layout, const T *x, const T *initial, T *y,
-                                                       T *finalState) {
+__global__ void __launch_bounds__(kThreads)
+    convKernel(ConvForward p, Layout layout, const T *x, const T *initial, T *y, T *finalState) {
   const Place at(p, layout, V);
   if (at.c >= p.channels) return;
   Window<V, K> window(p, at.c);
@@ -90,13 +90,13 @@ __global__ void __launch_bounds__(kThreads) convKernel(ConvForward p, Layout lay
     write<V>(y + (at.b * p.length + t) * p.channels + at.c, sum);
   }
   if (at.end == p.length)
-    for (int k = 1; k < K; ++k)
-      write<V>(finalState + (at.b * (K - 1) + k - 1) * p.channels + at.c, window.value[k]);
+    for (int k = 1; k < K; ++k) write<V>(finalState + (at.b * (K - 1) + k - 1) * p.channels + at.c, window.value[k]);
 }
 
-// g_t = dy_t act'(sum_t) is the gradient before the activation, zero past the end. Walking to K-1 steps past the piece, the thread has at
-// time t all that the input at t-K+1 went to: dx_s = sum_k weight[:,k] g_{s+K-1-k}. The first piece does the initial state too.
-// `partial`: each piece's part of the gradients of the weight, [slices,K,D], and of the bias, [slices,D].
+// g_t = dy_t act'(sum_t) is the gradient before the activation, zero past the end. Walking to K-1 steps past the piece,
+// the thread has at time t all that the input at t-K+1 went to: dx_s = sum_k weight[:,k] g_{s+K-1-k}. The first piece
+// does the initial state too. `partial`: each piece's part of the gradients of the weight, [slices,K,D], and of the
+// bias, [slices,D].
 template <typename T, int V, int K>
 __global__ void __launch_bounds__(kThreads) convGradKernel(ConvBackward p, Layout layout, const T *x, const T *initial,
                                                            const T *dy, T *dx, T *dInitial, float *partial) {
@@ -152,17 +152,23 @@ const char *withSizes(bool fours, int64_t taps, const Launch &launch) {
     return fours ? launch(std::integral_constant<int, 4>{}, K) : launch(std::integral_constant<int, 1>{}, K);
   };
   switch (taps) {
-    case 1: return withVector(std::integral_constant<int, 1>{});
-    case 2: return withVector(std::integral_constant<int, 2>{});
-    case 3: return withVector(std::integral_constant<int, 3>{});
-    case 4: return withVector(std::integral_constant<int, 4>{});
-    default: return "the CUDA kernels take at most 4 taps";
+    case 1:
+      return withVector(std::integral_constant<int, 1>{});
+    case 2:
+      return withVector(std::integral_constant<int, 2>{});
+    case 3:
+      return withVector(std::integral_constant<int, 3>{});
+    case 4:
+      return withVector(std::integral_constant<int, 4>{});
+    default:
+      return "the CUDA kernels take at most 4 taps";
   }
 }
 
 int64_t wantedThreads(int multiprocessors) { return int64_t{1024} * multiprocessors; }
 
-// For a workspace, which must do whatever the alignment turns out to be: single channels are cut into the fewest pieces, fours into the most.
+// For a workspace, which must do whatever the alignment turns out to be: single channels are cut into the fewest
+// pieces, fours into the most.
 Layout finest(const ConvProblem &p, int multiprocessors) { return Layout(p, 4, wantedThreads(multiprocessors)); }
 
 }  // namespace
@@ -184,8 +190,7 @@ size_t causalConv1dGradWorkspace(const ConvProblem &p, int multiprocessors) {
 
 const char *launchCausalConv1dGrad(const ConvBackward &p, int multiprocessors, float *workspace, void *streamHandle) {
   const cudaStream_t stream = static_cast<cudaStream_t>(streamHandle);
-  const bool fours =
-      inFours(p.channels, p.x, p.initialState, p.dy, p.dFinalState, p.dx, p.dInitialState, workspace);
+  const bool fours = inFours(p.channels, p.x, p.initialState, p.dy, p.dFinalState, p.dx, p.dInitialState, workspace);
   return withSizes(fours, p.taps, [&](auto vector, auto taps) -> const char * {
     constexpr int V = decltype(vector)::value, K = decltype(taps)::value;
     const Layout layout(p, V, wantedThreads(multiprocessors));

@@ -1,6 +1,6 @@
-// Mean cross entropy of logits against labels, and its gradient, without the matrix of probabilities. Bound by memory: the logits are
-// read once in each direction. A label outside [0,classes) cannot be an error here without waiting for the device: its row, and so the
-// loss, is NaN.
+// Mean cross entropy of logits against labels, and its gradient, without the matrix of probabilities. Bound by memory:
+// the logits are read once in each direction. A label outside [0,classes) cannot be an error here without waiting for
+// the device: its row, and so the loss, is NaN.
 #include <cfloat>
 
 #include "launch.h"
@@ -81,8 +81,8 @@ __global__ void __launch_bounds__(kThreads) scaleKernel(EntropyBackward p, float
 }
 
 template <typename T, int V>
-__global__ void __launch_bounds__(kThreads) entropyGradKernel(EntropyBackward p, const T *logits, T *dLogits,
-                                                              const float *scaleOfRow) {
+__global__ void __launch_bounds__(kThreads)
+    entropyGradKernel(EntropyBackward p, const T *logits, T *dLogits, const float *scaleOfRow) {
   const int64_t row = blockIdx.x;
   const T *x = logits + row * p.classes;
   T *to = dLogits + row * p.classes;

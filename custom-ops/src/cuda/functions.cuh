@@ -1,7 +1,8 @@
 // What every kernel computes with: exponentials and what is made of them, elements in memory and in vectors of four.
 //
-// Kernels take the type of the elements they stream as a parameter T and compute in float32. Float is what is built; another type needs
-// no more than a launcher that instantiates with it. States, weights and sums stay float32 whatever T is.
+// Kernels take the type of the elements they stream as a parameter T and compute in float32. Float is what is built;
+// another type needs no more than a launcher that instantiates with it. States, weights and sums stay float32 whatever
+// T is.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -28,8 +29,8 @@ __device__ inline float siluGradient(float x) {
   return s * (1.0f + x * (1.0f - s));
 }
 
-// As on the CPU (vector_math.h): max(x, 0) + 2 atanh(e / (2 + e)) with e = exp(-|x|). The library's log1pf(expf(x)) costs
-// about as much as the sixteen states it is for.
+// As on the CPU (vector_math.h): max(x, 0) + 2 atanh(e / (2 + e)) with e = exp(-|x|). The library's log1pf(expf(x))
+// costs about as much as the sixteen states it is for.
 __device__ inline float softplus(float x) {
   const float e = exp2Fast(-kLog2e * fabsf(x)), s = __fdividef(e, 2.0f + e), q = s * s;
   float r = 0.24413069f;

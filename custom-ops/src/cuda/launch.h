@@ -1,6 +1,7 @@
 // The CUDA kernels as plain functions: device pointers in a problem, a workspace, a stream. No TensorFlow type, so that
-// the standalone harness and the TensorFlow registration use the same doors. Each returns null, or what went wrong. A workspace is device
-// memory, its size in floats; where sizes depend on the device, its number of multiprocessors is asked for.
+// the standalone harness and the TensorFlow registration use the same doors. Each returns null, or what went wrong. A
+// workspace is device memory, its size in floats; where sizes depend on the device, its number of multiprocessors is
+// asked for.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,8 @@ struct Pieces {
 };
 Pieces cutTime(const ScanProblem &p, int multiprocessors, bool backward);
 
-// Floats of all states of one sequence at one time, as the kernels keep them; and `chunkStates` is [B,savedStates,stateFloats] here.
+// Floats of all states of one sequence at one time, as the kernels keep them; and `chunkStates` is
+// [B,savedStates,stateFloats] here.
 int64_t stateFloats(const ScanProblem &p);
 inline int64_t savedFloats(const ScanProblem &p) { return p.batch * savedStates(p.length) * stateFloats(p); }
 
@@ -48,8 +50,8 @@ const char *launchCrossEntropy(const EntropyForward &p, void *stream);
 constexpr size_t kCrossEntropyGradWorkspace = 1;
 const char *launchCrossEntropyGrad(const EntropyBackward &p, float *workspace, void *stream);
 
-// The tables of tensors lie in host memory and may go when the call returns. The clip factor is one more number on the device, in place of
-// the problem's own.
+// The tables of tensors lie in host memory and may go when the call returns. The clip factor is one more number on the
+// device, in place of the problem's own.
 const char *launchAdamW(const AdamWProblem &p, const float *gradScale, void *stream);
 size_t globalNormWorkspace(const GlobalNorm &p);
 const char *launchGlobalNorm(const GlobalNorm &p, float *workspace, void *stream);

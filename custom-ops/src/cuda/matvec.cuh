@@ -1,4 +1,5 @@
-// Products of a few rows with a matrix, as parts of kernels. Every weight is read once from memory and that is all the time there is.
+// Products of a few rows with a matrix, as parts of kernels. Every weight is read once from memory and that is all the
+// time there is.
 #pragma once
 
 #include "reduce.cuh"
@@ -12,10 +13,11 @@ constexpr int kProductThreads = 512, kProductLanes = 2, kProductSlices = kProduc
 template <int V>
 constexpr int kProductColumns = kProductLanes * V;
 
-// y [rows,out] = x [rows,in] W for up to kProductRows rows, W [in,out], over rows [begin,end) of W: a block takes the kProductColumns<V>
-// columns at blockIdx.x, as few as fill the unit that memory is read by, and shares out the rows of W, so that even a narrow matrix occupies
-// many blocks; their sums meet in shared memory. x(row, i) gives an input, from wherever it lies or as it is made; store(row, column, sum) is
-// called once for each result. All kProductThreads threads of the block must call it, once.
+// y [rows,out] = x [rows,in] W for up to kProductRows rows, W [in,out], over rows [begin,end) of W: a block takes the
+// kProductColumns<V> columns at blockIdx.x, as few as fill the unit that memory is read by, and shares out the rows of
+// W, so that even a narrow matrix occupies many blocks; their sums meet in shared memory. x(row, i) gives an input,
+// from wherever it lies or as it is made; store(row, column, sum) is called once for each result. All kProductThreads
+// threads of the block must call it, once.
 template <int V, typename T, typename X, typename Store>
 __device__ inline void product(const X &x, const T *weight, int64_t rows, int64_t begin, int64_t end, int64_t out,
                                const Store &store) {

@@ -7,7 +7,8 @@ namespace {
 
 constexpr int kWarpsPerBlock = 16;
 
-// A warp reads 32 neighbours of a slice; the warps of a block share out the slices, for there may be hundreds of them and few columns.
+// A warp reads 32 neighbours of a slice; the warps of a block share out the slices, for there may be hundreds of them
+// and few columns.
 __global__ void addKernel(float *out, const float *from, int64_t slices, int64_t rows, int64_t columns) {
   __shared__ float sums[kWarpsPerBlock][32];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;

@@ -1,4 +1,5 @@
-// Sums over warps, over blocks and over the partial results of blocks, each in one fixed order: no atomics, the same bits every time.
+// Sums over warps, over blocks and over the partial results of blocks, each in one fixed order: no atomics, the same
+// bits every time.
 #pragma once
 
 #include "functions.cuh"

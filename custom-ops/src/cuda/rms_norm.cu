@@ -1,5 +1,5 @@
-// RMS normalisation, forward and backward: r = x + residual, y = r / sqrt(mean(r^2) + epsilon) * weight. Bound by memory; a block takes
-// whole rows, and what it reads a second time is in its cache.
+// RMS normalisation, forward and backward: r = x + residual, y = r / sqrt(mean(r^2) + epsilon) * weight. Bound by
+// memory; a block takes whole rows, and what it reads a second time is in its cache.
 #include <algorithm>
 
 #include "launch.h"
@@ -38,12 +38,12 @@ __global__ void __launch_bounds__(kThreads) normKernel(NormForward p, const T *x
   }
 }
 
-// Rows blockIdx.x, blockIdx.x + gridDim.x, ... and their sum for the weight's gradient, in shared memory or, if the row is too wide for
-// that, at its place in `partial` [blocks,width]. Sum is double for a few channels: dr is what of g = dy * weight is not along r, and
-// when there is little else than that, the float32 difference is noise.
+// Rows blockIdx.x, blockIdx.x + gridDim.x, ... and their sum for the weight's gradient, in shared memory or, if the row
+// is too wide for that, at its place in `partial` [blocks,width]. Sum is double for a few channels: dr is what of g =
+// dy * weight is not along r, and when there is little else than that, the float32 difference is noise.
 template <typename T, typename Sum, int V>
-__global__ void __launch_bounds__(kThreads) normGradKernel(NormBackward p, const T *rs, const T *dys, T *dr,
-                                                           float *partial) {
+__global__ void __launch_bounds__(kThreads)
+    normGradKernel(NormBackward p, const T *rs, const T *dys, T *dr, float *partial) {
   extern __shared__ float4 memory[];
   partial += blockIdx.x * p.width;
   const bool shared = p.width <= kSharedFloats;
@@ -80,7 +80,9 @@ __global__ void __launch_bounds__(kThreads) normGradKernel(NormBackward p, const
   for (int64_t c = threadIdx.x * V; c < p.width; c += kThreads * V) write<V>(partial + c, read<V>(dWeight + c));
 }
 
-int64_t gradBlocks(const NormBackward &p, int multiprocessors) { return std::min<int64_t>(p.rows, 4 * multiprocessors); }
+int64_t gradBlocks(const NormBackward &p, int multiprocessors) {
+  return std::min<int64_t>(p.rows, 4 * multiprocessors);
+}
 
 }  // namespace
 

@@ -1,14 +1,15 @@
-// What the forward and the backward scan kernels share: how work is laid out, how inputs are staged, and how time is cut into pieces that
-// run side by side.
+// What the forward and the backward scan kernels share: how work is laid out, how inputs are staged, and how time is
+// cut into pieces that run side by side.
 //
-// What binds is the number of instructions, then exponentials and shared memory. So a block is one warp, which needs no barrier, and 32
-// channels: each lane does what is done once for a channel and step (loads, softplus, gate, stores) for its own one. The states are shared
-// out by four: a lane carries a quarter of the states of four channels, its own and its three neighbours', so that a row of B or C that
-// it has read serves four channels. Values go to the neighbours and sums come back in three shuffles each.
+// What binds is the number of instructions, then exponentials and shared memory. So a block is one warp, which needs no
+// barrier, and 32 channels: each lane does what is done once for a channel and step (loads, softplus, gate, stores) for
+// its own one. The states are shared out by four: a lane carries a quarter of the states of four channels, its own and
+// its three neighbours', so that a row of B or C that it has read serves four channels. Values go to the neighbours and
+// sums come back in three shuffles each.
 //
-// Sequences alone rarely fill a GPU (a batch of one and 1,536 channels are 48 warps), so time is cut into pieces: a first kernel runs each
-// from a zero state, a second again from its true start, which it strings together from the ends of the pieces before - the decay of a
-// whole piece is exp(A sum(delta)), one exponential.
+// Sequences alone rarely fill a GPU (a batch of one and 1,536 channels are 48 warps), so time is cut into pieces: a
+// first kernel runs each from a zero state, a second again from its true start, which it strings together from the ends
+// of the pieces before - the decay of a whole piece is exp(A sum(delta)), one exponential.
 #pragma once
 
 #include <cuda_pipeline.h>
@@ -81,8 +82,8 @@ struct Inputs {
   }
 };
 
-// Rows of W elements for one chunk of time, of which `width` are in memory; the others, and rows past the end, are zero. There is a room
-// for the chunk at hand and one for the chunk that is on its way.
+// Rows of W elements for one chunk of time, of which `width` are in memory; the others, and rows past the end, are
+// zero. There is a room for the chunk at hand and one for the chunk that is on its way.
 template <typename T, int W>
 struct alignas(16) Rows {
   T v[2][kSteps][W];
@@ -94,8 +95,8 @@ struct alignas(16) Rows {
       for (int i = threadIdx.x; i < kSteps * W / 4; i += 32) {
         const int t = i / (W / 4), n = i % (W / 4) * 4;
         const bool there = t < left && n < width;
-        __pipeline_memcpy_async(&v[room][t][n], there ? from + static_cast<int64_t>(t) * stride + n : from, 4 * sizeof(T),
-                                there ? 0 : 4 * sizeof(T));
+        __pipeline_memcpy_async(&v[room][t][n], there ? from + static_cast<int64_t>(t) * stride + n : from,
+                                4 * sizeof(T), there ? 0 : 4 * sizeof(T));
       }
     } else {
       for (int i = threadIdx.x; i < kSteps * W; i += 32) {
@@ -126,8 +127,8 @@ struct StateRows : Rows<T, S * kShare> {
   }
 };
 
-// Asks for a chunk of everything a kernel streams by: request(ask) calls ask.channels(rows, from) and ask.states(rows, from,
-// groups, group).
+// Asks for a chunk of everything a kernel streams by: request(ask) calls ask.channels(rows, from) and ask.states(rows,
+// from, groups, group).
 template <bool kFours>
 struct Ask {
   const ScanProblem &p;
@@ -137,7 +138,8 @@ struct Ask {
 
   template <typename T>
   __device__ void channels(ChannelRows<T> &rows, const T *from) const {
-    rows.template request<kFours>(room, from + row * p.channels + at.firstChannel, static_cast<int>(p.channels), at.width, left);
+    rows.template request<kFours>(room, from + row * p.channels + at.firstChannel, static_cast<int>(p.channels),
+                                  at.width, left);
   }
   template <typename T, int S>
   __device__ void states(StateRows<T, S> &rows, const T *from, int64_t groups, int group) const {
@@ -146,9 +148,11 @@ struct Ask {
   }
 };
 
-// `fours`: everything lies so that four elements can be copied at a time (inFours). The copies are one group of the pipeline.
+// `fours`: everything lies so that four elements can be copied at a time (inFours). The copies are one group of the
+// pipeline.
 template <typename Request>
-__device__ inline void ask(bool fours, const ScanProblem &p, const Place &at, int room, int64_t t, const Request &request) {
+__device__ inline void ask(bool fours, const ScanProblem &p, const Place &at, int room, int64_t t,
+                           const Request &request) {
   if (t >= at.begin && t < at.end) {
     const int left = static_cast<int>(min(at.end - t, static_cast<int64_t>(kSteps)));
     const int64_t row = at.batch * p.length + t;
@@ -236,8 +240,17 @@ struct States {
   }
 };
 
-// Where a piece starts, or against time where it ends: `first`, then through the pieces on the way to it, each of which turns a state into
-// what it makes of zero (`ends`) plus that state decayed by the sum of its steps.
+// A in units of ln 2.
+template <int S>
+__device__ inline States<S> decays(const ScanProblem &p, const Place &at) {
+  States<S> A2;
+  A2.fromMatrix(p.A, p, at);
+  A2.each([](float &x, int, int) { x *= kLog2e; });
+  return A2;
+}
+
+// Where a piece starts, or against time where it ends: `first`, then through the pieces on the way to it, each of which
+// turns a state into what it makes of zero (`ends`) plus that state decayed by the sum of its steps.
 template <int S>
 __device__ inline States<S> startOf(const float *first, const float *ends, const float *sumDelta, const States<S> &A2,
                                     const ScanProblem &p, const Place &at, const Grid &grid, const Pieces &pieces,
@@ -267,8 +280,8 @@ __device__ inline States<S> startOf(const float *first, const float *ends, const
   return h;
 }
 
-// Calls launch(S) with the number of states a lane carries of a channel. kSelective, a parameter of the kernels, says that B and C both
-// change with time: the usual case, in which nothing need be asked at every step.
+// Calls launch(S) with the number of states a lane carries of a channel. kSelective, a parameter of the kernels, says
+// that B and C both change with time: the usual case, in which nothing need be asked at every step.
 template <typename Launch>
 const char *withStates(int64_t states, const Launch &launch) {
   const int64_t each = (states + kShare - 1) / kShare;

@@ -13,8 +13,8 @@ struct Memory {
 
 // kOutput false: from a zero state to `ends` and sumDelta [slices,D]. True: from the true start to y and the states.
 template <typename T, int S, bool kOutput, bool kSelective>
-__global__ void __launch_bounds__(32) scanKernel(ScanForward p, Inputs<T> in, T *y, bool fours, Grid grid, Pieces pieces,
-                                                 float *sumDelta, float *ends) {
+__global__ void __launch_bounds__(32)
+    scanKernel(ScanForward p, Inputs<T> in, T *y, bool fours, Grid grid, Pieces pieces, float *sumDelta, float *ends) {
   __shared__ Memory<T, S> s;
   if (kSelective) p.constantB = p.constantC = false;
   const Place at(p, grid, pieces);
@@ -28,9 +28,8 @@ __global__ void __launch_bounds__(32) scanKernel(ScanForward p, Inputs<T> in, T 
   };
   ask(fours, p, at, 0, at.begin, request);
   const float bias = p.deltaBias ? p.deltaBias[at.channel()] : 0.0f, D = p.D ? p.D[at.channel()] : 0.0f;
-  States<S> A2, h, fixedB, fixedC;
-  A2.fromMatrix(p.A, p, at);
-  A2.each([](float &x, int, int) { x *= kLog2e; });
+  const States<S> A2 = decays<S>(p, at);
+  States<S> h, fixedB, fixedC;
   if (p.constantB) fixedB.fromMatrix(p.B, p, at);
   if (p.constantC) fixedC.fromMatrix(p.C, p, at);
   if (kOutput)
@@ -47,8 +46,7 @@ __global__ void __launch_bounds__(32) scanKernel(ScanForward p, Inputs<T> in, T 
     ask(fours, p, at, room ^ 1, t0 + kSteps, request);
     __pipeline_wait_prior(1);
     __syncwarp();
-    if (kOutput && p.chunkStates)
-      h.store(saved), saved += grid.blocks() * States<S>::kTile;
+    if (kOutput && p.chunkStates) h.store(saved), saved += grid.blocks() * States<S>::kTile;
     const int left = static_cast<int>(min(at.end - t0, static_cast<int64_t>(kSteps)));
     float delta[kSteps], out[kSteps];
 #pragma unroll
@@ -89,9 +87,10 @@ __global__ void __launch_bounds__(32) scanKernel(ScanForward p, Inputs<T> in, T 
 
 }  // namespace
 
-// The number of pieces that is likely to take least, in the time of a step of one warp where its scheduler has as many as it holds at once:
-// fewer do not hide each other's waiting, and what is left over after full rounds runs alone. Cutting costs a first pass over all but one
-// piece, and for each piece half a step for every one before it. Fitted to an H200 (bench/NOTES.md).
+// The number of pieces that is likely to take least, in the time of a step of one warp where its scheduler has as many
+// as it holds at once: fewer do not hide each other's waiting, and what is left over after full rounds runs alone.
+// Cutting costs a first pass over all but one piece, and for each piece half a step for every one before it. Fitted to
+// an H200 (bench/NOTES.md).
 Pieces cutTime(const ScanProblem &p, int multiprocessors, bool backward) {
   const int64_t warps = Grid(p).blocks() * p.batch, schedulers = 4 * multiprocessors, chunks = savedStates(p.length);
   const int64_t held = backward ? 2 : 3;
@@ -132,9 +131,11 @@ const char *launchSelectiveScan(const ScanForward &p, const Pieces &pieces, floa
     constexpr int S = decltype(size)::value;
     const bool selective = !p.constantB && !p.constantC;
     const auto pass = [&](auto kernel) {
-      kernel<<<blocks, 32, 0, stream>>>(p, Inputs<float>(p), p.y, Inputs<float>(p).fours(p, grid), grid, pieces, sumDelta, ends);
+      kernel<<<blocks, 32, 0, stream>>>(p, Inputs<float>(p), p.y, Inputs<float>(p).fours(p, grid), grid, pieces,
+                                        sumDelta, ends);
     };
-    if (pieces.count > 1) selective ? pass(scanKernel<float, S, false, true>) : pass(scanKernel<float, S, false, false>);
+    if (pieces.count > 1)
+      selective ? pass(scanKernel<float, S, false, true>) : pass(scanKernel<float, S, false, false>);
     selective ? pass(scanKernel<float, S, true, true>) : pass(scanKernel<float, S, true, false>);
     return lastError();
   });

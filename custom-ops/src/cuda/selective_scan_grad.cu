@@ -1,5 +1,6 @@
-// The selective scan, backward: time runs back over a chunk of steps, whose states are computed again from the saved one into shared
-// memory. Sums over the channels of a block go by shuffles, over blocks and pieces in kernels of their own.
+// The selective scan, backward: time runs back over a chunk of steps, whose states are computed again from the saved
+// one into shared memory. Sums over the channels of a block go by shuffles, over blocks and pieces in kernels of their
+// own.
 #include "scan.cuh"
 
 namespace tfjs_mamba {
@@ -58,8 +59,8 @@ struct EndsMemory {
 
 // What each piece hands to the one before it if nothing comes from the one behind.
 template <typename T, int S, bool kSelective>
-__global__ void __launch_bounds__(32) reverseEnds(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid, Pieces pieces,
-                                                  Partials out) {
+__global__ void __launch_bounds__(32)
+    reverseEnds(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid, Pieces pieces, Partials out) {
   __shared__ EndsMemory<T, S> s;
   if (kSelective) p.constantC = false;
   const Place at(p, grid, pieces);
@@ -73,9 +74,8 @@ __global__ void __launch_bounds__(32) reverseEnds(ScanBackward p, Inputs<T> in, 
   const int64_t last = (at.end - 1) / kSteps * kSteps;
   ask(fours, p, at, 0, last, request);
   const float bias = p.deltaBias ? p.deltaBias[at.channel()] : 0.0f;
-  States<S> A2, fixedC, g = {};
-  A2.fromMatrix(p.A, p, at);
-  A2.each([](float &x, int, int) { x *= kLog2e; });
+  const States<S> A2 = decays<S>(p, at);
+  States<S> fixedC, g = {};
   if (p.constantC) fixedC.fromMatrix(p.C, p, at);
   float total = 0;
   int room = 0;
@@ -105,8 +105,9 @@ __global__ void __launch_bounds__(32) reverseEnds(ScanBackward p, Inputs<T> in, 
   if (at.active()) out.sumDelta[at.slice * p.channels + at.channel()] = total;
 }
 
-// Sums 2S values of each lane over the lanes that have the same quarter of the states (lane bits 2 to 4). Each exchange hands half of the
-// values over, so 7 shuffles do for 8 values; then a lane holds the sums of values from `first` on, kLeft of them.
+// Sums 2S values of each lane over the lanes that have the same quarter of the states (lane bits 2 to 4). Each exchange
+// hands half of the values over, so 7 shuffles do for 8 values; then a lane holds the sums of values from `first` on,
+// kLeft of them.
 template <int S>
 struct ChannelSum {
   static constexpr int kLeft = 2 * S >= 8 ? 2 * S / 8 : 1;
@@ -139,13 +140,13 @@ template <typename T, int S>
 struct Memory {
   ChannelRows<T> delta, u, dy, z;
   StateRows<T, S> B, C;
-  float steps[kSteps][kChannels];         // delta after bias and softplus
+  float steps[kSteps][kChannels];     // delta after bias and softplus
   float h[kSteps][States<S>::kTile];  // before each step
 };
 
 template <typename T, int S, bool kSelective>
-__global__ void __launch_bounds__(32) reverseKernel(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid,
-                                                    Pieces pieces, Partials out) {
+__global__ void __launch_bounds__(32)
+    reverseKernel(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid, Pieces pieces, Partials out) {
   extern __shared__ float4 memory[];
   Memory<T, S> &s = *reinterpret_cast<Memory<T, S> *>(memory);
   if (kSelective) p.constantB = p.constantC = false;
@@ -161,9 +162,8 @@ __global__ void __launch_bounds__(32) reverseKernel(ScanBackward p, Inputs<T> in
   const int64_t last = (at.end - 1) / kSteps * kSteps;
   ask(fours, p, at, 0, last, request);
   const float bias = p.deltaBias ? p.deltaBias[at.channel()] : 0.0f, D = p.D ? p.D[at.channel()] : 0.0f;
-  States<S> A2, fixedB, fixedC, dA = {}, dFixedB = {}, dFixedC = {};
-  A2.fromMatrix(p.A, p, at);
-  A2.each([](float &x, int, int) { x *= kLog2e; });
+  const States<S> A2 = decays<S>(p, at);
+  States<S> fixedB, fixedC, dA = {}, dFixedB = {}, dFixedC = {};
   if (p.constantB) fixedB.fromMatrix(p.B, p, at);
   if (p.constantC) fixedC.fromMatrix(p.C, p, at);
   States<S> g = startOf(p.dFinalState, out.ends, out.sumDelta, A2, p, at, grid, pieces, true);
@@ -288,7 +288,8 @@ const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces,
   return withStates(p.states, [&](auto size) -> const char * {
     constexpr int S = decltype(size)::value;
     constexpr int kBytes = static_cast<int>(sizeof(Memory<float, S>));
-    const bool fours = Inputs<float>(p).fours(p, grid) && inFours(p.channels, p.dy), selective = !p.constantB && !p.constantC;
+    const bool fours = Inputs<float>(p).fours(p, grid) && inFours(p.channels, p.dy),
+               selective = !p.constantB && !p.constantC;
     const auto pass = [&](auto kernel, int bytes) {
       if (bytes > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
       kernel<<<blocks, 32, bytes, stream>>>(p, Inputs<float>(p), Gradients<float>(p), fours, grid, pieces, out);
@@ -297,7 +298,7 @@ const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces,
     selective ? pass(reverseKernel<float, S, true>, kBytes) : pass(reverseKernel<float, S, false>, kBytes);
     const auto addProjection = [&](float *to, int64_t groups, int part) {
       addBlocks<S><<<blocksFor(p.batch * p.length * groups * p.states, 128), 128, 0, stream>>>(to, out.dBC, p, groups,
-                                                                                              grid.blocks(), part);
+                                                                                               grid.blocks(), part);
     };
     addSlices(p.dA, out.dA, slices, p.states, p.channels, stream);
     addSlices(p.dD, out.dD, slices, 1, p.channels, stream);

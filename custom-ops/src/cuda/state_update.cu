@@ -1,4 +1,5 @@
-// One step of the recurrence, for decoding. Bound by memory: the state [B,D,N] is read and written as it lies, four lanes to a channel.
+// One step of the recurrence, for decoding. Bound by memory: the state [B,D,N] is read and written as it lies, four
+// lanes to a channel.
 #include <algorithm>
 
 #include "launch.h"
@@ -11,8 +12,8 @@ namespace {
 constexpr int kThreads = 256, kLanes = 4;
 
 template <typename T, int V>
-__global__ void __launch_bounds__(kThreads) updateKernel(StateUpdate p, const T *u, const T *deltas, const T *Bs,
-                                                         const T *Cs, const T *z, T *y) {
+__global__ void __launch_bounds__(kThreads)
+    updateKernel(StateUpdate p, const T *u, const T *deltas, const T *Bs, const T *Cs, const T *z, T *y) {
   const int d = (blockIdx.x * kThreads + threadIdx.x) / kLanes, lane = threadIdx.x % kLanes;
   const int channels = static_cast<int>(p.channels), states = static_cast<int>(p.states);
   const bool real = d < channels;  // the others take part in the shuffles

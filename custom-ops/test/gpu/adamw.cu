@@ -6,7 +6,8 @@
 namespace tfjs_mamba {
 namespace {
 
-// All tensors of a kind in one array, as far apart as `sizes` says; so that some are aligned to four floats and some are not.
+// All tensors of a kind in one array, as far apart as `sizes` says; so that some are aligned to four floats and some
+// are not.
 struct DeviceList {
   std::vector<int64_t> sizes;
   int64_t total = 0;
@@ -27,9 +28,21 @@ struct DeviceList {
     return v;
   }
   DeviceList(Harness &h, const std::vector<int64_t> &sizes, float clip)
-      : sizes(sizes), total(sum(sizes)), param(h.random.normal(total)), grad(h.random.normal(total)),
-        m(h.random.normal(total, 0.1f)), v(squared(h.random.normal(total))), params(param), grads(grad), ms(m), vs(v),
-        newParams(total), newMs(total), newVs(total), gradScale(Floats{clip}), norm(1) {
+      : sizes(sizes),
+        total(sum(sizes)),
+        param(h.random.normal(total)),
+        grad(h.random.normal(total)),
+        m(h.random.normal(total, 0.1f)),
+        v(squared(h.random.normal(total))),
+        params(param),
+        grads(grad),
+        ms(m),
+        vs(v),
+        newParams(total),
+        newMs(total),
+        newVs(total),
+        gradScale(Floats{clip}),
+        norm(1) {
     int64_t at = 0;
     for (size_t i = 0; i < sizes.size(); at += sizes[i++]) {
       kept.push_back(i % 2 ? 1.0f : 0.9997f);
@@ -62,7 +75,8 @@ void testCase(Harness &h, const std::vector<int64_t> &sizes) {
   const std::string name = " " + std::to_string(sizes.size()) + " tensors, " + std::to_string(list.total) + " weights";
   h.expect("adamW" + name, [&](cudaStream_t stream) { return list.runAdamW(stream); },
            {{list.newParams, param, kForward}, {list.newMs, m, kForward}, {list.newVs, v, kForward}});
-  h.expect("globalNorm" + name, [&](cudaStream_t stream) { return list.runNorm(stream); }, {{list.norm, norm, kForward}});
+  h.expect("globalNorm" + name, [&](cudaStream_t stream) { return list.runNorm(stream); },
+           {{list.norm, norm, kForward}});
 }
 
 }  // namespace

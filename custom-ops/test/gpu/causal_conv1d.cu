@@ -18,12 +18,25 @@ struct DeviceConv {
   DeviceFloats workspace;
 
   DeviceConv(Harness &h, const Case &c)
-      : x(h.random.normal(c.batch * c.length * c.channels)), weight(h.random.normal(c.channels * c.taps, 0.5f)),
+      : x(h.random.normal(c.batch * c.length * c.channels)),
+        weight(h.random.normal(c.channels * c.taps, 0.5f)),
         bias(h.random.normal(c.bias ? c.channels : 0)),
-        initial(h.random.normal(c.initial ? c.batch * (c.taps - 1) * c.channels : 0)), dy(h.random.normal(x.size())),
-        dFinal(h.random.normal(c.batch * (c.taps - 1) * c.channels)), xs(x), weights(weight), biases(bias),
-        initials(initial), dys(dy), dFinals(dFinal), y(x.size()), finalState(dFinal.size()), dx(x.size()),
-        dWeight(weight.size()), dBias(bias.size()), dInitial(initial.size()), multiprocessors(h.multiprocessors),
+        initial(h.random.normal(c.initial ? c.batch * (c.taps - 1) * c.channels : 0)),
+        dy(h.random.normal(x.size())),
+        dFinal(h.random.normal(c.batch * (c.taps - 1) * c.channels)),
+        xs(x),
+        weights(weight),
+        biases(bias),
+        initials(initial),
+        dys(dy),
+        dFinals(dFinal),
+        y(x.size()),
+        finalState(dFinal.size()),
+        dx(x.size()),
+        dWeight(weight.size()),
+        dBias(bias.size()),
+        dInitial(initial.size()),
+        multiprocessors(h.multiprocessors),
         workspace(cuda::causalConv1dGradWorkspace(problem(c), multiprocessors)) {
     static_cast<ConvProblem &>(forward) = problem(c);
     static_cast<ConvProblem &>(backward) = problem(c);
@@ -33,8 +46,7 @@ struct DeviceConv {
     backward.dInitialState = dInitial.orNull();
   }
   ConvProblem problem(const Case &c) const {
-    return {c.batch,  c.length,       c.channels,      c.taps,           c.silu,
-            xs.data, weights.data, biases.orNull(), initials.orNull()};
+    return {c.batch, c.length, c.channels, c.taps, c.silu, xs.data, weights.data, biases.orNull(), initials.orNull()};
   }
   const char *runForward(cudaStream_t stream) { return cuda::launchCausalConv1d(forward, multiprocessors, stream); }
   const char *runBackward(cudaStream_t stream) {
@@ -45,8 +57,8 @@ struct DeviceConv {
 void testCase(Harness &h, const Case &c) {
   DeviceConv conv(h, c);
   const int64_t L = c.length, D = c.channels, K = c.taps, back = K - 1;
-  Doubles y(conv.x.size()), finalState(conv.dFinal.size()), dx(y.size(), 0), dWeight(D * K, 0), dBias(conv.bias.size(), 0),
-      dInitial(conv.initial.size(), 0);
+  Doubles y(conv.x.size()), finalState(conv.dFinal.size()), dx(y.size(), 0), dWeight(D * K, 0),
+      dBias(conv.bias.size(), 0), dInitial(conv.initial.size(), 0);
   const auto input = [&](int64_t b, int64_t t, int64_t d) -> double {
     if (t >= 0) return conv.x[(b * L + t) * D + d];
     return c.initial ? conv.initial[(b * back + t + back) * D + d] : 0.0f;
@@ -76,15 +88,19 @@ void testCase(Harness &h, const Case &c) {
         addGradient(b, L - back + j, d, conv.dFinal[(b * back + j) * D + d]);
       }
     }
-  const std::string shape = " [" + std::to_string(c.batch) + "," + std::to_string(L) + "," + std::to_string(D) + "] taps " +
-                            std::to_string(K);
+  const std::string shape = " [" + std::to_string(c.batch) + "," + std::to_string(L) + "," + std::to_string(D) +
+                            "] taps " + std::to_string(K);
   h.expect("causalConv1d" + shape,
            [&](cudaStream_t stream) -> const char * {
              const char *error = conv.runForward(stream);
              return error ? error : conv.runBackward(stream);
            },
-           {{conv.y, y, kForward}, {conv.finalState, finalState, kForward}, {conv.dx, dx, kGradient},
-            {conv.dWeight, dWeight, kGradient}, {conv.dBias, dBias, kGradient}, {conv.dInitial, dInitial, kGradient}});
+           {{conv.y, y, kForward},
+            {conv.finalState, finalState, kForward},
+            {conv.dx, dx, kGradient},
+            {conv.dWeight, dWeight, kGradient},
+            {conv.dBias, dBias, kGradient},
+            {conv.dInitial, dInitial, kGradient}});
 }
 
 }  // namespace
@@ -92,8 +108,8 @@ void testCase(Harness &h, const Case &c) {
 void testCausalConv1d(Harness &h) {
   for (int i = 0; i < 60; ++i)
     testCase(h, {h.random.integer(1, 4), i % 5 == 0 ? h.random.integer(1, 3) : h.random.integer(1, 200),
-                 i % 2 ? 4 * h.random.integer(1, 60) : h.random.integer(1, 200), h.random.integer(1, 4), h.random.flip(),
-                 h.random.flip(), h.random.flip()});
+                 i % 2 ? 4 * h.random.integer(1, 60) : h.random.integer(1, 200), h.random.integer(1, 4),
+                 h.random.flip(), h.random.flip(), h.random.flip()});
   testCase(h, {2, 3000, 516, 4, true, true, true});
 }
 
@@ -101,8 +117,10 @@ void timeCausalConv1d(Harness &h) {
   const Case c{8, 2048, 3072, 4, true, true, false};
   DeviceConv conv(h, c);
   const double row = 4.0 * c.batch * c.length * c.channels;
-  h.time("conv + silu forward [8,2048,3072]", 2 * row, row / 4, [&](cudaStream_t stream) { return conv.runForward(stream); });
-  h.time("conv + silu backward [8,2048,3072]", 3 * row, row / 4, [&](cudaStream_t stream) { return conv.runBackward(stream); });
+  h.time("conv + silu forward [8,2048,3072]", 2 * row, row / 4,
+         [&](cudaStream_t stream) { return conv.runForward(stream); });
+  h.time("conv + silu backward [8,2048,3072]", 3 * row, row / 4,
+         [&](cudaStream_t stream) { return conv.runBackward(stream); });
 }
 
 }  // namespace tfjs_mamba

@@ -17,8 +17,14 @@ struct DeviceEntropy {
 
   // Every `ignored`th row does not count.
   DeviceEntropy(Harness &h, int64_t rows, int64_t classes, float scale, int64_t ignored)
-      : logits(h.random.normal(rows * classes, scale)), labels(draw(h, rows, classes, ignored)), in(logits),
-        dLoss(Floats{kDLoss}), loss(1), logSumExp(rows), dLogits(logits.size()), workspace(cuda::kCrossEntropyGradWorkspace),
+      : logits(h.random.normal(rows * classes, scale)),
+        labels(draw(h, rows, classes, ignored)),
+        in(logits),
+        dLoss(Floats{kDLoss}),
+        loss(1),
+        logSumExp(rows),
+        dLogits(logits.size()),
+        workspace(cuda::kCrossEntropyGradWorkspace),
         label(labels) {
     forward = {rows, classes, kIgnore, in.data, label.data, loss.data, logSumExp.data};
     backward = {rows, classes, kIgnore, in.data, logSumExp.data, dLoss.data, label.data, dLogits.data};
@@ -57,15 +63,17 @@ void testCase(Harness &h, int64_t rows, int64_t classes, float scale, int64_t ig
              const char *error = entropy.runForward(stream);
              return error ? error : entropy.runBackward(stream);
            },
-           {{entropy.loss, loss, kForward}, {entropy.logSumExp, logSumExp, kForward}, {entropy.dLogits, dLogits, kGradient}});
+           {{entropy.loss, loss, kForward},
+            {entropy.logSumExp, logSumExp, kForward},
+            {entropy.dLogits, dLogits, kGradient}});
 }
 
 }  // namespace
 
 void testCrossEntropy(Harness &h) {
   for (int i = 0; i < 30; ++i)
-    testCase(h, h.random.integer(1, 70), i % 2 ? h.random.integer(1, 4000) : 4 * h.random.integer(1, 600), i % 3 ? 1 : 8,
-             h.random.integer(2, 9));
+    testCase(h, h.random.integer(1, 70), i % 2 ? h.random.integer(1, 4000) : 4 * h.random.integer(1, 600),
+             i % 3 ? 1 : 8, h.random.integer(2, 9));
   testCase(h, 3, 50280, 3, 4);
   testCase(h, 2, 10, 1, 1);  // no row counts
 }
@@ -74,8 +82,10 @@ void timeCrossEntropy(Harness &h) {
   DeviceEntropy entropy(h, 2048, 50280, 1, 1 << 20);
   const double all = entropy.logits.size();
   check(entropy.runForward(nullptr));
-  h.time("cross entropy forward [2048,50280]", 4 * all, all, [&](cudaStream_t stream) { return entropy.runForward(stream); });
-  h.time("cross entropy backward [2048,50280]", 8 * all, all, [&](cudaStream_t stream) { return entropy.runBackward(stream); });
+  h.time("cross entropy forward [2048,50280]", 4 * all, all,
+         [&](cudaStream_t stream) { return entropy.runForward(stream); });
+  h.time("cross entropy backward [2048,50280]", 8 * all, all,
+         [&](cudaStream_t stream) { return entropy.runBackward(stream); });
 }
 
 }  // namespace tfjs_mamba

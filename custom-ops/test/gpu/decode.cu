@@ -20,7 +20,8 @@ Doubles multiply(const Doubles &x, const Floats &weight, const Floats &bias, int
 }
 
 void testMatVec(Harness &h, int64_t rows, int64_t in, int64_t out, bool transposed, bool withBias) {
-  const Floats x = h.random.normal(rows * in), weight = h.random.normal(in * out), bias = h.random.normal(withBias ? out : 0);
+  const Floats x = h.random.normal(rows * in), weight = h.random.normal(in * out),
+               bias = h.random.normal(withBias ? out : 0);
   DeviceFloats xs(x), weights(weight), biases(bias), y(rows * out);
   const Doubles want = multiply(Doubles(x.begin(), x.end()), weight, bias, rows, in, out, transposed);
   const MatVec p{rows, in, out, transposed, xs.data, weights.data, biases.orNull(), y.data};
@@ -40,22 +41,33 @@ struct DeviceBlock {
   BlockStep p;
 
   DeviceBlock(Harness &h, const Case &c)
-      : x(h.random.normal(c.batch * c.model)), convState(h.random.normal(c.batch * (c.taps - 1) * c.inner)),
-        ssmState(h.random.normal(c.batch * c.inner * c.states)), norm(h.random.normal(c.model, 0.1f, 1)),
-        inProj(h.random.normal(c.model * 2 * c.inner, scale(c.model))), inBias(h.random.normal(c.biases ? 2 * c.inner : 0)),
-        conv(h.random.normal(c.inner * c.taps, 0.5f)), convBias(h.random.normal(c.convBias ? c.inner : 0)),
+      : x(h.random.normal(c.batch * c.model)),
+        convState(h.random.normal(c.batch * (c.taps - 1) * c.inner)),
+        ssmState(h.random.normal(c.batch * c.inner * c.states)),
+        norm(h.random.normal(c.model, 0.1f, 1)),
+        inProj(h.random.normal(c.model * 2 * c.inner, scale(c.model))),
+        inBias(h.random.normal(c.biases ? 2 * c.inner : 0)),
+        conv(h.random.normal(c.inner * c.taps, 0.5f)),
+        convBias(h.random.normal(c.convBias ? c.inner : 0)),
         xProj(h.random.normal(c.inner * (c.rank + 2 * c.states), scale(c.inner))),
-        dtProj(h.random.normal(c.rank * c.inner, scale(c.rank))), dtBias(h.random.normal(c.inner, 0.5f, -3)),
-        ALog(h.random.normal(c.inner * c.states)), D(h.random.normal(c.inner)),
-        outProj(h.random.normal(c.inner * c.model, scale(c.inner))), outBias(h.random.normal(c.biases ? c.model : 0)),
-        y(x.size()), newConvState(convState.size()), newSsmState(ssmState.size()), workspace(cuda::blockStepWorkspace(sizes(c))),
+        dtProj(h.random.normal(c.rank * c.inner, scale(c.rank))),
+        dtBias(h.random.normal(c.inner, 0.5f, -3)),
+        ALog(h.random.normal(c.inner * c.states)),
+        D(h.random.normal(c.inner)),
+        outProj(h.random.normal(c.inner * c.model, scale(c.inner))),
+        outBias(h.random.normal(c.biases ? c.model : 0)),
+        y(x.size()),
+        newConvState(convState.size()),
+        newSsmState(ssmState.size()),
+        workspace(cuda::blockStepWorkspace(sizes(c))),
         p(sizes(c)) {
     const auto put = [&](const Floats &v) -> const float * {
       inputs.push_back(std::make_unique<DeviceFloats>(v));
       return inputs.back()->orNull();
     };
     p.x = put(x), p.convState = put(convState), p.ssmState = put(ssmState), p.norm = put(norm), p.inProj = put(inProj);
-    p.inBias = put(inBias), p.conv = put(conv), p.convBias = put(convBias), p.xProj = put(xProj), p.dtProj = put(dtProj);
+    p.inBias = put(inBias), p.conv = put(conv), p.convBias = put(convBias), p.xProj = put(xProj),
+    p.dtProj = put(dtProj);
     p.dtBias = put(dtBias), p.ALog = put(ALog), p.D = put(D), p.outProj = put(outProj), p.outBias = put(outBias);
     p.y = y.data, p.newConvState = newConvState.data, p.newSsmState = newSsmState.data;
   }
@@ -72,11 +84,13 @@ struct DeviceBlock {
 void testBlock(Harness &h, const Case &c) {
   DeviceBlock block(h, c);
   const int64_t R = c.batch, M = c.model, E = c.inner, N = c.states, back = c.taps - 1, wide = c.rank + 2 * N;
-  Doubles normed(R * M), u(R * E), dt(R * c.rank), y(R * E), newConv(block.convState.size()), newSsm(block.ssmState.size());
+  Doubles normed(R * M), u(R * E), dt(R * c.rank), y(R * E), newConv(block.convState.size()),
+      newSsm(block.ssmState.size());
   for (int64_t b = 0; b < R; ++b) {
     double squares = 0;
     for (int64_t i = 0; i < M; ++i) squares += static_cast<double>(block.x[b * M + i]) * block.x[b * M + i];
-    for (int64_t i = 0; i < M; ++i) normed[b * M + i] = block.x[b * M + i] / std::sqrt(squares / M + block.p.epsilon) * block.norm[i];
+    for (int64_t i = 0; i < M; ++i)
+      normed[b * M + i] = block.x[b * M + i] / std::sqrt(squares / M + block.p.epsilon) * block.norm[i];
   }
   const Doubles xz = multiply(normed, block.inProj, block.inBias, R, M, 2 * E, false);
   for (int64_t b = 0; b < R; ++b)
@@ -99,7 +113,8 @@ void testBlock(Harness &h, const Case &c) {
       double sum = block.D[d] * u[b * E + d];
       for (int64_t n = 0; n < N; ++n) {
         double &next = newSsm[(b * E + d) * N + n];
-        next = std::exp(-delta * std::exp(static_cast<double>(block.ALog[d * N + n]))) * block.ssmState[(b * E + d) * N + n] +
+        next = std::exp(-delta * std::exp(static_cast<double>(block.ALog[d * N + n]))) *
+                   block.ssmState[(b * E + d) * N + n] +
                delta * u[b * E + d] * dbc[b * wide + c.rank + n];
         sum += next * dbc[b * wide + c.rank + N + n];
       }
@@ -116,8 +131,8 @@ void testBlock(Harness &h, const Case &c) {
 
 void testDecode(Harness &h) {
   for (int i = 0; i < 30; ++i)
-    testMatVec(h, h.random.integer(1, 9), h.random.integer(1, 900), i % 2 ? 4 * h.random.integer(1, 200) : h.random.integer(1, 900),
-               h.random.flip(), h.random.flip());
+    testMatVec(h, h.random.integer(1, 9), h.random.integer(1, 900),
+               i % 2 ? 4 * h.random.integer(1, 200) : h.random.integer(1, 900), h.random.flip(), h.random.flip());
   testMatVec(h, 2, 1024, 512, true, true);
   for (int i = 0; i < 16; ++i) {
     const int64_t model = i % 2 ? 4 * h.random.integer(1, 50) : h.random.integer(1, 200);

@@ -27,7 +27,8 @@ Harness::Harness() {
   check(cudaGetDeviceProperties(&device, 0));
   multiprocessors = device.multiProcessorCount;
   check(cudaStreamCreate(&stream_));
-  std::printf("%s, %d multiprocessors, compute capability %d.%d\n", device.name, multiprocessors, device.major, device.minor);
+  std::printf("%s, %d multiprocessors, compute capability %d.%d\n", device.name, multiprocessors, device.major,
+              device.minor);
 }
 
 void Harness::expect(const std::string &name, const Launch &launch, const std::vector<Output> &outputs) {
@@ -96,8 +97,8 @@ void Harness::measureDevice() {
   const int blocks = multiprocessors * 16, threads = 256, rounds = 1024;
   DeviceFloats from(bytes / 4), to(bytes / 4);
   const double copy = milliseconds([&](cudaStream_t stream) {
-    copyKernel<<<blocks, threads, 0, stream>>>(reinterpret_cast<float4 *>(to.data), reinterpret_cast<float4 *>(from.data),
-                                               bytes / sizeof(float4));
+    copyKernel<<<blocks, threads, 0, stream>>>(reinterpret_cast<float4 *>(to.data),
+                                               reinterpret_cast<float4 *>(from.data), bytes / sizeof(float4));
     return nullptr;
   });
   const double exps = milliseconds([&](cudaStream_t stream) {
@@ -115,7 +116,8 @@ void Harness::time(const std::string &name, double bytes, double exps, const Lau
 bool Harness::report() const {
   for (const std::string &failure : failures_) std::printf("FAIL %s\n", failure.c_str());
   std::printf("\n%-20s %6s %10s %10s\n", "op", "cases", "forward", "gradients");
-  for (const Group &g : groups_) std::printf("%-20s %6d %10.1e %10.1e\n", g.op.c_str(), g.cases, g.forward, g.gradients);
+  for (const Group &g : groups_)
+    std::printf("%-20s %6d %10.1e %10.1e\n", g.op.c_str(), g.cases, g.forward, g.gradients);
   if (!timings_.empty()) {
     std::printf("\ncopy %.0f GB/s, exp2 %.0f a nanosecond; microseconds a call\n", bandwidth_ / 1e3, expRate_ / 1e3);
     std::printf("%-52s %10s %10s %10s %8s\n", "", "time", "bytes", "exp", "x floor");

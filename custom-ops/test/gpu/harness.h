@@ -1,5 +1,5 @@
-// What the GPU tests share: arrays on the device, the comparison of a launcher's results with float64, and its time beside what the bytes
-// and the exponentials alone would take on this device.
+// What the GPU tests share: arrays on the device, the comparison of a launcher's results with float64, and its time
+// beside what the bytes and the exponentials alone would take on this device.
 #pragma once
 
 #include <cuda_runtime.h>

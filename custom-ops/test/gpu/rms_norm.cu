@@ -15,10 +15,22 @@ struct DeviceNorm {
   DeviceFloats workspace;
 
   DeviceNorm(Harness &h, int64_t rows, int64_t width, bool withResidual)
-      : x(h.random.normal(rows * width)), weight(h.random.normal(width, 0.5f, 1)),
-        residual(h.random.normal(withResidual ? x.size() : 0)), dy(h.random.normal(x.size())),
-        dSum(h.random.normal(residual.size())), xs(x), weights(weight), residuals(residual), dys(dy), dSums(dSum),
-        r(summed()), y(x.size()), sum(residual.size()), dr(x.size()), dWeight(width), multiprocessors(h.multiprocessors),
+      : x(h.random.normal(rows * width)),
+        weight(h.random.normal(width, 0.5f, 1)),
+        residual(h.random.normal(withResidual ? x.size() : 0)),
+        dy(h.random.normal(x.size())),
+        dSum(h.random.normal(residual.size())),
+        xs(x),
+        weights(weight),
+        residuals(residual),
+        dys(dy),
+        dSums(dSum),
+        r(summed()),
+        y(x.size()),
+        sum(residual.size()),
+        dr(x.size()),
+        dWeight(width),
+        multiprocessors(h.multiprocessors),
         workspace(cuda::rmsNormGradWorkspace({rows, width, 0, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
                                              multiprocessors)) {
     forward = {rows, width, kEpsilon, xs.data, weights.data, residuals.orNull(), y.data, sum.orNull()};
@@ -49,24 +61,27 @@ void testCase(Harness &h, int64_t rows, int64_t width, bool withResidual) {
     const double meanSquare = squares / width + kEpsilon, scale = 1 / std::sqrt(meanSquare);
     for (int64_t c = 0; c < width; ++c) {
       y[at + c] = r[at + c] * scale * norm.weight[c];
-      dr[at + c] = (static_cast<double>(norm.dy[at + c]) * norm.weight[c] - r[at + c] * along / width / meanSquare) * scale;
+      dr[at + c] =
+          (static_cast<double>(norm.dy[at + c]) * norm.weight[c] - r[at + c] * along / width / meanSquare) * scale;
       if (withResidual) sum[at + c] = r[at + c], dr[at + c] += norm.dSum[at + c];
       dWeight[c] += norm.dy[at + c] * r[at + c] * scale;
     }
   }
-  h.expect("rmsNorm [" + std::to_string(rows) + "," + std::to_string(width) + "]",
-           [&](cudaStream_t stream) -> const char * {
-             const char *error = norm.runForward(stream);
-             return error ? error : norm.runBackward(stream);
-           },
-           {{norm.y, y, kForward}, {norm.sum, sum, kForward}, {norm.dr, dr, kGradient}, {norm.dWeight, dWeight, kGradient}});
+  h.expect(
+      "rmsNorm [" + std::to_string(rows) + "," + std::to_string(width) + "]",
+      [&](cudaStream_t stream) -> const char * {
+        const char *error = norm.runForward(stream);
+        return error ? error : norm.runBackward(stream);
+      },
+      {{norm.y, y, kForward}, {norm.sum, sum, kForward}, {norm.dr, dr, kGradient}, {norm.dWeight, dWeight, kGradient}});
 }
 
 }  // namespace
 
 void testRmsNorm(Harness &h) {
   for (int i = 0; i < 40; ++i)
-    testCase(h, h.random.integer(1, 90), i % 4 == 0 ? h.random.integer(1, 20) : h.random.integer(1, 3000), h.random.flip());
+    testCase(h, h.random.integer(1, 90), i % 4 == 0 ? h.random.integer(1, 20) : h.random.integer(1, 3000),
+             h.random.flip());
   testCase(h, 3001, 768, true);
   testCase(h, 5, 50004, true);  // wider than shared memory
 }
@@ -74,8 +89,10 @@ void testRmsNorm(Harness &h) {
 void timeRmsNorm(Harness &h) {
   DeviceNorm norm(h, 16384, 1536, true);
   const double row = 4.0 * norm.x.size();
-  h.time("rms norm + residual forward [16384,1536]", 4 * row, 0, [&](cudaStream_t stream) { return norm.runForward(stream); });
-  h.time("rms norm + residual backward [16384,1536]", 4 * row, 0, [&](cudaStream_t stream) { return norm.runBackward(stream); });
+  h.time("rms norm + residual forward [16384,1536]", 4 * row, 0,
+         [&](cudaStream_t stream) { return norm.runForward(stream); });
+  h.time("rms norm + residual backward [16384,1536]", 4 * row, 0,
+         [&](cudaStream_t stream) { return norm.runBackward(stream); });
 }
 
 }  // namespace tfjs_mamba

@@ -13,13 +13,33 @@ struct DeviceScan {
   DeviceFloats workspace;
 
   DeviceScan(const ScanCase &c, const ScanData &in, int multiprocessors)
-      : u(in.u), delta(in.delta), A(in.A), B(in.B), C(in.C), D(in.D), z(in.z), bias(in.bias), initial(in.initial),
-        dy(in.dy), dFinal(in.dFinal), y(in.u.size()), finalState(in.dFinal.size()),
-        states(cuda::savedFloats(in.problem(c))), du(in.u.size()), ddelta(in.u.size()), dA(in.A.size()),
-        dB(in.B.size()), dC(in.C.size()), dD(in.D.size()), dz(in.z.size()), dBias(in.bias.size()),
-        dInitial(in.initial.size()), pieces(cuda::cutTime(in.problem(c), multiprocessors, false)),
+      : u(in.u),
+        delta(in.delta),
+        A(in.A),
+        B(in.B),
+        C(in.C),
+        D(in.D),
+        z(in.z),
+        bias(in.bias),
+        initial(in.initial),
+        dy(in.dy),
+        dFinal(in.dFinal),
+        y(in.u.size()),
+        finalState(in.dFinal.size()),
+        states(cuda::savedFloats(in.problem(c))),
+        du(in.u.size()),
+        ddelta(in.u.size()),
+        dA(in.A.size()),
+        dB(in.B.size()),
+        dC(in.C.size()),
+        dD(in.D.size()),
+        dz(in.z.size()),
+        dBias(in.bias.size()),
+        dInitial(in.initial.size()),
+        pieces(cuda::cutTime(in.problem(c), multiprocessors, false)),
         backPieces(cuda::cutTime(in.problem(c), multiprocessors, true)),
-        workspace(std::max(cuda::scanWorkspace(in.problem(c), pieces), cuda::scanGradWorkspace(in.problem(c), backPieces))) {
+        workspace(
+            std::max(cuda::scanWorkspace(in.problem(c), pieces), cuda::scanGradWorkspace(in.problem(c), backPieces))) {
     ScanProblem p = in.problem(c);
     p.u = u.data, p.delta = delta.data, p.A = A.data, p.B = B.data, p.C = C.data, p.D = D.orNull(), p.z = z.orNull();
     p.deltaBias = bias.orNull(), p.initialState = initial.orNull();
@@ -47,8 +67,8 @@ void testScan(Harness &h) {
     const int64_t groupsB = h.random.integer(1, 3), groupsC = h.random.integer(1, 3);
     cases.push_back({h.random.integer(1, 3), h.random.integer(1, 260), 6 * h.random.integer(1, 30),
                      h.random.integer(1, 64), groupsB, groupsC, h.random.flip() && groupsB == 1,
-                     h.random.flip() && groupsC == 1, h.random.flip(), h.random.flip(), h.random.flip(), h.random.flip(),
-                     h.random.flip()});
+                     h.random.flip() && groupsC == 1, h.random.flip(), h.random.flip(), h.random.flip(),
+                     h.random.flip(), h.random.flip()});
   }
   for (const ScanCase &c : cases) {
     const ScanData in(c, static_cast<unsigned>(h.random.integer(0, 1 << 30)));
@@ -61,11 +81,20 @@ void testScan(Harness &h) {
     const auto present = [](const DeviceFloats &a, const Doubles &truth) { return a.size ? truth : Doubles(); };
     const Doubles dD = present(scan.D, want.dD), dz = present(scan.z, want.dz), dBias = present(scan.bias, want.dBias);
     const Doubles dInitial = present(scan.initial, want.dInitial);
-    h.expect("selectiveScan " + c.describe() + ", pieces " + std::to_string(scan.pieces.count) + "," + std::to_string(scan.backPieces.count), run,
-             {{scan.y, want.y, kForward}, {scan.finalState, want.finalState, kForward}, {scan.du, want.du, kGradient},
-              {scan.ddelta, want.ddelta, kGradient}, {scan.dA, want.dA, kGradient}, {scan.dB, want.dB, kGradient},
-              {scan.dC, want.dC, kGradient}, {scan.dD, dD, kGradient}, {scan.dz, dz, kGradient},
-              {scan.dBias, dBias, kGradient}, {scan.dInitial, dInitial, kGradient}});
+    h.expect("selectiveScan " + c.describe() + ", pieces " + std::to_string(scan.pieces.count) + "," +
+                 std::to_string(scan.backPieces.count),
+             run,
+             {{scan.y, want.y, kForward},
+              {scan.finalState, want.finalState, kForward},
+              {scan.du, want.du, kGradient},
+              {scan.ddelta, want.ddelta, kGradient},
+              {scan.dA, want.dA, kGradient},
+              {scan.dB, want.dB, kGradient},
+              {scan.dC, want.dC, kGradient},
+              {scan.dD, dD, kGradient},
+              {scan.dz, dz, kGradient},
+              {scan.dBias, dBias, kGradient},
+              {scan.dInitial, dInitial, kGradient}});
   }
 }
 
@@ -83,8 +112,10 @@ void timeScan(Harness &h) {
     const std::string shape = " [" + std::to_string(s[0]) + "," + std::to_string(s[1]) + "," + std::to_string(s[2]) +
                               "," + std::to_string(s[3]) + "] pieces ";
     // Forward: u, delta, z in, y and the saved states out. Backward: these and dy in, du, ddelta, dz out.
-    h.time("scan forward" + shape + std::to_string(scan.pieces.count), 4 * row + states, exps, [&](cudaStream_t stream) { return scan.runForward(stream); });
-    h.time("scan backward" + shape + std::to_string(scan.backPieces.count), 7 * row + states, exps, [&](cudaStream_t stream) { return scan.runBackward(stream); });
+    h.time("scan forward" + shape + std::to_string(scan.pieces.count), 4 * row + states, exps,
+           [&](cudaStream_t stream) { return scan.runForward(stream); });
+    h.time("scan backward" + shape + std::to_string(scan.backPieces.count), 7 * row + states, exps,
+           [&](cudaStream_t stream) { return scan.runBackward(stream); });
   }
 }
 

@@ -15,16 +15,29 @@ struct DeviceStep {
   StateUpdate p{};
 
   DeviceStep(Harness &h, const Case &c)
-      : state(h.random.normal(c.batch * c.channels * c.states)), u(h.random.normal(c.batch * c.channels)),
+      : state(h.random.normal(c.batch * c.channels * c.states)),
+        u(h.random.normal(c.batch * c.channels)),
         delta(h.random.normal(c.batch * c.channels, 1, c.softplus ? -2.0f : 0.0f)),
         A(h.random.normal(c.channels * c.states)),
         B(h.random.normal((c.constantB ? c.channels : c.batch * c.groupsB) * c.states)),
         C(h.random.normal((c.constantC ? c.channels : c.batch * c.groupsC) * c.states)),
-        D(h.random.normal(c.D ? c.channels : 0)), z(h.random.normal(c.z ? c.batch * c.channels : 0)),
-        bias(h.random.normal(c.bias ? c.channels : 0, 0.3f)), dState(state), dU(u), dDelta(absolute(&delta, c.softplus)),
-        dA(negative(&A)), dB(B), dC(C), dD(D), dZ(z), dBias(bias), y(u.size()), next(state.size()) {
-    p = {c.batch,   c.channels, c.states, c.groupsB, c.groupsC,  c.constantB, c.constantC, c.softplus,     dState.data, dU.data,
-         dDelta.data, dA.data,  dB.data,  dC.data,   dD.orNull(), dZ.orNull(), dBias.orNull(), y.data, next.data};
+        D(h.random.normal(c.D ? c.channels : 0)),
+        z(h.random.normal(c.z ? c.batch * c.channels : 0)),
+        bias(h.random.normal(c.bias ? c.channels : 0, 0.3f)),
+        dState(state),
+        dU(u),
+        dDelta(absolute(&delta, c.softplus)),
+        dA(negative(&A)),
+        dB(B),
+        dC(C),
+        dD(D),
+        dZ(z),
+        dBias(bias),
+        y(u.size()),
+        next(state.size()) {
+    p = {c.batch,     c.channels,  c.states,       c.groupsB,   c.groupsC, c.constantB, c.constantC,
+         c.softplus,  dState.data, dU.data,        dDelta.data, dA.data,   dB.data,     dC.data,
+         dD.orNull(), dZ.orNull(), dBias.orNull(), y.data,      next.data};
   }
   static const Floats &negative(Floats *v) {
     for (float &x : *v) x = -std::fabs(x) - 0.1f;
@@ -42,8 +55,17 @@ struct DeviceStep {
 void testStateUpdate(Harness &h) {
   for (int i = 0; i < 40; ++i) {
     const int64_t groupsB = h.random.integer(1, 3), groupsC = h.random.integer(1, 3);
-    const Case c{h.random.integer(1, 5), 6 * h.random.integer(1, 60), i % 4 == 0 ? 16 : h.random.integer(1, 70), groupsB, groupsC,
-                 h.random.flip(), h.random.flip(), h.random.flip(), h.random.flip(), h.random.flip(), h.random.flip()};
+    const Case c{h.random.integer(1, 5),
+                 6 * h.random.integer(1, 60),
+                 i % 4 == 0 ? 16 : h.random.integer(1, 70),
+                 groupsB,
+                 groupsC,
+                 h.random.flip(),
+                 h.random.flip(),
+                 h.random.flip(),
+                 h.random.flip(),
+                 h.random.flip(),
+                 h.random.flip()};
     DeviceStep step(h, c);
     Doubles y, next(step.state.size());
     for (int64_t row = 0; row < c.batch * c.channels; ++row) {
@@ -61,7 +83,8 @@ void testStateUpdate(Harness &h) {
     }
     h.expect("selectiveStateUpdate [" + std::to_string(c.batch) + "," + std::to_string(c.channels) + "," +
                  std::to_string(c.states) + "]",
-             [&](cudaStream_t stream) { return step.run(stream); }, {{step.y, y, kForward}, {step.next, next, kForward}});
+             [&](cudaStream_t stream) { return step.run(stream); },
+             {{step.y, y, kForward}, {step.next, next, kForward}});
   }
 }
 

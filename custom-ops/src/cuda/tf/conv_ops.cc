@@ -1,4 +1,5 @@
-// TfjsMambaCausalConv1d and TfjsMambaCausalConv1dGrad on DEVICE_GPU. x [B,D], a step of decoding, is a sequence of length 1.
+// TfjsMambaCausalConv1d and TfjsMambaCausalConv1dGrad on DEVICE_GPU. x [B,D], a step of decoding, is a sequence of
+// length 1.
 #include "gpu_op.h"
 
 namespace tfjs_mamba {

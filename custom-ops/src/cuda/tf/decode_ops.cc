@@ -35,16 +35,32 @@ class BlockStepOp {
       : present_(attribute<int64_t>(c, "present")), epsilon_(attribute<float>(c, "epsilon")) {}
 
   const char *compute(Call &call) {
-    enum { kX, kConvState, kSsmState, kNorm, kInProj, kInBias, kConv, kConvBias, kXProj, kDtProj, kDtBias, kALog, kD,
-           kOutProj, kOutBias };
+    enum {
+      kX,
+      kConvState,
+      kSsmState,
+      kNorm,
+      kInProj,
+      kInBias,
+      kConv,
+      kConvBias,
+      kXProj,
+      kDtProj,
+      kDtBias,
+      kALog,
+      kD,
+      kOutProj,
+      kOutBias
+    };
     const NamedInputs in(call, present_,
-                         {"x", "convState", "ssmState", "norm", "inProj", "inBias", "conv", "convBias", "xProj", "dtProj",
-                          "dtBias", "ALog", "D", "outProj", "outBias"});
+                         {"x", "convState", "ssmState", "norm", "inProj", "inBias", "conv", "convBias", "xProj",
+                          "dtProj", "dtBias", "ALog", "D", "outProj", "outBias"});
     for (int i : {kX, kALog, kConv, kDtProj}) in.requireRank(i, 2);
     for (int i : {kConvState, kSsmState, kNorm, kInProj, kXProj, kDtBias, kD, kOutProj}) in.shape(i);
     BlockStep p{};
     p.batch = in.shape(kX).dim_size(0), p.model = in.shape(kX).dim_size(1), p.inner = in.shape(kALog).dim_size(0);
-    p.states = in.shape(kALog).dim_size(1), p.taps = in.shape(kConv).dim_size(1), p.rank = in.shape(kDtProj).dim_size(0);
+    p.states = in.shape(kALog).dim_size(1), p.taps = in.shape(kConv).dim_size(1),
+    p.rank = in.shape(kDtProj).dim_size(0);
     p.epsilon = epsilon_;
     require(in.shape(kX).num_elements() > 0, "x must not be empty");
     in.requireShape(kConvState, TensorShape({p.batch, p.taps - 1, p.inner}));

@@ -1,6 +1,7 @@
-// From TensorFlow's C++ kernel API, which alone tells the stream to work on, to what the op classes beside this file need. The ops are
-// defined by tfjs_mamba_ops.so, which is loaded first. A kernel throws on a wrong call, which arrives in JavaScript as an exception with
-// that message; values of tensors are never looked at here, for they are on the device.
+// From TensorFlow's C++ kernel API, which alone tells the stream to work on, to what the op classes beside this file
+// need. The ops are defined by tfjs_mamba_ops.so, which is loaded first. A kernel throws on a wrong call, which arrives
+// in JavaScript as an exception with that message; values of tensors are never looked at here, for they are on the
+// device.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -68,14 +69,15 @@ class Call {
   Tensor workspace_;
 };
 
-// The inputs of an op whose optional ones may be missing: all that are present come in one list, and bit i of the attribute `present` says
-// whether input i of `names` is among them.
+// The inputs of an op whose optional ones may be missing: all that are present come in one list, and bit i of the
+// attribute `present` says whether input i of `names` is among them.
 class NamedInputs {
  public:
   NamedInputs(Call &call, int64_t present, std::vector<const char *> names) : call_(call), names_(std::move(names)) {
     int next = 0;
     for (size_t i = 0; i < names_.size(); ++i) position_.push_back(present >> i & 1 ? next++ : -1);
-    require(next == call.inputs(), "`present` names " + std::to_string(next) + " inputs, but there are " + std::to_string(call.inputs()));
+    require(next == call.inputs(),
+            "`present` names " + std::to_string(next) + " inputs, but there are " + std::to_string(call.inputs()));
   }
   bool has(int input) const { return position_[input] >= 0; }
   const TensorShape &shape(int input) const {
@@ -86,13 +88,14 @@ class NamedInputs {
   const float *data(int input) const { return has(input) ? call_.data(position_[input]) : nullptr; }
 
   void requireRank(int input, int rank) const {
-    require(shape(input).dims() == rank,
-            std::string(names_[input]) + " must have rank " + std::to_string(rank) + ", but has shape " + shape(input).DebugString());
+    require(shape(input).dims() == rank, std::string(names_[input]) + " must have rank " + std::to_string(rank) +
+                                             ", but has shape " + shape(input).DebugString());
   }
   // Passes if absent.
   void requireShape(int input, const TensorShape &wanted) const {
-    require(!has(input) || shape(input) == wanted,
-            std::string(names_[input]) + " must have shape " + wanted.DebugString() + ", but has " + (has(input) ? shape(input).DebugString() : ""));
+    require(!has(input) || shape(input) == wanted, std::string(names_[input]) + " must have shape " +
+                                                       wanted.DebugString() + ", but has " +
+                                                       (has(input) ? shape(input).DebugString() : ""));
   }
 
  private:
@@ -101,7 +104,8 @@ class NamedInputs {
   std::vector<int> position_;
 };
 
-// A kernel whose Op reads its attributes as it is made and has `const char *compute(Call &)`, which returns null or what a launch said.
+// A kernel whose Op reads its attributes as it is made and has `const char *compute(Call &)`, which returns null or
+// what a launch said.
 template <typename Op>
 class Kernel : public tensorflow::OpKernel {
  public:
@@ -110,7 +114,8 @@ class Kernel : public tensorflow::OpKernel {
   void Compute(OpKernelContext *context) override {
     try {
       Call call(context);
-      if (const char *error = op_.compute(call)) context->CtxFailure(tensorflow::errors::Internal(type_string(), ": ", error));
+      if (const char *error = op_.compute(call))
+        context->CtxFailure(tensorflow::errors::Internal(type_string(), ": ", error));
     } catch (const OpError &error) {
       context->CtxFailure(tensorflow::errors::InvalidArgument(type_string(), ": ", error.what()));
     }

@@ -1,5 +1,5 @@
-// TfjsMambaCrossEntropy and TfjsMambaCrossEntropyGrad on DEVICE_GPU. Unlike the CPU's they do not look whether labels are in range, for the
-// labels are on the device: the loss is NaN if one is not.
+// TfjsMambaCrossEntropy and TfjsMambaCrossEntropyGrad on DEVICE_GPU. Unlike the CPU's they do not look whether labels
+// are in range, for the labels are on the device: the loss is NaN if one is not.
 #include "gpu_op.h"
 
 namespace tfjs_mamba {
@@ -8,19 +8,22 @@ namespace {
 
 void checkShapes(const TensorShape &logits, const TensorShape &labels) {
   require(logits.dims() == 2 && logits.dim_size(1) > 0 && labels == TensorShape({logits.dim_size(0)}),
-          "logits must have shape [rows,classes] and labels [rows], but have " + logits.DebugString() + " and " + labels.DebugString());
+          "logits must have shape [rows,classes] and labels [rows], but have " + logits.DebugString() + " and " +
+              labels.DebugString());
 }
 
 class CrossEntropy {
  public:
-  explicit CrossEntropy(OpKernelConstruction *c) : ignore_(static_cast<int32_t>(attribute<int64_t>(c, "ignore_index"))) {}
+  explicit CrossEntropy(OpKernelConstruction *c)
+      : ignore_(static_cast<int32_t>(attribute<int64_t>(c, "ignore_index"))) {}
 
   const char *compute(Call &call) {
     const TensorShape &logits = call.shape(0);
     checkShapes(logits, call.shape(1));
-    return cuda::launchCrossEntropy({logits.dim_size(0), logits.dim_size(1), ignore_, call.data(0), call.data<int32_t>(1),
-                                     call.output(0, TensorShape()), call.output(1, call.shape(1))},
-                                    call.stream());
+    return cuda::launchCrossEntropy(
+        {logits.dim_size(0), logits.dim_size(1), ignore_, call.data(0), call.data<int32_t>(1),
+         call.output(0, TensorShape()), call.output(1, call.shape(1))},
+        call.stream());
   }
 
  private:

@@ -29,7 +29,8 @@ class RmsNorm {
     const NamedInputs in(call, present_, {"x", "weight", "residual"});
     const Rows rows(in, kX, kWeight);
     in.requireShape(kResidual, in.shape(kX));
-    NormForward p{rows.count, rows.width, epsilon_, in.data(kX), in.data(kWeight), in.data(kResidual), nullptr, nullptr};
+    NormForward p{rows.count,       rows.width,         epsilon_, in.data(kX),
+                  in.data(kWeight), in.data(kResidual), nullptr,  nullptr};
     p.y = call.output(0, in.shape(kX));
     if (p.residual) p.sum = call.output(1, in.shape(kX));
     return cuda::launchRmsNorm(p, call.stream());
@@ -51,7 +52,7 @@ class RmsNormGrad {
     const Rows rows(in, kR, kWeight);
     require(in.has(kDy), "dy is missing");
     in.requireShape(kDy, in.shape(kR)), in.requireShape(kDSum, in.shape(kR));
-    NormBackward p{rows.count,   rows.width,    epsilon_, in.data(kR), in.data(kWeight),
+    NormBackward p{rows.count,   rows.width,     epsilon_, in.data(kR), in.data(kWeight),
                    in.data(kDy), in.data(kDSum), nullptr,  nullptr};
     p.dr = call.output(0, in.shape(kR));
     p.dWeight = call.output(1, in.shape(kWeight));

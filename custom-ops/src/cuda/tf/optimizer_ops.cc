@@ -1,5 +1,5 @@
-// TfjsMambaAdamW and TfjsMambaGlobalNorm on DEVICE_GPU. The scalars, which JavaScript computes anew for every step, stay in host memory; the
-// clip factor, which the device computes, does not leave it.
+// TfjsMambaAdamW and TfjsMambaGlobalNorm on DEVICE_GPU. The scalars, which JavaScript computes anew for every step,
+// stay in host memory; the clip factor, which the device computes, does not leave it.
 #include "gpu_op.h"
 
 namespace tfjs_mamba {
@@ -14,16 +14,17 @@ class AdamW {
   const char *compute(Call &call) {
     constexpr int kCommon = 7;
     require(call.shape(4 * count_ + 1) == TensorShape({kCommon + count_}) && call.shape(4 * count_).dims() == 0,
-            "grad_scale must be a scalar and scalars have shape [" + std::to_string(kCommon + count_) + "], but they have " +
-                call.shape(4 * count_).DebugString() + " and " + call.shape(4 * count_ + 1).DebugString());
+            "grad_scale must be a scalar and scalars have shape [" + std::to_string(kCommon + count_) +
+                "], but they have " + call.shape(4 * count_).DebugString() + " and " +
+                call.shape(4 * count_ + 1).DebugString());
     const float *s = call.data(4 * count_ + 1);
     std::vector<AdamWTensor> tensors(count_);
     for (int i = 0; i < count_; ++i) {
       const TensorShape &shape = call.shape(i);
       for (int part = 1; part < 4; ++part)
         require(call.shape(part * count_ + i) == shape,
-                "gradient and moments of variable " + std::to_string(i) + " must have its shape, " + shape.DebugString() +
-                    ", but one has " + call.shape(part * count_ + i).DebugString());
+                "gradient and moments of variable " + std::to_string(i) + " must have its shape, " +
+                    shape.DebugString() + ", but one has " + call.shape(part * count_ + i).DebugString());
       tensors[i] = {shape.num_elements(),
                     call.data(i),
                     call.data(count_ + i),

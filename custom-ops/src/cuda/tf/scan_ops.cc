@@ -45,7 +45,8 @@ ScanProblem readScan(const NamedInputs &in, bool softplus) {
 class SelectiveScan {
  public:
   explicit SelectiveScan(OpKernelConstruction *c)
-      : present_(attribute<int64_t>(c, "present")), keep_(attribute<int64_t>(c, "NS")),
+      : present_(attribute<int64_t>(c, "present")),
+        keep_(attribute<int64_t>(c, "NS")),
         softplus_(attribute<bool>(c, "delta_softplus")) {}
 
   const char *compute(Call &call) {
