@@ -15,8 +15,11 @@ if (!installed()) {
 }
 const backends = process.argv[process.argv.indexOf('--backend') + 1];
 if (!process.argv.includes('--backend') || backends.includes('tensorflow')) {
+  // What was set up with the CUDA kernels stays so.
+  const present = `${root}/native/native.json`;
+  const cuda = existsSync(present) && JSON.parse(readFileSync(present, 'utf8')).cuda ? ['--cuda'] : [];
   // Not the end if it fails: the other backends are tested all the same, and this one fails saying what is missing.
-  spawnSync(process.execPath, ['bin/tfjs-mamba.js', 'setup-native'], {cwd: root, stdio: 'inherit'});
+  spawnSync(process.execPath, ['bin/tfjs-mamba.js', 'setup-native', ...cuda], {cwd: root, stdio: 'inherit'});
 }
 run(process.execPath, ['--import', 'tsx', 'scripts/runTests.ts', ...process.argv.slice(2)]);
 

@@ -15,9 +15,6 @@ namespace cuda {
 constexpr int kSteps = 8;
 constexpr int64_t savedStates(int64_t length) { return (length + kSteps - 1) / kSteps; }
 
-// Largest number of states a channel may have.
-constexpr int64_t kMaxStates = 64;
-
 // How a scan is cut in time: enough pieces to fill the device, each a multiple of kSteps.
 struct Pieces {
   int64_t count, length;
@@ -32,6 +29,7 @@ inline int64_t savedFloats(const ScanProblem &p) { return p.batch * savedStates(
 size_t scanWorkspace(const ScanProblem &p, const Pieces &pieces);
 size_t scanGradWorkspace(const ScanProblem &p, const Pieces &pieces);
 
+// At most 64 states a channel.
 const char *launchSelectiveScan(const ScanForward &p, const Pieces &pieces, float *workspace, void *stream);
 const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces, float *workspace, void *stream);
 

@@ -27,7 +27,7 @@ class OpError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-inline void require(bool holds, const std::string &what) {
+inline void require(bool holds, const char *what) {
   if (!holds) throw OpError(what);
 }
 inline void check(const tensorflow::Status &status) {
@@ -76,26 +76,28 @@ class NamedInputs {
   NamedInputs(Call &call, int64_t present, std::vector<const char *> names) : call_(call), names_(std::move(names)) {
     int next = 0;
     for (size_t i = 0; i < names_.size(); ++i) position_.push_back(present >> i & 1 ? next++ : -1);
-    require(next == call.inputs(),
-            "`present` names " + std::to_string(next) + " inputs, but there are " + std::to_string(call.inputs()));
+    if (next != call.inputs())
+      throw OpError("`present` names " + std::to_string(next) + " inputs, but there are " +
+                    std::to_string(call.inputs()));
   }
   bool has(int input) const { return position_[input] >= 0; }
   const TensorShape &shape(int input) const {
-    require(has(input), std::string(names_[input]) + " is missing");
+    if (!has(input)) throw OpError(std::string(names_[input]) + " is missing");
     return call_.shape(position_[input]);
   }
   // Null if absent.
   const float *data(int input) const { return has(input) ? call_.data(position_[input]) : nullptr; }
 
   void requireRank(int input, int rank) const {
-    require(shape(input).dims() == rank, std::string(names_[input]) + " must have rank " + std::to_string(rank) +
-                                             ", but has shape " + shape(input).DebugString());
+    if (shape(input).dims() != rank)
+      throw OpError(std::string(names_[input]) + " must have rank " + std::to_string(rank) + ", but has shape " +
+                    shape(input).DebugString());
   }
   // Passes if absent.
   void requireShape(int input, const TensorShape &wanted) const {
-    require(!has(input) || shape(input) == wanted, std::string(names_[input]) + " must have shape " +
-                                                       wanted.DebugString() + ", but has " +
-                                                       (has(input) ? shape(input).DebugString() : ""));
+    if (has(input) && shape(input) != wanted)
+      throw OpError(std::string(names_[input]) + " must have shape " + wanted.DebugString() + ", but has " +
+                    shape(input).DebugString());
   }
 
  private:

@@ -7,9 +7,9 @@ namespace gpu {
 namespace {
 
 void checkShapes(const TensorShape &logits, const TensorShape &labels) {
-  require(logits.dims() == 2 && logits.dim_size(1) > 0 && labels == TensorShape({logits.dim_size(0)}),
-          "logits must have shape [rows,classes] and labels [rows], but have " + logits.DebugString() + " and " +
-              labels.DebugString());
+  if (logits.dims() != 2 || logits.dim_size(1) == 0 || labels != TensorShape({logits.dim_size(0)}))
+    throw OpError("logits must have shape [rows,classes] and labels [rows], but have " + logits.DebugString() +
+                  " and " + labels.DebugString());
 }
 
 class CrossEntropy {

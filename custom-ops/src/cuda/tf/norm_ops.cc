@@ -13,8 +13,9 @@ struct Rows {
     const TensorShape &shape = in.shape(x);
     in.requireRank(weight, 1);
     width = in.shape(weight).dim_size(0);
-    require(shape.dims() > 0 && shape.dim_size(shape.dims() - 1) == width && width > 0,
-            "the last axis of " + shape.DebugString() + " must have the length of weight, " + std::to_string(width));
+    if (shape.dims() == 0 || shape.dim_size(shape.dims() - 1) != width || width == 0)
+      throw OpError("the last axis of " + shape.DebugString() + " must have the length of weight, " +
+                    std::to_string(width));
     count = shape.num_elements() / width;
   }
 };

@@ -13,18 +13,18 @@ class AdamW {
   // scalars: beta1, 1 - beta1, beta2, 1 - beta2, epsilon, stepSize, rootScale, then for each variable what decay keeps.
   const char *compute(Call &call) {
     constexpr int kCommon = 7;
-    require(call.shape(4 * count_ + 1) == TensorShape({kCommon + count_}) && call.shape(4 * count_).dims() == 0,
-            "grad_scale must be a scalar and scalars have shape [" + std::to_string(kCommon + count_) +
-                "], but they have " + call.shape(4 * count_).DebugString() + " and " +
-                call.shape(4 * count_ + 1).DebugString());
+    if (call.shape(4 * count_ + 1) != TensorShape({kCommon + count_}) || call.shape(4 * count_).dims() != 0)
+      throw OpError("grad_scale must be a scalar and scalars have shape [" + std::to_string(kCommon + count_) +
+                    "], but they have " + call.shape(4 * count_).DebugString() + " and " +
+                    call.shape(4 * count_ + 1).DebugString());
     const float *s = call.data(4 * count_ + 1);
     std::vector<AdamWTensor> tensors(count_);
     for (int i = 0; i < count_; ++i) {
       const TensorShape &shape = call.shape(i);
       for (int part = 1; part < 4; ++part)
-        require(call.shape(part * count_ + i) == shape,
-                "gradient and moments of variable " + std::to_string(i) + " must have its shape, " +
-                    shape.DebugString() + ", but one has " + call.shape(part * count_ + i).DebugString());
+        if (call.shape(part * count_ + i) != shape)
+          throw OpError("gradient and moments of variable " + std::to_string(i) + " must have its shape, " +
+                        shape.DebugString() + ", but one has " + call.shape(part * count_ + i).DebugString());
       tensors[i] = {shape.num_elements(),
                     call.data(i),
                     call.data(count_ + i),

@@ -19,8 +19,8 @@ int64_t groupsOf(const NamedInputs &in, int input, TensorShape lead, int64_t cha
   const int64_t groups = in.shape(input).dim_size(lead.dims());
   lead.AddDim(groups), lead.AddDim(states);
   in.requireShape(input, lead);
-  require(groups > 0 && channels % groups == 0,
-          std::to_string(groups) + " groups do not divide " + std::to_string(channels) + " channels");
+  if (groups <= 0 || channels % groups != 0)
+    throw OpError(std::to_string(groups) + " groups do not divide " + std::to_string(channels) + " channels");
   return groups;
 }
 
