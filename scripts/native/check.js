@@ -1,4 +1,5 @@
 /** Loads what has been set up, in a process of its own as a program would, and runs one op. Argument: the folder of tfjs-node. */
+import {existsSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {join} from 'node:path';
 import util from 'node:util';
@@ -13,6 +14,8 @@ util.isArray ??= Array.isArray;
 const tf = require(process.argv[2]);
 const loader = require(join(packageRoot, 'native/tfjs_mamba_loader.node'));
 loader.load(join(packageRoot, 'native/tfjs_mamba_ops.so'));
+const cuda = join(packageRoot, 'native/tfjs_mamba_cuda.so');
+if (existsSync(cuda)) loader.load(cuda);
 
 const backend = tf.backend();
 const x = [3, 4, 0, 0];
