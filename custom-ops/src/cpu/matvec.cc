@@ -1,6 +1,7 @@
 // Products of a few rows with a matrix, for decoding. Every weight is read once from memory and that is all the time
-// there is, so weights are streamed in the order they lie in; the outputs are cut among the threads, never a sum.
+// there is, so each task streams one stretch of the matrix as it lies. How it is cut depends on the shape alone.
 #include "../problem.h"
+#include "fold.h"
 #include "parallel.h"
 #include "simd.h"
 
@@ -8,33 +9,26 @@ namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 namespace {
 
-constexpr int kUnroll = 8;  // streams of weights at once
+constexpr int kUnroll = 16;  // rows of the matrix at once
 
-// Columns [c0,c1) of y += x W, W [in,out]: kUnroll rows of W pass through a stretch of y that stays in cache.
-void columns(const MatVec &p, int64_t c0, int64_t c1) {
-  for (int64_t r = 0; r < p.rows; ++r)
-    for (int64_t c = c0; c < c1; c += kLanes)
-      storeFirst(p.y + r * p.out + c, p.bias ? loadFirst(p.bias + c, c1 - c) : Vec{}, c1 - c);
-  for (int64_t i = 0; i < p.in; i += kUnroll) {
-    const int64_t n = p.in - i < kUnroll ? p.in - i : kUnroll;
-    const float *w = p.weight + i * p.out;
-    for (int64_t r = 0; r < p.rows; ++r) {
-      const float *x = p.x + r * p.in + i;
-      float *y = p.y + r * p.out;
-      int64_t c = c0;
-      if (n == kUnroll) {
-        for (; c + kLanes <= c1; c += kLanes) {
-          Vec sum = load(y + c);
-#pragma GCC unroll 8
-          for (int j = 0; j < kUnroll; ++j) sum += x[j] * load(w + j * p.out + c);
-          store(y + c, sum);
-        }
+// y += x[i0..i1) W[i0..i1), W [in,out]: kUnroll rows of W pass through y, which stays in cache.
+void addRows(const MatVec &p, const float *xs, int64_t i0, int64_t i1, float *y) {
+  for (int64_t i = i0; i < i1; i += kUnroll) {
+    const int64_t n = i1 - i < kUnroll ? i1 - i : kUnroll;
+    const float *w = p.weight + i * p.out, *x = xs + i;
+    int64_t c = 0;
+    if (n == kUnroll) {
+      for (; c + kLanes <= p.out; c += kLanes) {
+        Vec sum = load(y + c);
+#pragma GCC unroll 16
+        for (int j = 0; j < kUnroll; ++j) sum += x[j] * load(w + j * p.out + c);
+        store(y + c, sum);
       }
-      for (; c < c1; c += kLanes) {
-        Vec sum = loadFirst(y + c, c1 - c);
-        for (int64_t j = 0; j < n; ++j) sum += x[j] * loadFirst(w + j * p.out + c, c1 - c);
-        storeFirst(y + c, sum, c1 - c);
-      }
+    }
+    for (; c < p.out; c += kLanes) {
+      Vec sum = loadFirst(y + c, p.out - c);
+      for (int64_t j = 0; j < n; ++j) sum += x[j] * loadFirst(w + j * p.out + c, p.out - c);
+      storeFirst(y + c, sum, p.out - c);
     }
   }
 }
@@ -58,19 +52,32 @@ void dots(const MatVec &p, int64_t o0, int64_t o1) {
 }  // namespace
 
 void matVec(const MatVec &p) {
-  // Pieces of about 64 KB of weights: less is not worth a hand-over; and not more than the first cache holds of y.
-  int64_t piece = p.in > 0 ? (1 << 14) / p.in : p.out;
-  if (!p.transposed) {
-    const int64_t share = (p.out + threadCount() - 1) / threadCount();
-    piece = share > piece ? share : piece;
-    if (piece > 2048) piece = 2048;
+  constexpr int64_t kPiece = 1 << 14;  // at least so many weights a task: less is not worth a hand-over
+  const auto largest = [](int64_t a, int64_t b) { return a > b ? a : b; };
+  if (p.transposed) {
+    const int64_t piece = 4 * kPiece / p.in + 1;
+    parallelFor((p.out + piece - 1) / piece, [&](int64_t task) {
+      dots(p, task * piece, (task + 1) * piece < p.out ? (task + 1) * piece : p.out);
+    });
+    return;
   }
-  piece = (piece < 1 ? 1 : piece) + kLanes - 1;
-  piece -= piece % kLanes;
-  parallelFor((p.out + piece - 1) / piece, [&](int64_t task) {
-    const int64_t begin = task * piece, end = begin + piece < p.out ? begin + piece : p.out;
-    p.transposed ? dots(p, begin, end) : columns(p, begin, end);
+  // Sums over in are cut too, so each task has a row of partial sums for each row of x: few beside the weights it reads.
+  const int64_t piece = (largest(largest(kPiece / p.out, p.rows), 2 * kUnroll) + kUnroll - 1) / kUnroll * kUnroll;
+  const int64_t tasks = (p.in + piece - 1) / piece, sums = p.rows * p.out;
+  Scratch scratch(tasks * sums);
+  float *partial = scratch.take(tasks * sums);
+  parallelFor(tasks, [&](int64_t task) {
+    const int64_t end = (task + 1) * piece < p.in ? (task + 1) * piece : p.in;
+    for (int64_t r = 0; r < p.rows; ++r) {
+      float *y = partial + task * sums + r * p.out;
+      if (task == 0 && p.bias)
+        std::memcpy(y, p.bias, p.out * sizeof(float));
+      else
+        std::memset(y, 0, p.out * sizeof(float));
+      addRows(p, p.x + r * p.in, task * piece, end, y);
+    }
   });
+  addSlices(p.y, partial, tasks, sums);
 }
 
 }  // namespace SIMD_LEVEL

@@ -85,6 +85,28 @@ SIMD_INLINE void stageSteps(const ScanProblem &p, const Tile &tile, int64_t t0, 
   }
 }
 
+// Fetches the tile's rows of some [B,L,D] tensors ahead of their use. They are short and lie far apart, so the processor
+// does not see them coming; asked for all at once they would hold it up as long as they take, so the loop over a chunk's
+// steps asks for a row in each.
+template <int Count>
+struct Prefetch {
+  const float *rows[Count];
+  int64_t stride;
+
+  // From step t0 on; the tensors that are there.
+  void start(const ScanProblem &p, const Tile &tile, int64_t t0, const float *const (&tensors)[Count]) {
+    const int64_t at = (tile.batch * p.length + t0) * p.channels + tile.channel;
+    for (int i = 0; i < Count; ++i) rows[i] = (tensors[i] ? tensors[i] : tensors[0]) + at;
+    stride = p.channels;
+  }
+
+  // One vector of the row of step t0 + t.
+  template <bool write>
+  inline __attribute__((always_inline)) void row(int64_t t, int64_t c) const {
+    for (int i = 0; i < Count; ++i) __builtin_prefetch(rows[i] + t * stride + c, write, 2);
+  }
+};
+
 // The rows of B or C for one sequence and tile: element [t][n] is at p[t * stride + n].
 struct Rows {
   const float *p;

@@ -17,6 +17,8 @@ struct Chunk {
   int64_t steps;
   const float *delta, *deltaU;  // [steps][kTile]
   float *y;                     // [steps][kTile], added to
+  Prefetch<3> next;             // u, delta and z of the chunk to come
+  Prefetch<1> result;           // y of this one
 };
 
 // S states from n on, one vector of channels at lane offset c, one chunk. B and C point at state n of the chunk's
@@ -30,6 +32,8 @@ SIMD_INLINE void advance(const Chunk &chunk, int64_t c, const float *A2, const f
   for (int64_t t = 0; t < chunk.steps; ++t) {
     const Vec delta = load(chunk.delta + t * kTile + c), deltaU = load(chunk.deltaU + t * kTile + c);
     Vec sum[2] = {load(chunk.y + t * kTile + c), Vec{}};
+    chunk.next.row<false>(t, c);
+    chunk.result.row<true>(t, c);
 #pragma GCC unroll 16
     for (int n = 0; n < S; ++n) {
       const Vec b = constantB ? load(B + n * kTile + c) : splat(B[t * strideB + n]);
@@ -72,7 +76,9 @@ void scanTile(const ScanForward &p, const Tile &tile) {
     stageSteps(p, tile, t0, steps, delta, deltaU);
     zero(y, steps * kTile);
 
-    const Chunk chunk{steps, delta, deltaU, y};
+    Chunk chunk{steps, delta, deltaU, y, {}, {}};
+    chunk.next.start(p, tile, t0 + 2 * kChunk <= p.length ? t0 + kChunk : t0, {p.u, p.delta, p.z});
+    chunk.result.start(p, tile, t0, {p.y});
     const auto block = [&](auto size, int64_t n) {
       const float *B = constantB ? fixedB + n * kTile : rowsB.p + t0 * rowsB.stride + n;
       const float *C = constantC ? fixedC + n * kTile : rowsC.p + t0 * rowsC.stride + n;

@@ -28,9 +28,12 @@ struct Rows2D {
   float *delta, *deltaU, *u, *dOut, *y;  // dOut: the gradient of the ungated y
   float *sumSB, *dDelta;                 // sums over the states of s B and of what multiplies delta
   float *gate;                           // sigma(z)
+  Prefetch<4> next;                      // u, delta, z and dy of the chunk to come
+  Prefetch<3> results;                   // du, ddelta and dz of this one
 };
 
 struct StateBlock {
+  bool first;
   const float *A, *A2;       // [S][kTile]: A, and A log2(e)
   const float *B, *C;        // at the chunk's first step, or transposed constants [S][kTile]
   int64_t strideB, strideC;
@@ -52,6 +55,7 @@ SIMD_INLINE void chunkBack(const Rows2D &r, int64_t steps, int64_t c, int64_t wi
   for (int64_t t = 0; t < steps; ++t) {
     const Vec delta = load(r.delta + t * kTile + c), deltaU = load(r.deltaU + t * kTile + c);
     Vec y = load(r.y + t * kTile + c);
+    if (k.first) r.next.row<false>(t, c);
 #pragma GCC unroll 4
     for (int n = 0; n < S; ++n) {
       const Vec decay = exp2Vec(delta * load(k.A2 + n * kTile + c));
@@ -73,6 +77,7 @@ SIMD_INLINE void chunkBack(const Rows2D &r, int64_t steps, int64_t c, int64_t wi
     const Vec delta = load(r.delta + t * kTile + c), deltaU = load(r.deltaU + t * kTile + c);
     const Vec dOut = load(r.dOut + t * kTile + c);
     Vec sumSB = load(r.sumSB + t * kTile + c), dDelta = load(r.dDelta + t * kTile + c);
+    if (k.first) r.results.row<true>(t, c);
 #pragma GCC unroll 4
     for (int n = 0; n < S; ++n) {
       const int64_t lane = (t * S + n) * kLanes;
@@ -161,8 +166,8 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
   float *A = scratch.take(matrix), *A2 = scratch.take(matrix), *s = scratch.take(matrix), *dA = scratch.take(matrix);
   float *fixedB = scratch.take(matrix), *fixedC = scratch.take(matrix);
   float *dFixedB = scratch.take(matrix), *dFixedC = scratch.take(matrix);
-  const Rows2D r{scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows),
-                 scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows)};
+  Rows2D r{scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows),
+           scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), {}, {}};
   float *states = scratch.take(lanes + kStates * kLanes), *decays = scratch.take(lanes);
   float *lanesB = scratch.take(lanes), *lanesC = scratch.take(lanes);
   float *dD = scratch.take(kTile), *dBias = scratch.take(kTile);
@@ -180,9 +185,12 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
   for (int64_t i = chunks - 1; i >= 0; --i) {
     const int64_t t0 = i * kChunk, steps = p.length - t0 < kChunk ? p.length - t0 : kChunk;
     stageChunk(p, tile, t0, steps, r);
+    r.next.start(p, tile, i > 0 ? t0 - kChunk : t0, {p.u, p.delta, p.z, p.dy});
+    r.results.start(p, tile, t0, {p.du, p.ddelta, p.dz});
     forStates<kStates>(N, [&](auto size, int64_t n) {
       constexpr int S = decltype(size)::value;
-      const StateBlock block{A + n * kTile,
+      const StateBlock block{n == 0,
+                             A + n * kTile,
                              A2 + n * kTile,
                              constantB ? fixedB + n * kTile : rowsB.p + t0 * rowsB.stride + n,
                              constantC ? fixedC + n * kTile : rowsC.p + t0 * rowsC.stride + n,

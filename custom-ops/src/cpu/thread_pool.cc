@@ -62,8 +62,8 @@ class Pool {
   }
 
  private:
-  // About 20 microseconds: kernels follow each other closely in a model, and waking a sleeper costs more than that.
-  static constexpr int kSpins = 500;
+  // Some 50 microseconds, what lies between two kernels of a model; waking a sleeper costs more than that.
+  static constexpr int kSpins = 4000;
 
   static void pause() {
 #if defined(__x86_64__)
