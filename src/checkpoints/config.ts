@@ -128,6 +128,15 @@ function readStateSpaces(fields: Fields): MambaConfig {
 
 const dtypeNames: Record<FloatFormat, string> = {F32: 'float32', F16: 'float16', BF16: 'bfloat16'};
 
+/** Fields that Hugging Face refuses unless they are written as floats, 1.0 and not 1. */
+export const floatFields: readonly string[] = [
+  'time_step_min',
+  'time_step_max',
+  'time_step_scale',
+  'time_step_floor',
+  'layer_norm_epsilon',
+];
+
 /** The configuration as Hugging Face's `MambaForCausalLM` reads it. */
 export function huggingFaceConfig(config: ResolvedMambaConfig, format: FloatFormat): JsonObject {
   const {vocabSize, realVocabSize} = config;

@@ -1,6 +1,6 @@
 /** Writes a checkpoint in Hugging Face's layout: config.json, and safetensors in one file or in shards with an index. */
 import type {ResolvedMambaConfig} from '../lm/config';
-import {eosTokenId, huggingFaceConfig} from './config';
+import {eosTokenId, floatFields, huggingFaceConfig} from './config';
 import {float16Limit, type FloatFormat} from './floats';
 import {transpose, weightNames, type WeightName} from './names';
 import {safetensorsHeader, safetensorsPieces, storedBytes, type TensorToWrite} from './safetensorsWriter';
@@ -128,7 +128,11 @@ function totalBytes(tensors: readonly TensorToWrite[], format: FloatFormat): num
 }
 
 async function writeJson(place: CheckpointTarget, name: string, value: unknown): Promise<void> {
-  const bytes = new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+  // JavaScript writes a float that is whole without a point.
+  const text = JSON.stringify(value, null, 2).replace(/^ *"(.*)": -?\d+(?=,?$)/gm, (field, name: string) =>
+    floatFields.includes(name) ? `${field}.0` : field,
+  );
+  const bytes = new TextEncoder().encode(`${text}\n`);
   await place.write(
     name,
     bytes.length,

@@ -54,6 +54,14 @@ describe('writeCheckpoint', () => {
     expect((await readdir(folder)).filter((name) => name.startsWith('model'))).toEqual(['model.safetensors']);
   });
 
+  it('writes floats with a point and integers without, as Hugging Face demands', async () => {
+    await save();
+    const text = await readFile(join(folder, 'config.json'), 'utf8');
+    expect((await config()).dtScale).toBe(1);
+    expect(text).toContain('"time_step_scale": 1.0,\n');
+    expect(text).toMatch(/"state_size": \d+,\n/);
+  });
+
   it('rounds to half floats, which then read and write unchanged', async () => {
     for (const dtype of ['float16', 'bfloat16'] as const) {
       await save({dtype});
