@@ -1,8 +1,8 @@
 /**
- * The benchmarks: `npm run bench -- ops --backend webgpu`, `npm run bench -- decode --backend webgpu [--preset mamba-130m]`,
- * `npm run bench -- train --backend wasm`, `npm run bench -- native --backend tensorflow`, `npm run bench -- ops --backend webgl` (in
- * headless Chromium). Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place
- * of SwiftShader.
+ * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`,
+ * `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- lm --backend tensorflow`. Each prints what it
+ * measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader; peers/README.md has
+ * what tensorflow is compared with.
  */
 import {parseArgs} from 'node:util';
 import {startBackend, testTarget, type TestBackend} from '../test/support/backend';
@@ -27,16 +27,18 @@ if (inBrowser) {
 await startBackend(backend);
 watchDevice();
 
-if (what === 'ops') {
+if (what === 'ops' && backend === 'tensorflow') {
+  (await import('./native')).benchNative();
+} else if (what === 'ops') {
   await (await import('./ops')).benchOps(values.composed);
+} else if (what === 'lm' && backend === 'tensorflow') {
+  await (await import('./lm')).benchLM();
 } else if (what === 'decode') {
   await (await import('./decode')).benchDecode(values.preset);
 } else if (what === 'train') {
   await (await import('./train')).benchTrain();
-} else if (what === 'native') {
-  (await import('./native')).benchNative();
 } else {
-  throw new Error(`There is no benchmark ${what}: ops, decode, train, native`);
+  throw new Error(`There is no benchmark ${what} on ${backend}: ops, decode, train, and on tensorflow lm`);
 }
 process.exit(0);
 

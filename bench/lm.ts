@@ -1,0 +1,136 @@
+/**
+ * `bench -- lm`: a whole language model on TensorFlow, beside Hugging Face's on PyTorch and llama.cpp where peers/README.md was followed:
+ * prefill of 256 tokens and decoding, float32, the same random weights and the same prompt, the tokens they choose checked equal. Rates
+ * are the best of several runs, and for the others of one and of all threads.
+ */
+import {mkdtempSync, rmSync} from 'node:fs';
+import {availableParallelism, tmpdir} from 'node:os';
+import {join} from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import type {MambaConfig, MambaLM} from '../src/node';
+import {backendInfo, mambaLM, savePretrained} from '../src/node';
+import type {Machine} from './machine';
+import {measureMachine, output} from './machine';
+import {isInstalled, peerLlama, peerPython} from './peers/peers';
+import {bestTime, printTable, run} from './timing';
+
+const models: Record<string, {config: MambaConfig; newTokens: number}> = {
+  'mamba-130m shape': {config: {vocabSize: 50280, dModel: 768, nLayer: 24}, newTokens: 64},
+  'small: 4 layers, 256 wide': {config: {vocabSize: 256, dModel: 256, nLayer: 4}, newTokens: 512},
+};
+
+/** Tokens a second, and what greedy decoding chose. */
+interface Measured {
+  prefill: number;
+  decode: number;
+  tokens: number[];
+}
+
+/**
+ * A random model that says something: fresh weights repeat the last token, as every block adds little to the embedding that is also
+ * the head. With what the blocks add made larger, tokens vary.
+ */
+function makeModel(config: MambaConfig): MambaLM {
+  const model = mambaLM(config, {seed: 1});
+  tf.tidy(() => {
+    for (const [name, weight] of model.weightsByName()) {
+      if (name.endsWith('outProj/kernel')) weight.write(weight.read().mul(OUT_PROJ_GAIN));
+    }
+  });
+  return model;
+}
+const OUT_PROJ_GAIN = 16;
+
+function measureOurs(model: MambaLM, prompt: number[], count: number): Measured {
+  const prefillMs = bestTime(
+    run(() => model.prefill([prompt]).logits),
+    3000,
+  );
+  let {logits, state} = model.prefill([prompt]);
+  const tokens: number[] = [];
+  let stepMs = Infinity;
+  for (;;) {
+    const start = performance.now();
+    tokens.push(likeliest(logits.dataSync()));
+    if (tokens.length === count) break;
+    const next = model.step([tokens[tokens.length - 1]], state);
+    tf.dispose([logits, state]);
+    ({logits, state} = next);
+    stepMs = Math.min(stepMs, performance.now() - start);
+  }
+  tf.dispose([logits, state]);
+  return {prefill: (1e3 * prompt.length) / prefillMs, decode: 1e3 / stepMs, tokens};
+}
+
+function likeliest(logits: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
+  return best;
+}
+
+/** The others, on the same weights. */
+async function measurePeers(model: MambaLM, prompt: number[], count: number): Promise<[string, Measured][]> {
+  const folder = mkdtempSync(join(tmpdir(), 'tfjs-mamba-bench-'));
+  const threads = [1, availableParallelism()].join();
+  const given = [prompt.join(), String(count), threads];
+  const peer = (name: string) => join(import.meta.dirname, 'peers', name);
+  const measured: [string, Measured][] = [];
+  const add = (name: string, command: string, args: string[]) =>
+    measured.push([name, JSON.parse(output(command, args)) as Measured]);
+  try {
+    if (!isInstalled('Hugging Face on PyTorch', peerPython)) return [];
+    await savePretrained(model, folder);
+    add('Hugging Face, PyTorch', peerPython, [peer('torch_lm.py'), folder, ...given]);
+    if (isInstalled('llama.cpp', peerLlama)) {
+      const file = join(folder, 'model.gguf');
+      output(peerPython, [peer('gguf_file.py'), folder, file]);
+      add('llama.cpp', process.execPath, ['--import', 'tsx', peer('llama.ts'), file, ...given]);
+    }
+    return measured;
+  } finally {
+    rmSync(folder, {recursive: true});
+  }
+}
+
+/** Decoding reads every weight once, the embedding as the head; at batch 1 the rest is nothing beside it. */
+function printFloor(model: MambaLM, decode: number, {read}: Machine): void {
+  const bytes = 4 * model.countParams();
+  const floor = bytes / read;
+  console.log(
+    `decode: ${(1 / decode / floor).toFixed(2)} times the ${(1e3 * floor).toFixed(2)} ms that reading the weights takes ` +
+      `(${(bytes / 1e6).toFixed(0)} MB)`,
+  );
+}
+
+async function benchModel(name: string, machine: Machine | undefined): Promise<void> {
+  const {config, newTokens} = models[name];
+  const model = makeModel(config);
+  const prompt = Array.from({length: 256}, (_, i) => (i * i * 7 + 11) % config.vocabSize);
+  const before = measureOurs(model, prompt, newTokens);
+  const peers = await measurePeers(model, prompt, newTokens);
+  const after = measureOurs(model, prompt, newTokens); // again, as the others have two turns too
+  const ours = {
+    prefill: Math.max(before.prefill, after.prefill),
+    decode: Math.max(before.decode, after.decode),
+    tokens: before.tokens,
+  };
+  console.log(`\n${name}, float32, tokens a second`);
+  printTable([
+    ['', 'prefill 256', 'ratio', 'decode', 'ratio', 'same tokens'],
+    ['this package', ours.prefill, 1, ours.decode, 1, ''],
+    ...peers.map(([peer, {prefill, decode, tokens}]) => {
+      const differs = tokens.findIndex((id, i) => id !== ours.tokens[i]);
+      const same = differs < 0 ? tokens.length : differs;
+      return [peer, prefill, ours.prefill / prefill, decode, ours.decode / decode, `${same} of ${ours.tokens.length}`];
+    }),
+  ]);
+  console.log(`${new Set(ours.tokens).size} different tokens among ${ours.tokens.length}`);
+  if (machine) printFloor(model, ours.decode, machine);
+  model.dispose();
+}
+
+export async function benchLM(): Promise<void> {
+  console.log(JSON.stringify({...backendInfo(), nativeKernels: undefined}));
+  const machine = measureMachine();
+  for (const name of Object.keys(models)) await benchModel(name, machine);
+}

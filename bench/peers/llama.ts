@@ -1,0 +1,57 @@
+/**
+ * Times llama.cpp, through node-llama-cpp, and says which tokens it chooses; a process of its own, as it brings its own threads.
+ *
+ *     node --import tsx llama.ts <file.gguf> <prompt: ids with commas> <new tokens> <threads, with commas>
+ *
+ * prints {"prefill": tokens/s, "decode": tokens/s, "tokens": [...]}, each rate the best of the numbers of threads and of several runs.
+ */
+import {peerLlama} from './peers';
+
+/** What is used of node-llama-cpp. */
+interface Sequence {
+  clearHistory(): Promise<void>;
+  evaluateWithoutGeneratingNewTokens(tokens: number[]): Promise<void>;
+  evaluate(tokens: number[], options: {temperature: number; yieldEogToken: boolean}): AsyncIterable<number>;
+}
+interface Llama {
+  loadModel(options: {modelPath: string}): Promise<{
+    createContext(options: {contextSize: number; batchSize: number; threads: number}): Promise<{
+      getSequence(): Sequence;
+      dispose(): Promise<void>;
+    }>;
+  }>;
+}
+type GetLlama = (options: Record<string, unknown>) => Promise<Llama>;
+
+const [modelPath, ...rest] = process.argv.slice(2);
+const [prompt, [count], threads] = rest.map((text) => text.split(',').map(Number));
+
+const {getLlama} = (await import(peerLlama)) as {getLlama: GetLlama};
+const llama = await getLlama({gpu: false, build: 'never', skipDownload: true, logLevel: 'error', progressLogs: false});
+const model = await llama.loadModel({modelPath});
+let prefill = Infinity;
+let decode = Infinity;
+const tokens: number[] = [];
+for (const n of threads) {
+  const options = {contextSize: prompt.length + count + 8, batchSize: prompt.length, threads: n};
+  const context = await model.createContext(options);
+  const sequence = context.getSequence();
+  for (let i = 0; i < 6; i++) {
+    await sequence.clearHistory();
+    const start = performance.now();
+    await sequence.evaluateWithoutGeneratingNewTokens(prompt);
+    prefill = Math.min(prefill, performance.now() - start);
+  }
+  await sequence.clearHistory();
+  tokens.length = 0;
+  let last = -Infinity;
+  for await (const token of sequence.evaluate(prompt, {temperature: 0, yieldEogToken: true})) {
+    const now = performance.now();
+    decode = Math.min(decode, now - last);
+    last = now;
+    if (tokens.push(token) === count) break;
+  }
+  await context.dispose();
+}
+console.log(JSON.stringify({prefill: (1e3 * prompt.length) / prefill, decode: 1e3 / decode, tokens}));
+process.exit(0);
