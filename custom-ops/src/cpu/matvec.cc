@@ -62,7 +62,8 @@ void matVec(const MatVec &p) {
     return;
   }
   // Sums over in are cut too, so each task has a row of partial sums for each row of x: few beside the weights it reads.
-  const int64_t piece = (largest(largest(kPiece / p.out, p.rows), 2 * kUnroll) + kUnroll - 1) / kUnroll * kUnroll;
+  const int64_t least = largest(largest(kPiece / p.out, p.rows), largest(p.in / 16, 2 * kUnroll));
+  const int64_t piece = (least + kUnroll - 1) / kUnroll * kUnroll;
   const int64_t tasks = (p.in + piece - 1) / piece, sums = p.rows * p.out;
   Scratch scratch(tasks * sums);
   float *partial = scratch.take(tasks * sums);
