@@ -18,7 +18,10 @@ rmSync(folder, {recursive: true, force: true});
 const bundles = resolve(folder, 'test/support');
 mkdirSync(bundles, {recursive: true});
 
-const specs = specFiles('backend', 'webgpu').map((file) => `await import('./test/${file}');`);
+// These start other backends, which stay behind.
+const elsewhere = ['autoBackend.spec.ts', 'backends/wasm.spec.ts'];
+const files = specFiles('backend', 'webgpu').filter((file) => !elsewhere.includes(file));
+const specs = files.map((file) => `await import('./test/${file}');`);
 const suite = `
 import core from 'jasmine-core';
 core.installGlobals();

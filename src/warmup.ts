@@ -8,6 +8,7 @@ import {pipelinesReady} from './backends/webgpuPipelines';
 import type {MambaLM} from './lm/model';
 import {checkKeys} from './ops/check';
 import {checkNumber} from './ops/adamW/hyperparameters';
+import {runTopLogits} from './ops/topLogits';
 import {AdamW} from './training/adamW';
 
 /** The options of {@link warmup}. */
@@ -73,7 +74,8 @@ function decode(model: MambaLM, batchSize: number, length: number): void {
     model.prefill(ids, {state});
     // Prompts of different lengths are padded.
     if (batchSize > 1) model.prefill(ids, {mask: tf.ones([batchSize, each], 'int32')});
-    model.step(tf.zeros([batchSize], 'int32'), state);
+    const {logits} = model.step(tf.zeros([batchSize], 'int32'), state);
+    runTopLogits(logits, 1, model.config.realVocabSize);
   }
 }
 

@@ -3,9 +3,10 @@ import * as tf from '@tensorflow/tfjs';
 import type {ResolvedMambaConfig} from './config';
 import type {MambaState} from './model';
 import {macrotask} from '../macrotask';
+import {findsTopLogits, topLogits} from '../ops/topLogits';
 import {Random} from '../random';
 import type {SamplingOptions} from './sampling';
-import {checkSampling, logSumExp, sampleToken} from './sampling';
+import {checkSampling, logSumExp, neededTokens, sampleToken, sampleTop} from './sampling';
 
 /** What generation needs of a model. */
 export interface Decoder {
@@ -73,27 +74,23 @@ export async function* generate(
   let {logits, state} = model.prefill(...leftPadded(prompts, options.state));
   try {
     for (let index = 0; ; index++) {
-      const values = (await logits.data()) as Float32Array;
+      const choices = await readChoices(logits, options, config.realVocabSize);
       logits.dispose();
       const step: GeneratedToken[] = [];
       for (const [row, progress] of rows.entries()) {
         if (progress.done) continue;
-        const width = values.length / rows.length;
-        const all = values.subarray(row * width, (row + 1) * width);
-        const total = logSumExp(all);
+        const {total, choose, logit} = choices[row];
         if (!Number.isFinite(total)) {
           throw new Error(
             `${OP}: the logits of token ${index} of row ${row} are not finite; the model's weights are broken`,
           );
         }
-        // Rows beyond the tokens are padding of the vocabulary: never chosen, though the model gives them a probability.
-        const choice = all.subarray(0, config.realVocabSize);
-        const id = sampleToken(choice, options, progress.seen, progress.random);
+        const id = choose(progress);
         progress.done = stopTokens.includes(id) || index + 1 >= maxNewTokens;
         progress.last = id;
         progress.seen.add(id);
         if (!stopTokens.includes(id)) {
-          step.push({id, index, row, logprob: choice[id] - total});
+          step.push({id, index, row, logprob: logit(id) - total});
         }
       }
       yield* step;
@@ -110,6 +107,42 @@ export async function* generate(
   } finally {
     tf.dispose([logits, state]);
   }
+}
+
+/** What a row chooses its next token from. */
+interface Choice {
+  /** ln Σ exp of the logits. */
+  total: number;
+  choose(row: Row): number;
+  /** The logit of the token chosen. */
+  logit(id: number): number;
+}
+
+/**
+ * Reads of the logits what it takes to choose. Those beyond the tokens are padding of the vocabulary: never chosen, though the model
+ * gives them a probability.
+ */
+async function readChoices(logits: tf.Tensor2D, options: GenerateOptions, vocabSize: number): Promise<Choice[]> {
+  const needed = neededTokens(options);
+  if (needed !== undefined && findsTopLogits(needed)) {
+    const rows = await topLogits(logits, needed, vocabSize);
+    return rows.map(({logSumExp: total, ids, logits: values}) => ({
+      total,
+      choose: ({random}) => sampleTop(ids, values, options, random),
+      logit: (id) => values[ids.indexOf(id)],
+    }));
+  }
+  const [batch, width] = logits.shape;
+  const values = (await logits.data()) as Float32Array;
+  return Array.from({length: batch}, (_, row) => {
+    const all = values.subarray(row * width, (row + 1) * width);
+    const real = all.subarray(0, vocabSize);
+    return {
+      total: logSumExp(all),
+      choose: ({seen, random}) => sampleToken(real, options, seen, random),
+      logit: (id) => real[id],
+    };
+  });
 }
 
 /** Puts padding on the left, so that all prompts end together. */

@@ -58,7 +58,7 @@ export function sampleToken(
   seen: ReadonlySet<number>,
   random: () => number,
 ): number {
-  const {temperature = 1, topK, topP = 1, minP = 0, repetitionPenalty = 1} = options;
+  const {temperature = 1, topK, repetitionPenalty = 1} = options;
   const scores = repetitionPenalty === 1 ? logits : penalized(logits, seen, repetitionPenalty);
   if (temperature === 0) {
     return likeliest(scores);
@@ -68,13 +68,36 @@ export function sampleToken(
     const threshold = kthLargest(candidates.weights, topK);
     candidates = likeliestFirst(keep(candidates, threshold), topK);
   }
-  if (topP < 1) {
-    candidates = nucleus(candidates, topP);
-  }
-  if (minP > 0) {
-    candidates = keep(candidates, minP); // the likeliest token has weight 1
-  }
-  return draw(candidates, random());
+  return drawAmong(candidates, options, random);
+}
+
+/** How many of the likeliest tokens say what `sampleToken` would choose; undefined if it has to see all. */
+export function neededTokens({temperature = 1, topK, repetitionPenalty = 1}: SamplingOptions): number | undefined {
+  if (repetitionPenalty !== 1) return undefined;
+  return temperature === 0 ? 1 : topK;
+}
+
+/**
+ * Chooses as `sampleToken` does, from as many of the likeliest tokens as {@link neededTokens} says.
+ *
+ * @param ids By falling logit, equal ones by rising id.
+ * @param logits One for each of them.
+ */
+export function sampleTop(
+  ids: Int32Array,
+  logits: Float32Array,
+  options: SamplingOptions,
+  random: () => number,
+): number {
+  const {temperature = 1} = options;
+  if (temperature === 0) return ids[0];
+  const weights = Float64Array.from(ids, (_, i) => Math.exp((logits[i] - logits[0]) / temperature));
+  return drawAmong({ids, weights}, options, random);
+}
+
+function drawAmong(candidates: Candidates, {topP = 1, minP = 0}: SamplingOptions, random: () => number): number {
+  const likely = topP < 1 ? nucleus(candidates, topP) : candidates;
+  return draw(minP > 0 ? keep(likely, minP) : likely, random()); // the likeliest token has weight 1
 }
 
 /** Tokens with their probabilities up to a common factor. */

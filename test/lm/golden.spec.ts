@@ -9,6 +9,7 @@ import {crossEntropy} from '../../src/ops/crossEntropy';
 import {rmsNorm} from '../../src/ops/rmsNorm';
 import type {Array64, Arrays} from '../support/arrays';
 import {mapValues, readAndDispose, reshaped, sizeOf, transposed} from '../support/arrays';
+import {assertComputedHere} from '../support/backend';
 import {mismatches, relativeError} from '../support/closeness';
 import {goldenArrays} from '../support/golden';
 import {backendSettings} from '../support/settings';
@@ -99,6 +100,7 @@ for (const golden of goldenModels) {
       for (let i = 0; i < model.config.nLayer; i++) {
         states[`mixer_out.${i}`] = tf.sub(states[`hidden.${i}`], states[i === 0 ? 'hidden.embed' : `hidden.${i - 1}`]);
       }
+      assertComputedHere(states);
       const actual = await readAndDispose(states);
       expect(mismatches(actual, only(expected, Object.keys(actual)), tolerances().logits)).toEqual([]);
     });

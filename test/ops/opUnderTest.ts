@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type * as fc from 'fast-check';
 import type {Arrays} from '../support/arrays';
 import {mapValues, normal, readAndDispose, seededRandom, toTensor} from '../support/arrays';
+import {assertComputedHere} from '../support/backend';
 import {mismatches, relativeError} from '../support/closeness';
 import {backendSettings} from '../support/settings';
 
@@ -66,6 +67,8 @@ export async function evaluate(
     const gradients = tf.grads((...xs: tf.Tensor[]) => projected(f(named(xs)), dys))(tensors);
     return {outputs: f(named(tensors)), gradients: named(gradients)};
   });
+  assertComputedHere(outputs);
+  assertComputedHere(gradients);
   const result = {outputs: await readAndDispose(outputs), gradients: await readAndDispose(gradients)};
   const leaked = tf.memory().numTensors - before;
   if (leaked !== 0) {

@@ -113,3 +113,14 @@ export async function onCpu<T>(work: () => Promise<T>): Promise<T> {
     assertBackend(name as TestBackend);
   }
 }
+
+/** On webgpu, throws if the numbers of a tensor do not lie in a buffer of the GPU: then something else has computed them. */
+export function assertComputedHere(tensors: Record<string, tf.Tensor>): void {
+  if (tf.getBackend() !== 'webgpu') return;
+  const {tensorMap} = tf.backend() as unknown as {tensorMap: {get(dataId: object): {resource?: unknown}}};
+  for (const [name, {dataId, size}] of Object.entries(tensors)) {
+    if (size > 0 && !(tensorMap.get(dataId).resource instanceof GPUBuffer)) {
+      throw new Error(`${name} was not computed on the GPU`);
+    }
+  }
+}

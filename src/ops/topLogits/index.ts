@@ -1,0 +1,50 @@
+/**
+ * The likeliest tokens of a language model's logits, found where the logits are, so that a GPU hands over some hundred bytes for a
+ * token and not the whole vocabulary. Backends whose numbers lie in JavaScript's reach have no use for it, and none.
+ */
+import * as tf from '@tensorflow/tfjs';
+import './webgpu';
+
+/** The most tokens that can be asked for. */
+export const MOST = 64;
+
+/** The likeliest tokens of a row. */
+export interface TopLogits {
+  /** ln Σ exp of all logits of the row. */
+  logSumExp: number;
+  /** By falling logit, equal ones by rising id. */
+  ids: Int32Array;
+  logits: Float32Array;
+}
+
+/** Whether the backend in use finds so many. */
+export function findsTopLogits(count: number): boolean {
+  return count <= MOST && tf.getKernel('TopLogits', tf.getBackend()) !== undefined;
+}
+
+/**
+ * The kernel by itself: per row ln Σ exp of its logits, the ids and their logits, [B, 1 + 2·count]; an id of -1 stands where there was no
+ * number to choose.
+ */
+export function runTopLogits(logits: tf.Tensor2D, count: number, vocabSize: number): tf.Tensor2D {
+  return tf.engine().runKernel<[tf.Tensor2D]>('TopLogits', {logits}, {count, vocabSize})[0];
+}
+
+/**
+ * The likeliest tokens of each row of logits [B,V], in one read.
+ *
+ * @param logits Not disposed.
+ * @param most How many, up to {@link MOST}; fewer if the vocabulary has no more.
+ * @param vocabSize Ids from here on are padding, and never among them; their logits count in the sum.
+ */
+export async function topLogits(logits: tf.Tensor2D, most: number, vocabSize: number): Promise<TopLogits[]> {
+  const count = Math.min(most, vocabSize);
+  const found = runTopLogits(logits, count, vocabSize);
+  const values = await found.data<'float32'>();
+  found.dispose();
+  return Array.from({length: logits.shape[0]}, (_, row) => {
+    const start = row * (1 + 2 * count);
+    const ids = Int32Array.from(values.subarray(start + 1, start + 1 + count)).filter((id) => id >= 0);
+    return {logSumExp: values[start], ids, logits: values.slice(start + 1 + count, start + 1 + count + ids.length)};
+  });
+}
