@@ -4,8 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {backupWeights, layers, restartBackend, rmsNorm, selectiveScan} from '../../src';
-import type {Gpu} from '../../src/backends/webgpu';
-import {registerWebGPUKernel} from '../../src/backends/webgpu';
+import {Gpu, registerWebGPUKernel} from '../../src/backends/webgpu';
+import {pipelinesReady} from '../../src/backends/webgpuPipelines';
 import type {Program, Variant} from '../../src/backends/webgpuProgram';
 import {write} from '../../src/backends/webgpuProgram';
 
@@ -116,11 +116,22 @@ describe('a WebGPU device of its own', () => {
     own.destroy();
   });
 
+  const wrong: Program<{value: number | string}> = {
+    ...constant('a wrong program'),
+    build: () => ({buffers: {y: write}, uniforms: {size: 'u32'}, workgroupSize: 1, main: 'y[0] = u32(p.size);'}),
+  };
+
+  it('that does not take a shader ahead of time says so too', async () => {
+    tf.env().set('WEBGPU_ENGINE_COMPILE_ONLY', true);
+    const gpu = new Gpu(tf.backend() as never, 'Spec');
+    gpu.run(wrong, {value: 1}, {buffers: {}, uniforms: {}, workgroups: 1});
+    tf.env().set('WEBGPU_ENGINE_COMPILE_ONLY', false);
+    const reason = /^a wrong program: its shader is not valid: [^]*line \d+: /;
+    await expectAsync(pipelinesReady(tf.backend() as never)).toBeRejectedWithError(reason);
+    expect(() => scanOnes(3, 2)).toThrowError(reason);
+  });
+
   it('that does not take a shader is reported by the read and by the next kernel, which name the program', async () => {
-    const wrong: Program<{value: number | string}> = {
-      ...constant('a wrong program'),
-      build: () => ({buffers: {y: write}, uniforms: {size: 'u32'}, workgroupSize: 1, main: 'y[0] = u32(p.size);'}),
-    };
     await expectAsync(run([wrong, 1])).toBeRejectedWithError(
       /^a wrong program: its shader is not valid: [^]*line \d+: /,
     );
