@@ -114,7 +114,7 @@ async function composedOf(call: ReturnType<typeof makeCall>): Promise<Record<'fo
   console.warn = () => {};
   const putBack = removeKernels();
   try {
-    return {forward: await measure(call.forward, 2, 5), backward: await measure(call.backward, 1, 5)};
+    return {forward: await measure(call.forward, 2, 5, false), backward: await measure(call.backward, 1, 5, false)};
   } finally {
     putBack();
     console.warn = warn;
