@@ -84,8 +84,8 @@ export async function benchOps(withComposed: boolean): Promise<void> {
       const label = `[${shape.join(',')}] ${direction === 'forward' ? 'forward' : 'forward + backward'}`;
       const notes = [
         measured.megabytes && `${(measured.megabytes / least[direction]).toFixed(2)} of the least bytes`,
-        composed && `${(composed[direction].ms / measured.ms).toFixed(1)} times the composed kernel`,
-        plain && `${(plain[direction].ms / measured.ms).toFixed(1)} times the typed-array kernel`,
+        composed && `${ratio(composed[direction], measured)} the composed kernel`,
+        plain && `${ratio(plain[direction], measured)} the typed-array kernel`,
         floors && measured.gpuMs && fraction(floors, least[direction], exponentials, direction, measured.gpuMs),
       ].filter(Boolean);
       console.log(row(label, measured, notes.join(', ')));
@@ -94,6 +94,11 @@ export async function benchOps(withComposed: boolean): Promise<void> {
     }
     call.dispose();
   }
+}
+
+/** How many times as fast, by the medians and by the fastest calls. */
+function ratio(other: Measured, own: Measured): string {
+  return `${(other.ms / own.ms).toFixed(1)} times (at best ${(other.best / own.best).toFixed(1)} times)`;
 }
 
 /** A backward pass cannot do without the exponentials of the forward, and computes its own once. */

@@ -45,14 +45,10 @@ export function testTarget(name: string): TestTarget {
   return {backend: known, inBrowser: place !== undefined || browserOnly.includes(known)};
 }
 
-/**
- * What is set before a backend starts. GPU backends quietly run small tensors on the CPU; and on WebGL TensorFlow.js compiles its own
- * programs for every shape anew, which is most of the time of specs that try hundreds of shapes, unless shapes are uniforms. (Specs of
- * textures that are folded do without.)
- */
-const flags: Partial<Record<TestBackend, Record<string, boolean>>> = {
-  webgl: {WEBGL_CPU_FORWARD: false, WEBGL_USE_SHAPES_UNIFORMS: true},
-  webgpu: {WEBGPU_CPU_FORWARD: false},
+/** Backends that quietly run small tensors on the CPU, and the flag that lets them. */
+const cpuForwardFlag: Record<string, string> = {
+  webgl: 'WEBGL_CPU_FORWARD',
+  webgpu: 'WEBGPU_CPU_FORWARD',
 };
 
 export type TestBackend = keyof typeof load;
@@ -69,7 +65,8 @@ export function requestedBackend(): TestBackend {
 /** Starts the backend, or throws. */
 export async function startBackend(name: TestBackend): Promise<void> {
   await load[name]();
-  for (const [flag, value] of Object.entries(flags[name] ?? {})) tf.env().set(flag, value);
+  const flag = cpuForwardFlag[name];
+  if (flag !== undefined) tf.env().set(flag, false);
   const started = await tf.setBackend(name);
   await tf.ready();
   if (!started || tf.getBackend() !== name) {

@@ -12,7 +12,7 @@ export function withFlag(name: string, value: number | boolean): void {
 }
 
 /**
- * For specs of tensors longer than a texture's edge, which are folded. TensorFlow.js 4.22, if told to make shapes uniforms (backend.ts does),
+ * For specs of tensors longer than a texture's edge, which are folded. TensorFlow.js 4.22, if told to make shapes uniforms (setup.ts does),
  * takes programs made for unfolded textures for folded ones too, and reads something else.
  */
 export function foldedTextures(): void {
