@@ -12,7 +12,7 @@ import type {DataType, TensorInfo} from '@tensorflow/tfjs';
 import type {WatchedBackend} from './webglHealth';
 import {checkContext, checkDevice} from './webglHealth';
 import type {Pass} from './webglPrograms';
-import {compile, contextOf} from './webglPrograms';
+import {compile, contextOf, TEXEL_COLUMNS} from './webglPrograms';
 
 export type {Pass};
 
@@ -90,8 +90,11 @@ export class Kernel {
     const {gl} = this;
     const {framebuffer, vertices} = contextOf(gl);
     const present = pass.inputs.concat(pass.optional ?? []).filter((name) => inputs[name] !== undefined);
-    const {program, location} = compile(gl, pass, present, flags);
     const textures = present.map((name) => this.textureOf(inputs[name]!, name.endsWith('4')));
+    const FOLDED = textures.some(
+      ({width, height}, i) => present[i].endsWith('4') && height > 1 && width !== TEXEL_COLUMNS,
+    );
+    const {program, location} = compile(gl, pass, present, {...flags, FOLDED});
     const targets = outputs.map((info) => this.textureOf(info, pass.texels === true));
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
     for (let i = 0; i < MAX_OUTPUTS; i++) {
@@ -173,8 +176,6 @@ export class Kernel {
     };
   }
 }
-
-const TEXEL_COLUMNS = 2048;
 
 /** Runs a kernel's passes with its intermediate results freed afterwards, whatever happens. */
 export function runPasses<T>(name: string, backend: unknown, run: (kernel: Kernel) => T): T {

@@ -104,6 +104,9 @@ function shaderOf(gl: WebGL2RenderingContext, type: number, source: string): Web
   return shader;
 }
 
+/** The width of textures of texels, a power of two; those of fewer texels have one row. */
+export const TEXEL_COLUMNS = 2048;
+
 /**
  * The column and row of element i in a texture of that width. A division of whole numbers is slow on many GPUs; one of floats may be
  * wrong by one, which is put right.
@@ -114,6 +117,14 @@ ivec2 place(int i, int width) {
   int column = i - row * width;
   if (column < 0) return ivec2(column + width, row - 1);
   return column < width ? ivec2(column, row) : ivec2(column - width, row + 1);
+}
+// Of a texture of texels, whose width is known unless TensorFlow.js has folded it.
+ivec2 texelPlace(int i, int width) {
+#if FOLDED
+  return place(i, width);
+#else
+  return ivec2(i & ${TEXEL_COLUMNS - 1}, i >> ${Math.log2(TEXEL_COLUMNS)});
+#endif
 }`;
 
 /** The source of one variant. */
@@ -123,9 +134,9 @@ export function fragmentShader(
   flags: Record<string, boolean | number>,
 ): string {
   const reader = (name: string) => {
-    const [type, channels] = name.endsWith('4') ? ['vec4', ''] : ['float', '.r'];
+    const [type, channels, at] = name.endsWith('4') ? ['vec4', '', 'texelPlace'] : ['float', '.r', 'place'];
     return `uniform sampler2D ${name}; uniform ivec2 at_${name};
-${type} get_${name}(int i) { return texelFetch(${name}, place(i + at_${name}.y, at_${name}.x), 0)${channels}; }`;
+${type} get_${name}(int i) { return texelFetch(${name}, ${at}(i + at_${name}.y, at_${name}.x), 0)${channels}; }`;
   };
   const type = pass.texels ? 'vec4' : 'float';
   return [

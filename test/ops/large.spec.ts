@@ -7,7 +7,6 @@ import {selectiveScanGradReference, selectiveScanReference} from '../../src/ops/
 import type {Arrays} from '../support/arrays';
 import {mapValues, normal, readAndDispose, reshaped, seededRandom, toTensor, uniform} from '../support/arrays';
 import {mismatches} from '../support/closeness';
-import {foldedTextures} from '../support/flags';
 import {backendSettings} from '../support/settings';
 
 async function compareScan(batch: number, length: number, channels: number, dState: number): Promise<string[]> {
@@ -40,8 +39,6 @@ async function compareScan(batch: number, length: number, channels: number, dSta
 }
 
 describe('large sizes', () => {
-  foldedTextures();
-
   it('a sequence of 70,000', async () => {
     expect(await compareScan(1, 70_000, 3, 2)).toEqual([]);
   });

@@ -4,7 +4,6 @@ import type {Arrays} from '../support/arrays';
 import {fill, mapValues, normal, seededRandom, uniform} from '../support/arrays';
 import {mismatches} from '../support/closeness';
 import {composedKernels} from '../support/composedKernels';
-import {foldedTextures} from '../support/flags';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import {convCase} from './cases/causalConv1d';
@@ -101,7 +100,6 @@ function extremeNumbers(): void {
 }
 
 describe('extreme numbers:', () => {
-  foldedTextures();
   extremeNumbers();
 
   it('a scan over 70,000 positions is right', async () => {
@@ -131,7 +129,6 @@ describe('extreme numbers:', () => {
 });
 
 describe('extreme numbers, composed of TensorFlow.js ops:', () => {
-  foldedTextures();
   composedKernels();
   extremeNumbers();
 });

@@ -1,6 +1,7 @@
 /** Random shapes and flags: every op against its float64 reference, forward and backward. */
 import * as fc from 'fast-check';
 import {composedKernels} from '../support/composedKernels';
+import {uniformShapes} from '../support/flags';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import type {OpUnderTest} from './opUnderTest';
@@ -20,6 +21,8 @@ async function sweep(op: OpUnderTest, count: number): Promise<void> {
 }
 
 describe('random shapes and flags', () => {
+  uniformShapes();
+
   for (const op of opsUnderTest) {
     it(`of ${op.op} agree with the reference, forward and backward`, async () => {
       await expectAsync(sweep(op, backendSettings().randomCases)).toBeResolved();
@@ -28,6 +31,7 @@ describe('random shapes and flags', () => {
 });
 
 describe('random shapes and flags, composed of TensorFlow.js ops,', () => {
+  uniformShapes();
   composedKernels();
 
   for (const op of opsUnderTest) {

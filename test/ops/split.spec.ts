@@ -14,7 +14,6 @@ import {selectiveStateUpdate} from '../../src/ops/selectiveStateUpdate';
 import type {Random} from '../support/arrays';
 import {integer, seededRandom} from '../support/arrays';
 import {mismatches} from '../support/closeness';
-import {foldedTextures} from '../support/flags';
 import {backendSettings, randomSeed} from '../support/settings';
 import {convCase} from './cases/causalConv1d';
 import {scanCase} from './cases/selectiveScan';
@@ -130,7 +129,6 @@ async function differences(
 
 for (const sequential of [scan, conv]) {
   describe(`${sequential.op.op} of a sequence`, () => {
-    foldedTextures();
     for (const length of lengths) {
       it(`of length ${length}, cut at random places, is one pass`, async () => {
         const random = seededRandom(randomSeed + length);

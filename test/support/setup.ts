@@ -3,9 +3,6 @@ import * as tf from '@tensorflow/tfjs';
 import {assertBackend, requestedBackend, startBackend, watchForGpuErrors} from './backend';
 
 const backend = requestedBackend();
-// On WebGL, TensorFlow.js compiles its own programs for every shape anew, which is most of the time of specs that try hundreds of
-// shapes, unless shapes are uniforms. Specs of folded textures do without (flags.ts).
-tf.env().set('WEBGL_USE_SHAPES_UNIFORMS', true);
 await startBackend(backend);
 const platform = typeof document === 'undefined' ? `Node ${process.version}` : 'Chromium';
 console.log(`Specs run on backend ${tf.getBackend()} (TensorFlow.js ${tf.version_core}, ${platform})`);

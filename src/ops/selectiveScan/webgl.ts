@@ -103,7 +103,7 @@ function starts(
 }
 
 /** Up to so many chunks are walked one by one. */
-const MANY = 64;
+const MANY = 16;
 
 /** The state behind the last chunk. */
 function stateOf(
