@@ -77,6 +77,7 @@ void scanTile(const ScanForward &p, const Tile &tile) {
     zero(y, steps * kTile);
 
     Chunk chunk{steps, delta, deltaU, y, {}, {}};
+    // If the next chunk is not whole, this one again, which does no harm.
     chunk.next.start(p, tile, t0 + 2 * kChunk <= p.length ? t0 + kChunk : t0, {p.u, p.delta, p.z});
     chunk.result.start(p, tile, t0, {p.y});
     const auto block = [&](auto size, int64_t n) {

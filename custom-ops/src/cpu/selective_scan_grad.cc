@@ -33,7 +33,7 @@ struct Rows2D {
 };
 
 struct StateBlock {
-  bool first;
+  bool first;                // of the chunk's blocks: the one that fetches rows ahead
   const float *A, *A2;       // [S][kTile]: A, and A log2(e)
   const float *B, *C;        // at the chunk's first step, or transposed constants [S][kTile]
   int64_t strideB, strideC;
