@@ -150,7 +150,7 @@ export class Mamba extends tf.layers.Layer {
     return this.goBackwards ? seedFor(this.options.seed, 'backwards') : this.options.seed;
   }
 
-  /** Name, shape and start of every weight. */
+  /** @internal Name, shape and start of every weight. */
   protected weightSpecs(config: MixerConfig): WeightSpec[] {
     return mixerWeightSpecs(config, this.weightSeed);
   }

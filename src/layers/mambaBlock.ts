@@ -32,6 +32,7 @@ export class MambaBlock extends Mamba {
     return [...super.optionNames(), 'epsilon'];
   }
 
+  /** @internal */
   protected override weightSpecs(config: MixerConfig): WeightSpec[] {
     const mixer = mixerWeightSpecs(config, this.weightSeed);
     return [
