@@ -3,12 +3,13 @@
  * ops, layers and models run on it too.
  */
 import * as tf from '@tensorflow/tfjs';
-import {backupWeights, layers, restartBackend, selectiveScan} from '../../src';
+import {layers} from '../../src';
 import {convCase} from '../ops/cases/causalConv1d';
 import type {ScanParams} from '../ops/cases/selectiveScan';
 import {scanCase} from '../ops/cases/selectiveScan';
 import {anyOp, compareWithReference} from '../ops/opUnderTest';
 import {withFlag} from '../support/flags';
+import {expectSurvival, scanOnes} from './gpu';
 
 interface WebGLBackend extends tf.KernelBackend {
   gpgpu: {gl: WebGL2RenderingContext};
@@ -16,19 +17,6 @@ interface WebGLBackend extends tf.KernelBackend {
 
 /** The context of the current backend. */
 const context = () => (tf.backend() as WebGLBackend).gpgpu.gl;
-
-/** A scan of ones. */
-function scanOnes(length: number, channels: number) {
-  return tf.tidy(() =>
-    selectiveScan({
-      u: tf.ones([1, length, channels]),
-      delta: tf.ones([1, length, channels]),
-      A: tf.fill([channels, 2], -1),
-      B: tf.ones([1, length, 2]),
-      C: tf.ones([1, length, 2]),
-    }),
-  );
-}
 
 describe('textures of no more than 64×64', () => {
   withFlag('WEBGL_MAX_TEXTURE_SIZE', 64);
@@ -129,38 +117,9 @@ describe('a WebGL context that is lost', () => {
   });
 
   it('is survived: on a new one a model predicts what it did, and trains', async () => {
-    const tensors = tf.memory().numTensors;
-    const model = tf.sequential({
-      layers: [layers.mambaBlock({dState: 4, inputShape: [12, 6], seed: 3}), tf.layers.dense({units: 2})],
-    });
-    const values = Float32Array.from({length: 72}, (_, i) => Math.sin(i));
-    const predict = async () => {
-      const y = tf.tidy(() => model.predict(tf.tensor(values, [1, 12, 6])) as tf.Tensor);
-      const predicted = await y.data();
-      y.dispose();
-      return predicted;
-    };
-    const expected = await predict();
-    const backup = await backupWeights(model);
-    await lose();
-    await expectAsync(predict()).toBeRejectedWithError(/the WebGL context was lost/);
-
-    const lost = context();
-    await restartBackend();
-    backup.restore();
-    expect(tf.getBackend()).toBe(name);
-    expect(context()).not.toBe(lost);
-    expect(await predict()).toEqual(expected);
-
-    const optimizer = tf.train.sgd(0.1);
-    model.compile({optimizer, loss: 'meanSquaredError'});
-    const [x, y] = [tf.tensor(values, [1, 12, 6]), tf.zeros([1, 12, 2])];
-    const {history} = await model.fit(x, y, {epochs: 3, verbose: 0});
-    const [first, , last] = history['loss'] as number[];
-    expect(last).toBeLessThan(first);
-    tf.dispose([x, y]);
-    optimizer.dispose();
-    model.dispose();
-    expect(tf.memory().numTensors).toBe(tensors);
+    await expectSurvival(async ({predict}) => {
+      await lose();
+      await expectAsync(predict()).toBeRejectedWithError(/the WebGL context was lost/);
+    }, context);
   });
 });

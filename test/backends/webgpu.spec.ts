@@ -3,11 +3,12 @@
  * layers and models run on it too.
  */
 import * as tf from '@tensorflow/tfjs';
-import {backupWeights, layers, restartBackend, rmsNorm, selectiveScan} from '../../src';
+import {backupWeights, rmsNorm} from '../../src';
 import {Gpu, registerWebGPUKernel} from '../../src/backends/webgpu';
 import {pipelinesReady} from '../../src/backends/webgpuPipelines';
 import type {Program, Variant} from '../../src/backends/webgpuProgram';
 import {write} from '../../src/backends/webgpuProgram';
+import {expectSurvival, scanOnes, smallModel} from './gpu';
 
 interface WebGPUBackend extends tf.KernelBackend {
   device: GPUDevice;
@@ -48,19 +49,6 @@ async function run(...calls: [Program<{value: number | string}>, number | string
   const values = await Promise.all(outputs.map((y) => y.data()));
   tf.dispose(outputs);
   return values.map(([value]) => value);
-}
-
-/** A scan of ones. */
-function scanOnes(length: number, channels: number) {
-  return tf.tidy(() =>
-    selectiveScan({
-      u: tf.ones([1, length, channels]),
-      delta: tf.ones([1, length, channels]),
-      A: tf.fill([channels, 2], -1),
-      B: tf.ones([1, length, 2]),
-      C: tf.ones([1, length, 2]),
-    }),
-  );
 }
 
 describe('pipelines of webgpu', () => {
@@ -155,53 +143,18 @@ describe('a WebGPU device of its own', () => {
   });
 
   it('that is lost is reported, and survived by a model: on a new one it predicts what it did, and trains', async () => {
-    const tensors = tf.memory().numTensors;
-    const model = tf.sequential({
-      layers: [layers.mambaBlock({dState: 4, inputShape: [12, 6], seed: 3}), tf.layers.dense({units: 2})],
-    });
-    const values = Float32Array.from({length: 72}, (_, i) => Math.sin(i));
-    const predict = async () => {
-      const y = tf.tidy(() => model.predict(tf.tensor(values, [1, 12, 6])) as tf.Tensor);
-      const predicted = await y.data().finally(() => y.dispose());
-      return predicted;
-    };
-    const expected = await predict();
-    const backup = await backupWeights(model);
-    const lost = device();
-    lost.destroy();
-    await lost.lost;
-    const reason = /^The WebGPU device was lost \(destroyed\): .*restartBackend\(\)/;
-    expect(() => scanOnes(20, 3)).toThrowError(reason);
-    const weight = model.getWeights()[0];
-    await expectAsync(weight.data()).toBeRejectedWithError(reason);
-
-    await restartBackend();
-    backup.restore();
-    expect(tf.getBackend()).toBe(name);
-    expect(device()).not.toBe(lost);
-    expect(await predict()).toEqual(expected);
-
-    const optimizer = tf.train.sgd(0.1);
-    model.compile({optimizer, loss: 'meanSquaredError'});
-    const [x, y] = [tf.tensor(values, [1, 12, 6]), tf.zeros([1, 12, 2])];
-    const {history} = await model.fit(x, y, {epochs: 3, verbose: 0});
-    const [first, , last] = history['loss'] as number[];
-    expect(last).toBeLessThan(first);
-    tf.dispose([x, y]);
-    optimizer.dispose();
-    model.dispose();
-    expect(tf.memory().numTensors).toBe(tensors);
+    await expectSurvival(async ({model}) => {
+      const lost = device();
+      lost.destroy();
+      await lost.lost;
+      const reason = /^The WebGPU device was lost \(destroyed\): .*restartBackend\(\)/;
+      expect(() => scanOnes(20, 3)).toThrowError(reason);
+      await expectAsync(model.getWeights()[0].data()).toBeRejectedWithError(reason);
+    }, device);
   });
 
   it('gives its model away: with a backup the model goes to another backend, and nothing is read in a hurry', async () => {
-    const model = tf.sequential({layers: [layers.mambaBlock({dState: 4, inputShape: [12, 6], seed: 3})]});
-    const values = Float32Array.from({length: 72}, (_, i) => Math.cos(i));
-    const predict = async () => {
-      const y = tf.tidy(() => model.predict(tf.tensor(values, [1, 12, 6])) as tf.Tensor);
-      const predicted = await y.data();
-      y.dispose();
-      return predicted;
-    };
+    const {model, predict} = smallModel();
     const here = await predict();
     const backup = await backupWeights(model);
     await tf.setBackend('cpu');
