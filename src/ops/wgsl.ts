@@ -42,7 +42,7 @@ type Combine = (a: string, b: string) => string;
  * `name(x, lane)`: x combined over a workgroup of `size` (16 times a power of two), in every invocation of it. Two steps of a fixed
  * order, not a tree: a barrier costs more than the few additions it would save. To be called by all invocations.
  */
-const reduceWgsl = (name: string, size: number, type: 'f32' | 'vec4f', combine: Combine) => `
+export const reduceWgsl = (name: string, size: number, type: 'f32' | 'vec2f' | 'vec4f', combine: Combine) => `
 var<workgroup> ${name}Parts: array<${type}, ${size}>;
 fn ${name}(x: ${type}, lane: u32) -> ${type} {
   workgroupBarrier();

@@ -4,7 +4,7 @@
  */
 import {registerWebGPUKernel} from '../../backends/webgpu';
 import {defineProgram, read, write} from '../../backends/webgpuProgram';
-import {workgroupMaxWgsl, workgroupSumWgsl} from '../wgsl';
+import {reduceWgsl, workgroupMaxWgsl, workgroupSumWgsl} from '../wgsl';
 
 const WIDTH = 256;
 /** Values that each invocation holds. */
@@ -20,22 +20,8 @@ const none = vec2f(-3.4e38, -1.0);
 fn isBefore(a: vec2f, b: vec2f) -> bool {
   return a.y >= 0.0 && (b.y < 0.0 || a.x > b.x || (a.x == b.x && a.y < b.y));
 }
-var<workgroup> bestParts: array<vec2f, ${WIDTH}>;
-fn best(mine: vec2f, lane: u32) -> vec2f {
-  workgroupBarrier();
-  bestParts[lane] = mine;
-  workgroupBarrier();
-  if (lane < 16u) {
-    var part = mine;
-    for (var i = lane + 16u; i < ${WIDTH}u; i += 16u) { if (isBefore(bestParts[i], part)) { part = bestParts[i]; } }
-    bestParts[lane] = part;
-  }
-  workgroupBarrier();
-  var whole = bestParts[0];
-  for (var i = 1u; i < 16u; i++) { if (isBefore(bestParts[i], whole)) { whole = bestParts[i]; } }
-  return whole;
-}
-`;
+fn better(a: vec2f, b: vec2f) -> vec2f { return select(a, b, isBefore(b, a)); }
+${reduceWgsl('best', WIDTH, 'vec2f', (a, b) => `better(${a}, ${b})`)}`;
 
 /** Per tile: `count` pairs (logit, id), and (largest logit, Σ exp(logit - largest)). */
 const ofTiles = defineProgram({
@@ -72,7 +58,7 @@ const ofTiles = defineProgram({
   }
   for (var place = 0u; place < p.count; place++) {
     var mine = none;
-    for (var i = 0u; i < ${EACH}u; i++) { if (isBefore(own[i], mine)) { mine = own[i]; } }
+    for (var i = 0u; i < ${EACH}u; i++) { mine = better(mine, own[i]); }
     let chosen = best(mine, lane);
     for (var i = 0u; i < ${EACH}u; i++) { if (own[i].y == chosen.y) { own[i] = none; } }
     if (lane == 0u) {
