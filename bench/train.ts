@@ -23,7 +23,7 @@ async function stepTimes(text: string, steps: number): Promise<number[]> {
   return ends.slice(2).map((end, i) => end - ends[i + 1]);
 }
 
-/** The same without SIMD kernels, on a wasm backend of its own. */
+/** The same without SIMD kernels. The backend starts anew under its own name, as the choice of explicit transposes goes by the name. */
 async function withoutSimd<T>(work: () => Promise<T>): Promise<T> {
   const {validate} = WebAssembly;
   const {warn} = console;
