@@ -152,7 +152,7 @@ struct BlockStep {
   const float *dtProj, *dtBias;      // [rank,inner], [inner]
   const float *ALog, *D;             // [inner,N], [inner]
   const float *outProj, *outBias;    // [inner,model], bias or null
-  float *y, *newConvState, *newSsmState;
+  float *y, *newConvState, *newSsmState;  // y may be x
 };
 
 }  // namespace tfjs_mamba

@@ -65,10 +65,14 @@ export function runListOp(
   outputs: number,
 ): TensorInfo[] {
   const here = order.filter((name) => present.includes(name));
-  const bits = here.reduce((mask, name) => mask | (1 << order.indexOf(name)), 0);
   const sorted = here.map((name) => inputs[present.indexOf(name)]);
-  const ints = {...attrs.ints, NI: sorted.length, present: bits};
+  const ints = {...attrs.ints, NI: sorted.length, present: bitsOf(order, present)};
   return runNativeOp(backend, op, sorted, {...attrs, ints}, outputs);
+}
+
+/** Bit i says whether input i of `order` is present. */
+export function bitsOf(order: readonly string[], present: readonly string[]): number {
+  return order.reduce((bits, name, i) => bits | (present.includes(name) ? 1 << i : 0), 0);
 }
 
 const offered: NativeKernel[] = [];

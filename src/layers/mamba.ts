@@ -95,7 +95,7 @@ export class Mamba extends tf.layers.Layer {
   private config?: MixerConfig;
   private carried?: LayerState;
   /** By name: tfjs's list of weights changes its order when some are frozen. */
-  private readonly variables = new Map<string, ReturnType<tf.layers.Layer['addWeight']>>();
+  protected readonly variables = new Map<string, ReturnType<tf.layers.Layer['addWeight']>>();
 
   constructor(args: MambaLayerArgs = {}) {
     super(args);

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {isRecording} from '../ops/kernel';
 import {mambaStep} from '../ops/mambaStep';
+import type {BlockInput, BlockInputs} from '../ops/mambaStep/kernels';
 import {rmsNorm} from '../ops/rmsNorm';
 import {ones} from './initializers';
 import type {MambaLayerArgs} from './mamba';
@@ -56,37 +57,28 @@ export class MambaBlock extends Mamba {
     });
   }
 
-  private fusedStep(x: tf.Tensor2D, {conv, ssm}: LayerState): {y: tf.Tensor2D; state: LayerState} {
-    const weights = this.mixerWeights();
-    const next = mambaStep({
-      x,
-      conv,
-      ssm,
-      normWeight: this.weightValues('norm/').weight,
-      inProj: weights['inProj/kernel'],
-      inProjBias: weights['inProj/bias'],
-      convWeight: weights['conv/weight'],
-      convBias: weights['conv/bias'],
-      xProj: weights['xProj/kernel'],
-      dtProj: weights['dtProj/kernel'],
-      dtBias: weights['dtProj/bias'],
-      ALog: weights.ALog,
-      D: weights.D,
-      outProj: weights['outProj/kernel'],
-      outProjBias: weights['outProj/bias'],
-      epsilon: this.epsilon,
-    });
-    return {y: next.y, state: {conv: next.conv, ssm: next.ssm}};
-  }
-
   override step(x: tf.Tensor2D, state: LayerState): {y: tf.Tensor2D; state: LayerState} {
     this.checkStep(x, state);
+    const {y, states} = stepBlocks([this], x, [state]);
+    return {y, state: states[0]};
+  }
+
+  /** @internal The step made of ops with gradients. */
+  differentiableStep(x: tf.Tensor2D, state: LayerState): {y: tf.Tensor2D; state: LayerState} {
     return tf.tidy(() => {
-      // The fused step has no gradient.
-      if (!isRecording()) return this.fusedStep(x, state);
       const mixed = mixStep(this.mixerWeights(), this.mixerConfig, this.normalize(x), state);
       return {y: x.add<tf.Tensor2D>(mixed.y), state: mixed.state};
     });
+  }
+
+  /** @internal What the fused step reads of this block. */
+  fusedInputs({conv, ssm}: LayerState): BlockInputs {
+    const values: BlockInputs = {conv, ssm} as BlockInputs;
+    for (const [weight, input] of Object.entries(fusedNames)) {
+      const variable = this.variables.get(weight);
+      if (variable) values[input] = variable.read();
+    }
+    return values;
   }
 
   override getConfig(): tf.serialization.ConfigDict {
@@ -94,3 +86,41 @@ export class MambaBlock extends Mamba {
   }
 }
 tf.serialization.registerClass(MambaBlock);
+
+/** What the op of a step calls the weights of a block. */
+const fusedNames: Record<string, BlockInput> = {
+  'norm/weight': 'normWeight',
+  'mixer/inProj/kernel': 'inProj',
+  'mixer/inProj/bias': 'inProjBias',
+  'mixer/conv/weight': 'convWeight',
+  'mixer/conv/bias': 'convBias',
+  'mixer/xProj/kernel': 'xProj',
+  'mixer/dtProj/kernel': 'dtProj',
+  'mixer/dtProj/bias': 'dtBias',
+  'mixer/ALog': 'ALog',
+  'mixer/D': 'D',
+  'mixer/outProj/kernel': 'outProj',
+  'mixer/outProj/bias': 'outProjBias',
+};
+
+/**
+ * One position through a stack of blocks of one shape: x [B,dModel] and a state for each block → y of the shape of x and the next
+ * states. One op for all of them, unless a gradient is wanted: the fused step has none.
+ */
+export function stepBlocks(
+  blocks: readonly MambaBlock[],
+  x: tf.Tensor2D,
+  states: readonly LayerState[],
+): {y: tf.Tensor2D; states: LayerState[]} {
+  if (!isRecording()) {
+    const [{epsilon}] = blocks;
+    return mambaStep({x, blocks: blocks.map((block, i) => block.fusedInputs(states[i])), epsilon});
+  }
+  let y = x;
+  const next = blocks.map((block, i) => {
+    const result = block.differentiableStep(y, states[i]);
+    y = result.y;
+    return result.state;
+  });
+  return {y, states: next};
+}

@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {seedFor} from '../layers/initializers';
 import {checkStates} from '../layers/inputs';
-import {MambaBlock} from '../layers/mambaBlock';
+import {MambaBlock, stepBlocks} from '../layers/mambaBlock';
 import {lastReal} from '../layers/masking';
 import type {LayerState} from '../layers/mixer';
 import {RMSNormalization} from '../layers/rmsNormalization';
@@ -141,14 +141,9 @@ export class MambaLM extends tf.LayersModel {
     return tf.tidy(() => {
       const tokens = toIds('step', 'ids', ids, 1);
       this.checkState('step', state, tokens.shape[0]);
-      const next: MambaState = [];
-      let x = this.parts.embeddings.embed(tokens) as tf.Tensor2D;
-      this.parts.blocks.forEach((block, i) => {
-        const result = block.step(x, state[i]);
-        x = result.y;
-        next.push(result.state);
-      });
-      return {logits: this.logits(x), state: next};
+      const x = this.parts.embeddings.embed(tokens) as tf.Tensor2D;
+      const {y, states} = stepBlocks(this.parts.blocks, x, state);
+      return {logits: this.logits(y), state: states};
     });
   }
 

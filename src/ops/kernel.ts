@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 /** The inputs of a kernel by name; an optional one that is absent is undefined. */
 export type Named<Name extends string, T> = {[K in Name]?: T};
 
-/** What every kernel of this package finds in its attributes besides the op's own. */
+/** What a kernel with named inputs finds in its attributes besides the op's own. */
 export interface PresentAttr {
   /** The names of the inputs handed over, in the order of the array. */
   present: string[];
@@ -37,34 +37,52 @@ export interface KernelDefinition<Name extends string, Attrs extends object> {
 }
 
 /** Declares a kernel; the result runs it on the backend that is current at the call. */
-export function defineKernel<Name extends string, Attrs extends object>(
-  definition: KernelDefinition<Name, Attrs>,
-): (inputs: Named<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[] {
-  const {kernelName, order} = definition;
+export function defineKernel<Name extends string, Attrs extends object>({
+  kernelName,
+  order,
+  composed,
+}: KernelDefinition<Name, Attrs>): (inputs: Named<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[] {
+  const run = defineListKernel<Attrs & PresentAttr>({
+    kernelName,
+    composed: (inputs, attrs) => composed(byName(inputs, attrs.present) as Record<Name, tf.Tensor>, attrs),
+  });
+  return (inputs, attrs) => {
+    const present = order.filter((name) => inputs[name] !== undefined);
+    const array = present.map((name) => inputs[name]!);
+    return run(array, {...attrs, present});
+  };
+}
+
+/** A kernel whose inputs are lists of any length, one after the other. */
+export interface ListKernelDefinition<Attrs extends object> {
+  kernelName: string;
+  composed: (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[];
+}
+
+/** Declares a kernel of lists; the result runs it on the backend that is current at the call. */
+export function defineListKernel<Attrs extends object>(
+  definition: ListKernelDefinition<Attrs>,
+): (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[] {
   return (inputs, attrs) => {
     tf.backend(); // starts the default backend if none has been chosen yet
     ensureKernel(definition);
-    const present = order.filter((name) => inputs[name] !== undefined);
-    const array = present.map((name) => inputs[name]!);
-    // The engine takes any object with enumerable keys; its types know only maps.
-    return tf.engine().runKernel<tf.Tensor[]>(kernelName, array as unknown as tf.NamedTensorMap, {...attrs, present});
+    return tf.engine().runKernel<tf.Tensor[]>(
+      definition.kernelName,
+      inputs as unknown as tf.NamedTensorMap, // the engine takes any object with enumerable keys; its types know only maps
+      attrs as unknown as tf.NamedAttrMap,
+    );
   };
 }
 
 const warned = new Set<string>();
 
-function ensureKernel<Name extends string, Attrs extends object>({
-  kernelName,
-  composed,
-}: KernelDefinition<Name, Attrs>): void {
+function ensureKernel<Attrs extends object>({kernelName, composed}: ListKernelDefinition<Attrs>): void {
   const backendName = tf.getBackend();
   if (tf.getKernel(kernelName, backendName) !== undefined) {
     return;
   }
   registerArrayKernel(kernelName, backendName, ({inputs, attrs}) =>
-    tf.tidy(() =>
-      composed(byName(inputs as tf.Tensor[], attrs.present) as Record<Name, tf.Tensor>, attrs as unknown as Attrs),
-    ),
+    tf.tidy(() => composed(inputs as tf.Tensor[], attrs as unknown as Attrs)),
   );
   if (!alwaysComposed.has(kernelName) && !warned.has(backendName)) {
     warned.add(backendName);

@@ -1,6 +1,7 @@
 // One token through a whole block: norm, in_proj, conv, x_proj, dt_proj, state update, gate, out_proj, residual sum.
 // A token's arithmetic is nothing beside the reading of the weights; what this saves is everything between the reads:
-// about fifteen op dispatches, as many tensors and their allocation.
+// about fifteen op dispatches, as many tensors and their allocation. What one thread does alone here is kept small, for
+// meanwhile the memory waits.
 #include "../problem.h"
 #include "parallel.h"
 #include "vector_math.h"
@@ -13,6 +14,8 @@ void selectiveStateUpdate(const StateUpdate &p);
 void matVec(const MatVec &p);
 
 namespace {
+
+constexpr int64_t kChannels = 256;  // a task
 
 // One step of the convolution with silu. `x` holds rows of 2*inner (x, then z); y may not alias it.
 void convStep(const BlockStep &p, const float *xz, float *y) {
@@ -48,7 +51,7 @@ void blockStep(const BlockStep &p) {
   float *normed = scratch.take(R * p.model), *xz = scratch.take(R * 2 * D), *u = scratch.take(R * D);
   float *dbc = scratch.take(R * wide), *dt = scratch.take(R * p.rank), *B = scratch.take(R * N);
   float *C = scratch.take(R * N), *z = scratch.take(R * D), *delta = scratch.take(R * D), *y = scratch.take(R * D);
-  float *A = scratch.take(D * N);
+  float *A = scratch.take(D * N), *out = scratch.take(R * p.model);
 
   for (int64_t b = 0; b < R; ++b)
     normalizeRow(p.x + b * p.model, p.norm, normed + b * p.model, p.model, p.epsilon);
@@ -60,13 +63,17 @@ void blockStep(const BlockStep &p) {
   slice(C, dbc, R, wide, p.rank + N, N);
   slice(z, xz, R, 2 * D, D, D);
   matVec({R, p.rank, D, false, dt, p.dtProj, nullptr, delta});
-  for (int64_t i = 0; i < D * N; i += kLanes) storeFirst(A + i, -expVec(loadFirst(p.ALog + i, D * N - i)), D * N - i);
+  parallelFor((D + kChannels - 1) / kChannels, [&](int64_t task) {
+    const int64_t end = (task + 1) * kChannels < D ? (task + 1) * kChannels * N : D * N;
+    for (int64_t i = task * kChannels * N; i < end; i += kLanes)
+      storeFirst(A + i, -expVec(loadFirst(p.ALog + i, end - i)), end - i);
+  });
   selectiveStateUpdate({R, D, N, 1, 1, false, false, true, p.ssmState, u, delta, A, B, C, p.D, z, p.dtBias, y,
                         p.newSsmState});
-  matVec({R, D, p.model, false, y, p.outProj, p.outBias, p.y});
+  matVec({R, D, p.model, false, y, p.outProj, p.outBias, out});
   for (int64_t i = 0; i < R * p.model; i += kLanes) {
     const int64_t n = R * p.model - i;
-    storeFirst(p.y + i, loadFirst(p.y + i, n) + loadFirst(p.x + i, n), n);
+    storeFirst(p.y + i, loadFirst(out + i, n) + loadFirst(p.x + i, n), n);
   }
 }
 

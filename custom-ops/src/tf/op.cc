@@ -1,21 +1,8 @@
 #include "op.h"
 
-#include <sys/mman.h>
+#include "huge_pages.h"
 
 namespace tfjs_mamba {
-namespace {
-
-constexpr uintptr_t kHugePage = 2 << 20;
-
-// A large output is fresh memory, which the first write to each page has the kernel fetch and clear. In pages of 2 MB
-// that costs a fifth of what it costs in pages of 4 KB; TensorFlow's allocator does not ask for them.
-void preferHugePages(void *data, size_t bytes) {
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + kHugePage - 1) / kHugePage * kHugePage;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / kHugePage * kHugePage;
-  if (end > begin) madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);
-}
-
-}  // namespace
 
 std::string show(const Shape &shape) {
   std::string text = "[";
@@ -79,19 +66,28 @@ float *Call::output(int index, const Shape &shape) {
   status.check();
   outputs_.push_back(tensor);
   float *data = static_cast<float *>(TF_TensorData(tensor));
-  if (bytes >= 2 * kHugePage) preferHugePages(data, bytes);
+  preferHugePages(data, bytes);
   return data;
 }
 
-NamedInputs::NamedInputs(Call &call, const char *op, std::initializer_list<const char *> names, int64_t present)
+NamedInputs::NamedInputs(Call &call, const char *op, std::initializer_list<const char *> names, int64_t present,
+                         int first, int count)
     : call_(call), op_(op), names_(names), position_(names.size(), -1), shapes_(names.size()) {
   for (size_t i = 0; i < names_.size(); ++i)
-    if (present >> i & 1) position_[i] = count_++;
-  if (present >> names_.size() != 0 || count_ != call.inputs())
+    if (present >> i & 1) position_[i] = first + count_++;
+  if (present >> names_.size() != 0 || count_ != count)
     throw OpError("%s: attribute present is %lld, which does not fit %d inputs", op_, static_cast<long long>(present),
-                  call.inputs());
+                  count);
   for (size_t i = 0; i < names_.size(); ++i)
     if (position_[i] >= 0) shapes_[i] = call.shape(position_[i]);
+}
+
+const float *NamedInputs::weight(int input) {
+  const float *values = data(input);
+  size_t bytes = sizeof(float);
+  for (int64_t dim : shape(input)) bytes *= dim;
+  moveToHugePages(values, bytes);
+  return values;
 }
 
 void NamedInputs::require(int input) const {

@@ -80,16 +80,22 @@ class Call {
   std::vector<TF_Tensor *> tensors_, outputs_;
 };
 
-// The inputs of an op whose optional ones may be missing. All present inputs come in one list; bit i of the attribute
+// Inputs of an op whose optional ones may be missing. All present inputs come in one list; bit i of the attribute
 // `present` says whether input i of `names` is among them.
 class NamedInputs {
  public:
-  NamedInputs(Call &call, const char *op, std::initializer_list<const char *> names, int64_t present);
+  NamedInputs(Call &call, const char *op, std::initializer_list<const char *> names, int64_t present)
+      : NamedInputs(call, op, names, present, 0, call.inputs()) {}
+  // Of the inputs from `first` on, which are `count`.
+  NamedInputs(Call &call, const char *op, std::initializer_list<const char *> names, int64_t present, int first,
+              int count);
 
   bool has(int input) const { return position_[input] >= 0; }
   const Shape &shape(int input) const { return shapes_[input]; }
   // Null if absent.
   const float *data(int input) { return has(input) ? call_.data(position_[input]) : nullptr; }
+  // As data, of a matrix that will be streamed again and again.
+  const float *weight(int input);
   int count() const { return count_; }
 
   void require(int input) const;

@@ -21,7 +21,7 @@
  * Neither is differentiable.
  */
 import type * as tf from '@tensorflow/tfjs';
-import {defineKernel} from '../kernel';
+import {defineListKernel} from '../kernel';
 import {adamWComposed, globalNormComposed} from './composed';
 
 export interface AdamWAttrs {
@@ -47,32 +47,19 @@ export interface AdamWInputs {
   gradScale: tf.Tensor;
 }
 
+const adamW = defineListKernel<AdamWAttrs>({kernelName: 'AdamW', composed: adamWComposed});
+const globalNorm = defineListKernel<object>({
+  kernelName: 'GlobalNorm',
+  composed: (tensors) => [globalNormComposed(tensors)],
+});
+
 /** Runs AdamW and returns its outputs in order. */
 export function runAdamW(inputs: AdamWInputs, attrs: AdamWAttrs): tf.Tensor[] {
   const {params, grads, firstMoments, secondMoments, gradScale} = inputs;
-  const named = {...numbered({params, grads, firstMoments, secondMoments}), gradScale};
-  const run = defineKernel<string, AdamWAttrs>({
-    kernelName: 'AdamW',
-    order: Object.keys(named),
-    composed: (all, given) => adamWComposed(Object.values(all), given),
-  });
-  return run(named, attrs);
+  return adamW([...params, ...grads, ...firstMoments, ...secondMoments, gradScale], attrs);
 }
 
 /** Runs GlobalNorm. */
 export function runGlobalNorm(tensors: tf.Tensor[]): tf.Tensor {
-  const named = numbered({tensors});
-  const run = defineKernel<string, object>({
-    kernelName: 'GlobalNorm',
-    order: Object.keys(named),
-    composed: (all) => [globalNormComposed(Object.values(all))],
-  });
-  return run(named, {})[0];
-}
-
-/** Kernels get named inputs: `{grads: [a, b]}` → `{'grads.0': a, 'grads.1': b}`. */
-function numbered(lists: Record<string, tf.Tensor[]>): Record<string, tf.Tensor> {
-  return Object.fromEntries(
-    Object.entries(lists).flatMap(([name, list]) => list.map((tensor, i) => [`${name}.${i}`, tensor])),
-  );
+  return globalNorm(tensors, {})[0];
 }

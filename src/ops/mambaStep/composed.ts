@@ -1,14 +1,24 @@
-/** One token through one block, made of the ops of this package: the form of every backend without a fused one. */
+/** One token through a stack of blocks, made of the ops of this package: the form of every backend without a fused one. */
 import * as tf from '@tensorflow/tfjs';
 import {runCausalConv1dUpdate} from '../causalConv1dUpdate/kernels';
 import {runLinear} from '../linear/kernels';
 import {runRmsNorm} from '../rmsNorm/kernels';
 import {runSelectiveStateUpdate} from '../selectiveStateUpdate/kernels';
-import type {StepAttrs, StepInputs} from './kernels';
+import type {BlockInputs, StepAttrs} from './kernels';
 
-export function mambaStepComposed(inputs: StepInputs, {epsilon}: StepAttrs): tf.Tensor[] {
-  const {x, conv, ssm, normWeight, inProj, inProjBias, convWeight, convBias} = inputs;
-  const {xProj, dtProj, dtBias, ALog, D, outProj, outProjBias} = inputs;
+export function mambaStepComposed(x: tf.Tensor, blocks: readonly BlockInputs[], attrs: StepAttrs): tf.Tensor[] {
+  let y = x;
+  const states = blocks.map((block) => {
+    const next = tf.tidy(() => stepBlock(y, block, attrs));
+    y = next.y;
+    return next;
+  });
+  return [y, ...states.map(({conv}) => conv), ...states.map(({ssm}) => ssm)];
+}
+
+function stepBlock(x: tf.Tensor, block: BlockInputs, {epsilon}: StepAttrs) {
+  const {conv, ssm, normWeight, inProj, inProjBias, convWeight, convBias} = block;
+  const {xProj, dtProj, dtBias, ALog, D, outProj, outProjBias} = block;
   const dState = ALog.shape[1]!;
   const plain = {transposeKernel: false};
   const [normal] = runRmsNorm({x, weight: normWeight}, {epsilon});
@@ -25,5 +35,5 @@ export function mambaStepComposed(inputs: StepInputs, {epsilon}: StepAttrs): tf.
     {deltaSoftplus: true},
   );
   const [out] = runLinear({x: y, kernel: outProj, bias: outProjBias}, plain);
-  return [x.add(out), nextConv, nextSsm];
+  return {y: x.add(out), conv: nextConv, ssm: nextSsm};
 }

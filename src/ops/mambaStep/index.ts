@@ -1,11 +1,11 @@
 /**
- * One token through one Mamba block, for decoding. Op by op that is some fifteen kernels, and on a GPU the launches cost more than the
- * arithmetic; a backend may do it in few.
+ * One token through a stack of Mamba blocks, for decoding. Op by op that is some fifteen kernels a block, and dispatching them costs a
+ * small model, and any model on a GPU, more than the arithmetic; a backend may do a block in few, or all of them in one call.
  */
 import * as tf from '@tensorflow/tfjs';
 import {checkKeys, checkNotEmpty, checkPositive, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
-import type {StepInputs} from './kernels';
-import {runMambaStep, stepInputs} from './kernels';
+import type {BlockInput, BlockInputs} from './kernels';
+import {blockInputs, runMambaStep} from './kernels';
 import '../causalConv1dUpdate';
 import '../linear';
 import '../rmsNorm';
@@ -14,55 +14,72 @@ import './tensorflow';
 import './webgpu';
 
 /** The arguments of {@link mambaStep}. B = batch, E = dInner, N = dState, K = dConv, R = dtRank. */
-export interface MambaStepArgs extends StepInputs {
-  /** ε of the norm; 1e-5 if absent. */
+export interface MambaStepArgs {
+  /** The token's vector in each row [B,dModel]. */
+  x: tf.Tensor;
+  /** States and weights of the blocks, first to last. All are of the shapes of the first, and have the biases that it has. */
+  blocks: readonly BlockInputs[];
+  /** ε of the norms; 1e-5 if absent. */
   epsilon?: number;
 }
 
 /** What {@link mambaStep} returns. */
 export type MambaStepResult = {
-  /** Output [B,dModel]. */
+  /** Output of the last block [B,dModel]. */
   y: tf.Tensor2D;
-  /** The last K-1 inputs of the convolution [B,K-1,E]. */
-  conv: tf.Tensor3D;
-  /** The state of the scan [B,E,N]. */
-  ssm: tf.Tensor3D;
+  /** Of every block, the last K-1 inputs of its convolution [B,K-1,E] and the state of its scan [B,E,N]. */
+  states: Array<{conv: tf.Tensor3D; ssm: tf.Tensor3D}>;
 };
 
 const OP = 'mambaStep';
 
 /**
- * `y = x + outProj(scan step(conv step(inProj(norm(x)))))` and the next states, as state-spaces' `Block.step` has it. Not
- * differentiable.
+ * Block after block `x ← x + outProj(scan step(conv step(inProj(norm(x)))))`, and the next states, as state-spaces' `Block.step` has it.
+ * Not differentiable.
  *
  * @throws Error naming the argument whose shape or dtype is wrong.
  */
 export function mambaStep(args: MambaStepArgs): MambaStepResult {
   return tf.tidy(OP, () => {
-    const inputs = checkStep(args);
-    const [y, conv, ssm] = runMambaStep(inputs, {epsilon: args.epsilon ?? 1e-5});
-    return {y: y as tf.Tensor2D, conv: conv as tf.Tensor3D, ssm: ssm as tf.Tensor3D};
+    checkKeys(OP, args, ['x', 'blocks', 'epsilon']);
+    checkPositive(OP, 'epsilon', args.epsilon ?? 1e-5);
+    const x = toTensor(OP, 'x', args.x);
+    checkRank(OP, 'x', x, 2, '[batch, dModel]');
+    checkNotEmpty(OP, 'x', x);
+    if (!Array.isArray(args.blocks) || args.blocks.length === 0) {
+      throw new Error(`${OP}: blocks must be a list of at least one block`);
+    }
+    const blocks = args.blocks.map((block: BlockInputs, i) => toBlock(`blocks[${i}].`, block));
+    const shapes = blockShapes(x.shape as [number, number], blocks[0]);
+    blocks.forEach((block, i) => checkBlock(`blocks[${i}].`, block, shapes, blocks[0]));
+    return runMambaStep(x, blocks, {epsilon: args.epsilon ?? 1e-5}) as MambaStepResult;
   });
 }
 
-function checkStep(args: MambaStepArgs): StepInputs {
-  checkKeys(OP, args, [...stepInputs, 'epsilon']);
-  checkPositive(OP, 'epsilon', args.epsilon ?? 1e-5);
-  const optional = ['inProjBias', 'convBias', 'outProjBias'];
-  const inputs = Object.fromEntries(
-    stepInputs.map((name) => [name, (optional.includes(name) ? toOptionalTensor : toTensor)(OP, name, args[name])]),
-  ) as unknown as StepInputs;
-  const {x, ALog, convWeight, dtProj} = inputs;
-  checkRank(OP, 'x', x, 2, '[batch, dModel]');
-  checkRank(OP, 'ALog', ALog, 2, '[dInner, dState]');
-  checkRank(OP, 'convWeight', convWeight, 2, '[dInner, width]');
-  checkRank(OP, 'dtProj', dtProj, 2, '[dtRank, dInner]');
-  for (const name of ['x', 'ALog', 'convWeight', 'dtProj'] as const) checkNotEmpty(OP, name, inputs[name]);
-  const [batch, dModel] = x.shape as [number, number];
-  const [dInner, dState] = ALog.shape as [number, number];
-  const width = convWeight.shape[1]!;
-  const rank = dtProj.shape[0];
-  const shapes: Record<string, number[]> = {
+const isOptional = (name: BlockInput) => name.endsWith('Bias') && name !== 'dtBias';
+
+function toBlock(prefix: string, block: BlockInputs): BlockInputs {
+  checkKeys(OP, block, blockInputs);
+  const tensors: Partial<Record<BlockInput, tf.Tensor>> = {};
+  for (const name of blockInputs) {
+    const tensor = (isOptional(name) ? toOptionalTensor : toTensor)(OP, prefix + name, block[name]);
+    if (tensor !== undefined) tensors[name] = tensor;
+  }
+  return tensors as BlockInputs;
+}
+
+/** The shapes that x and the first block's ALog, convWeight and dtProj imply. */
+function blockShapes([batch, dModel]: [number, number], first: BlockInputs): Record<BlockInput, number[]> {
+  const axes = {ALog: '[dInner, dState]', convWeight: '[dInner, width]', dtProj: '[dtRank, dInner]'};
+  for (const [name, meaning] of Object.entries(axes)) {
+    const tensor = first[name as keyof typeof axes];
+    checkRank(OP, `blocks[0].${name}`, tensor, 2, meaning);
+    checkNotEmpty(OP, `blocks[0].${name}`, tensor);
+  }
+  const [dInner, dState] = first.ALog.shape as [number, number];
+  const width = first.convWeight.shape[1]!;
+  const rank = first.dtProj.shape[0];
+  return {
     conv: [batch, width - 1, dInner],
     ssm: [batch, dInner, dState],
     normWeight: [dModel],
@@ -73,18 +90,24 @@ function checkStep(args: MambaStepArgs): StepInputs {
     xProj: [dInner, rank + 2 * dState],
     dtProj: [rank, dInner],
     dtBias: [dInner],
+    ALog: [dInner, dState],
     D: [dInner],
     outProj: [dInner, dModel],
     outProjBias: [dModel],
   };
-  for (const [name, shape] of Object.entries(shapes)) {
-    checkShape(
-      OP,
-      name,
-      inputs[name as keyof StepInputs],
-      shape,
-      'the shape that x, ALog, convWeight and dtProj imply',
-    );
+}
+
+function checkBlock(
+  prefix: string,
+  block: BlockInputs,
+  shapes: Record<BlockInput, number[]>,
+  first: BlockInputs,
+): void {
+  for (const name of blockInputs) {
+    if ((block[name] === undefined) !== (first[name] === undefined)) {
+      throw new Error(`${OP}: ${prefix}${name} must be ${first[name] ? 'given' : 'absent'}, as in blocks[0]`);
+    }
+    const meaning = "the shape that x and the first block's ALog, convWeight and dtProj imply";
+    checkShape(OP, prefix + name, block[name], shapes[name], meaning);
   }
-  return inputs;
 }

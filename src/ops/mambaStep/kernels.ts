@@ -1,16 +1,19 @@
 /**
- * The kernel of one token through one Mamba block: inputs in order, attributes. Not differentiable: who wants gradients runs the ops
- * it is made of.
+ * The kernel of one token through a stack of Mamba blocks: inputs in order, attributes. Not differentiable: who wants gradients runs
+ * the ops it is made of.
+ *
+ * Its inputs are x [B,dModel] and then the inputs of each block, one block after the other. All blocks are of one shape, and the
+ * attribute `present` names the inputs that each of them has. Its outputs are y [B,dModel], the next `conv` of every block and the
+ * next `ssm` of every block.
  *
  * B = batch, E = dInner, N = dState, K = dConv, R = dtRank.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type {Named} from '../kernel';
-import {defineKernel} from '../kernel';
+import type {Named, PresentAttr} from '../kernel';
+import {byName, defineListKernel} from '../kernel';
 import {mambaStepComposed} from './composed';
 
-export const stepInputs = [
-  'x', // [B,dModel]
+export const blockInputs = [
   'conv', // [B,K-1,E]
   'ssm', // [B,E,N]
   'normWeight', // [dModel]
@@ -27,19 +30,39 @@ export const stepInputs = [
   'outProjBias', // [dModel], optional
 ] as const;
 
-export type StepInput = (typeof stepInputs)[number];
+export type BlockInput = (typeof blockInputs)[number];
 type OptionalInput = 'inProjBias' | 'convBias' | 'outProjBias';
 
-export type StepInputs<T = tf.Tensor> = Record<Exclude<StepInput, OptionalInput>, T> & Named<OptionalInput, T>;
+/** The states and weights of one block. */
+export type BlockInputs<T = tf.Tensor> = Record<Exclude<BlockInput, OptionalInput>, T> & Named<OptionalInput, T>;
 
 export interface StepAttrs {
-  /** ε of the norm. */
+  /** ε of the norms. */
   epsilon: number;
 }
 
-/** y = x + mixer(norm(x)) [B,dModel], and the next conv [B,K-1,E] and ssm [B,E,N]. */
-export const runMambaStep = defineKernel<StepInput, StepAttrs>({
+const step = defineListKernel<StepAttrs & PresentAttr>({
   kernelName: 'MambaStep',
-  order: stepInputs,
-  composed: mambaStepComposed,
+  composed: (inputs, attrs) => mambaStepComposed(inputs[0], blocksOf(inputs, attrs.present), attrs),
 });
+
+/** Runs the kernel. Every block must have the inputs that the first has. */
+export function runMambaStep(
+  x: tf.Tensor,
+  blocks: readonly BlockInputs[],
+  attrs: StepAttrs,
+): {y: tf.Tensor; states: Array<{conv: tf.Tensor; ssm: tf.Tensor}>} {
+  const present = blockInputs.filter((name) => blocks[0][name] !== undefined);
+  const inputs = [x, ...blocks.flatMap((block) => present.map((name) => block[name]!))];
+  const [y, ...states] = step(inputs, {...attrs, present});
+  return {y, states: blocks.map((_, i) => ({conv: states[i], ssm: states[blocks.length + i]}))};
+}
+
+/** What a kernel was handed, block by block. */
+export function blocksOf<T>(inputs: readonly T[], present: readonly string[]): Array<BlockInputs<T>> {
+  const count = (inputs.length - 1) / present.length;
+  return Array.from({length: count}, (_, i) => {
+    const from = 1 + i * present.length;
+    return byName<BlockInput, T>(inputs.slice(from, from + present.length), present) as BlockInputs<T>;
+  });
+}

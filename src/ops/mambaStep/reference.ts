@@ -4,7 +4,7 @@ import type {Array64} from '../float64';
 import {linearReference} from '../linear/reference';
 import {rmsNormReference} from '../rmsNorm/reference';
 import {selectiveStateUpdateReference} from '../selectiveStateUpdate/reference';
-import type {StepInputs} from './kernels';
+import type {BlockInputs} from './kernels';
 
 /** Columns `from … from+count-1` of a matrix. */
 function columns({shape: [rows, width], values}: Array64, from: number, count: number): Array64 {
@@ -16,21 +16,22 @@ function columns({shape: [rows, width], values}: Array64, from: number, count: n
 
 /** The output, and the next states. */
 export function mambaStepReference(
-  inputs: StepInputs<Array64>,
+  x: Array64,
+  block: BlockInputs<Array64>,
   epsilon: number,
 ): {y: Array64; conv: Array64; ssm: Array64} {
-  const {x, conv, ssm, ALog, D} = inputs;
+  const {conv, ssm, ALog, D} = block;
   const [batch] = x.shape;
   const [dInner, dState] = ALog.shape;
-  const rank = inputs.dtProj.shape[0];
-  const normal = rmsNormReference({x, weight: inputs.normWeight}, epsilon).y;
-  const xz = linearReference({x: normal, kernel: inputs.inProj, bias: inputs.inProjBias}, false);
+  const rank = block.dtProj.shape[0];
+  const normal = rmsNormReference({x, weight: block.normWeight}, epsilon).y;
+  const xz = linearReference({x: normal, kernel: block.inProj, bias: block.inProjBias}, false);
   const convolved = causalConv1dUpdateReference(
-    {x: columns(xz, 0, dInner), state: conv, weight: inputs.convWeight, bias: inputs.convBias},
+    {x: columns(xz, 0, dInner), state: conv, weight: block.convWeight, bias: block.convBias},
     'silu',
   );
   const u = convolved.y;
-  const selection = linearReference({x: u, kernel: inputs.xProj}, false);
+  const selection = linearReference({x: u, kernel: block.xProj}, false);
   const projection = (from: number): Array64 => {
     return {shape: [batch, 1, dState], values: columns(selection, from, dState).values};
   };
@@ -38,17 +39,17 @@ export function mambaStepReference(
     {
       state: ssm,
       u,
-      delta: linearReference({x: columns(selection, 0, rank), kernel: inputs.dtProj}, false),
+      delta: linearReference({x: columns(selection, 0, rank), kernel: block.dtProj}, false),
       A: {shape: ALog.shape, values: ALog.values.map((value) => -Math.exp(value))},
       B: projection(rank),
       C: projection(rank + dState),
       D,
       z: columns(xz, dInner, dInner),
-      deltaBias: inputs.dtBias,
+      deltaBias: block.dtBias,
     },
     true,
   );
-  const out = linearReference({x: next.y, kernel: inputs.outProj, bias: inputs.outProjBias}, false);
+  const out = linearReference({x: next.y, kernel: block.outProj, bias: block.outProjBias}, false);
   return {
     y: {shape: x.shape, values: x.values.map((value, i) => value + out.values[i])},
     conv: convolved.state,

@@ -1,12 +1,14 @@
-/** One token through a block as one op of the native library, with matrix-vector products at the speed of the memory. */
-import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
+/** One token through all blocks as one op of the native library, with matrix-vector products at the speed of the memory. */
+import {bitsOf, offerNativeKernels, runNativeOp} from '../../backends/tensorflow';
 import type {StepAttrs} from './kernels';
-import {stepInputs} from './kernels';
+import {blockInputs} from './kernels';
 
 offerNativeKernels({
   kernelName: 'MambaStep',
-  run: (call) => {
-    const {epsilon} = call.attrs as StepAttrs;
-    return runListOp(call, 'TfjsMambaBlockStep', stepInputs, {floats: {epsilon}}, 3);
+  run: ({inputs, backend, present, attrs}) => {
+    const {epsilon} = attrs as StepAttrs;
+    const blocks = (inputs.length - 1) / present.length;
+    const ints = {NI: inputs.length, blocks, present: bitsOf(blockInputs, present)};
+    return runNativeOp(backend, 'TfjsMambaStep', inputs, {ints, floats: {epsilon}}, 1 + 2 * blocks);
   },
 });

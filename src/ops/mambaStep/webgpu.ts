@@ -1,17 +1,18 @@
 /**
- * One token through one block on WebGPU, in four dispatches: norm and in_proj; convolution, silu and x_proj; dt_proj, state update and
+ * One token through a stack of blocks on WebGPU, four dispatches a block: norm and in_proj; convolution, silu and x_proj; dt_proj, state update and
  * gate; out_proj and residual. What is between them is [B,2E] and [B,E+R+2N], so the weights are all that moves.
  *
  * A workgroup would have to wait for all others between norm and in_proj, or between the convolution and x_proj; it computes the norm
  * and the convolution itself instead, which is little beside its part of the product.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
+import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel} from '../../backends/webgpu';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
-import {byName} from '../kernel';
 import {sigmoidWgsl, softplusWgsl, workgroupSumOfQuadsWgsl} from '../wgsl';
-import type {StepAttrs, StepInputs} from './kernels';
+import type {BlockInputs, StepAttrs} from './kernels';
+import {blocksOf} from './kernels';
 
 const LANES = 256;
 /** Columns of a product that a workgroup has; the lanes of a column share its sum. Few, so that no lane has many terms to wait for. */
@@ -169,19 +170,57 @@ const outProjAndResidual = defineProgram<{bias: boolean}>({
   }),
 });
 
+interface Sizes {
+  batch: number;
+  dModel: number;
+  channels: number;
+  dState: number;
+  width: number;
+  rank: number;
+}
+
+/** What the dispatches of a block hand on; the next block may have the same memory. */
+interface Passing {
+  /** The two halves of in_proj's output [B,2E]. */
+  xz: TensorInfo;
+  /** The convolved input and what x_proj makes of it [B,E+R+2N]. */
+  mixed: TensorInfo;
+}
+
 registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & PresentAttr) => {
-  const named = byName(inputs, present) as StepInputs<TensorInfo>;
-  const {x, conv, ssm, inProjBias, convBias, outProjBias} = named;
-  const [batch, dModel] = x.shape;
+  const blocks = blocksOf(inputs, present);
+  const [{ssm, convWeight, dtProj}] = blocks;
+  const [batch, dModel] = inputs[0].shape;
   const [, channels, dState] = ssm.shape;
-  const width = named.convWeight.shape[1];
-  const rank = named.dtProj.shape[0];
-  const y = gpu.output(x.shape);
+  const sizes = {batch, dModel, channels, dState, width: convWeight.shape[1], rank: dtProj.shape[0]};
+  const passing = {
+    xz: gpu.scratch(batch * 2 * channels),
+    mixed: gpu.scratch(batch * (channels + sizes.rank + 2 * dState)),
+  };
+  const y = gpu.output([batch, dModel]);
+  let x = inputs[0];
+  const states = blocks.map((block, i) => {
+    const next = i + 1 < blocks.length ? gpu.scratch(batch * dModel) : y;
+    const state = stepBlock(gpu, sizes, passing, block, epsilon, x, next);
+    x = next;
+    return state;
+  });
+  return [y, ...states.map(({nextConv}) => nextConv), ...states.map(({nextSsm}) => nextSsm)];
+});
+
+function stepBlock(
+  gpu: Gpu,
+  {batch, dModel, channels, dState, width, rank}: Sizes,
+  {xz, mixed}: Passing,
+  block: BlockInputs<TensorInfo>,
+  epsilon: number,
+  x: TensorInfo,
+  y: TensorInfo,
+): {nextConv: TensorInfo; nextSsm: TensorInfo} {
+  const {conv, ssm, inProjBias, convBias, outProjBias} = block;
   const nextConv = gpu.output(conv.shape);
   const nextSsm = gpu.output(ssm.shape);
-  const xz = gpu.scratch(batch * 2 * channels);
   const n = rank + 2 * dState;
-  const mixed = gpu.scratch(batch * (channels + n));
 
   const inTiles = Math.ceil((2 * channels) / COLUMNS);
   gpu.run(
@@ -190,8 +229,8 @@ registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & 
     {
       buffers: {
         x,
-        normWeight: named.normWeight,
-        kernel: named.inProj,
+        normWeight: block.normWeight,
+        kernel: block.inProj,
         ...(inProjBias && {bias: inProjBias}),
         y: xz,
       },
@@ -207,9 +246,9 @@ registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & 
       buffers: {
         xz,
         ...(width > 1 && {conv, nextConv}),
-        weight: named.convWeight,
+        weight: block.convWeight,
         ...(convBias && {bias: convBias}),
-        kernel: named.xProj,
+        kernel: block.xProj,
         mixed,
       },
       uniforms: {channels, width, n, tiles: xTiles},
@@ -223,10 +262,10 @@ registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & 
       buffers: {
         xz,
         mixed,
-        dtProj: named.dtProj,
-        dtBias: named.dtBias,
-        ALog: named.ALog,
-        D: named.D,
+        dtProj: block.dtProj,
+        dtBias: block.dtBias,
+        ALog: block.ALog,
+        D: block.D,
         ssm,
         nextSsm,
       },
@@ -239,10 +278,10 @@ registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & 
     outProjAndResidual,
     {bias: outProjBias !== undefined},
     {
-      buffers: {xz, kernel: named.outProj, ...(outProjBias && {bias: outProjBias}), x, y},
+      buffers: {xz, kernel: block.outProj, ...(outProjBias && {bias: outProjBias}), x, y},
       uniforms: {k: channels, n: dModel, tiles: outTiles},
       workgroups: batch * outTiles,
     },
   );
-  return [y, nextConv, nextSsm];
-});
+  return {nextConv, nextSsm};
+}

@@ -1,4 +1,4 @@
-// TfjsMambaMatVec and TfjsMambaBlockStep on DEVICE_GPU, for decoding.
+// TfjsMambaMatVec and TfjsMambaStep on DEVICE_GPU, for decoding.
 #include "gpu_op.h"
 
 namespace tfjs_mamba {
@@ -29,14 +29,34 @@ class MatVecOp {
   bool transposed_;
 };
 
-class BlockStepOp {
+class StepOp {
  public:
-  explicit BlockStepOp(OpKernelConstruction *c)
-      : present_(attribute<int64_t>(c, "present")), epsilon_(attribute<float>(c, "epsilon")) {}
+  explicit StepOp(OpKernelConstruction *c)
+      : present_(attribute<int64_t>(c, "present")),
+        blocks_(static_cast<int>(attribute<int64_t>(c, "blocks"))),
+        epsilon_(attribute<float>(c, "epsilon")) {}
 
   const char *compute(Call &call) {
+    const TensorShape &x = call.shape(0);
+    require(x.dims() == 2 && x.num_elements() > 0, "x must have rank 2 and not be empty");
+    std::vector<BlockStep> steps;
+    for (int i = 0; i < blocks_; ++i) steps.push_back(readBlock(call, x, i));
+    const float *from = call.data(0);
+    float *y = call.output(0, x), *workspace = call.workspace(cuda::blockStepWorkspace(steps[0]));
+    for (int i = 0; i < blocks_; ++i) {
+      BlockStep &p = steps[i];
+      p.x = i == 0 ? from : y, p.y = y;
+      p.newConvState = call.output(1 + i, TensorShape({p.batch, p.taps - 1, p.inner}));
+      p.newSsmState = call.output(1 + blocks_ + i, TensorShape({p.batch, p.inner, p.states}));
+      if (const char *error = cuda::launchBlockStep(p, workspace, call.stream())) return error;
+    }
+    return nullptr;
+  }
+
+ private:
+  // All of block `index` but x and where its results go.
+  BlockStep readBlock(Call &call, const TensorShape &x, int index) const {
     enum {
-      kX,
       kConvState,
       kSsmState,
       kNorm,
@@ -52,17 +72,17 @@ class BlockStepOp {
       kOutProj,
       kOutBias
     };
+    const int count = (call.inputs() - 1) / blocks_;
     const NamedInputs in(call, present_,
-                         {"x", "convState", "ssmState", "norm", "inProj", "inBias", "conv", "convBias", "xProj",
-                          "dtProj", "dtBias", "ALog", "D", "outProj", "outBias"});
-    for (int i : {kX, kALog, kConv, kDtProj}) in.requireRank(i, 2);
+                         {"conv", "ssm", "normWeight", "inProj", "inProjBias", "convWeight", "convBias", "xProj",
+                          "dtProj", "dtBias", "ALog", "D", "outProj", "outProjBias"},
+                         1 + index * count, count);
+    for (int i : {kALog, kConv, kDtProj}) in.requireRank(i, 2);
     for (int i : {kConvState, kSsmState, kNorm, kInProj, kXProj, kDtBias, kD, kOutProj}) in.shape(i);
     BlockStep p{};
-    p.batch = in.shape(kX).dim_size(0), p.model = in.shape(kX).dim_size(1), p.inner = in.shape(kALog).dim_size(0);
-    p.states = in.shape(kALog).dim_size(1), p.taps = in.shape(kConv).dim_size(1),
-    p.rank = in.shape(kDtProj).dim_size(0);
-    p.epsilon = epsilon_;
-    require(in.shape(kX).num_elements() > 0, "x must not be empty");
+    p.batch = x.dim_size(0), p.model = x.dim_size(1), p.inner = in.shape(kALog).dim_size(0);
+    p.states = in.shape(kALog).dim_size(1), p.taps = in.shape(kConv).dim_size(1);
+    p.rank = in.shape(kDtProj).dim_size(0), p.epsilon = epsilon_;
     in.requireShape(kConvState, TensorShape({p.batch, p.taps - 1, p.inner}));
     in.requireShape(kSsmState, TensorShape({p.batch, p.inner, p.states}));
     in.requireShape(kNorm, TensorShape({p.model}));
@@ -76,24 +96,21 @@ class BlockStepOp {
     in.requireShape(kD, TensorShape({p.inner}));
     in.requireShape(kOutProj, TensorShape({p.inner, p.model}));
     in.requireShape(kOutBias, TensorShape({p.model}));
-    p.x = in.data(kX), p.convState = in.data(kConvState), p.ssmState = in.data(kSsmState), p.norm = in.data(kNorm);
+    p.convState = in.data(kConvState), p.ssmState = in.data(kSsmState), p.norm = in.data(kNorm);
     p.inProj = in.data(kInProj), p.inBias = in.data(kInBias), p.conv = in.data(kConv), p.convBias = in.data(kConvBias);
     p.xProj = in.data(kXProj), p.dtProj = in.data(kDtProj), p.dtBias = in.data(kDtBias), p.ALog = in.data(kALog);
     p.D = in.data(kD), p.outProj = in.data(kOutProj), p.outBias = in.data(kOutBias);
-    p.y = call.output(0, in.shape(kX));
-    p.newConvState = call.output(1, in.shape(kConvState));
-    p.newSsmState = call.output(2, in.shape(kSsmState));
-    return cuda::launchBlockStep(p, call.workspace(cuda::blockStepWorkspace(p)), call.stream());
+    return p;
   }
 
- private:
   int64_t present_;
+  int blocks_;
   float epsilon_;
 };
 
 using tensorflow::DEVICE_GPU;
 REGISTER_KERNEL_BUILDER(Name("TfjsMambaMatVec").Device(DEVICE_GPU), Kernel<MatVecOp>);
-REGISTER_KERNEL_BUILDER(Name("TfjsMambaBlockStep").Device(DEVICE_GPU), Kernel<BlockStepOp>);
+REGISTER_KERNEL_BUILDER(Name("TfjsMambaStep").Device(DEVICE_GPU), Kernel<StepOp>);
 
 }  // namespace
 }  // namespace gpu

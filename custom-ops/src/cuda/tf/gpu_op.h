@@ -73,12 +73,16 @@ class Call {
 // attribute `present` says whether input i of `names` is among them.
 class NamedInputs {
  public:
-  NamedInputs(Call &call, int64_t present, std::vector<const char *> names) : call_(call), names_(std::move(names)) {
-    int next = 0;
+  NamedInputs(Call &call, int64_t present, std::vector<const char *> names)
+      : NamedInputs(call, present, std::move(names), 0, call.inputs()) {}
+  // Of the inputs from `first` on, which are `count`.
+  NamedInputs(Call &call, int64_t present, std::vector<const char *> names, int first, int count)
+      : call_(call), names_(std::move(names)) {
+    int next = first;
     for (size_t i = 0; i < names_.size(); ++i) position_.push_back(present >> i & 1 ? next++ : -1);
-    if (next != call.inputs())
-      throw OpError("`present` names " + std::to_string(next) + " inputs, but there are " +
-                    std::to_string(call.inputs()));
+    if (next != first + count)
+      throw OpError("`present` names " + std::to_string(next - first) + " inputs, but there are " +
+                    std::to_string(count));
   }
   bool has(int input) const { return position_[input] >= 0; }
   const TensorShape &shape(int input) const {
