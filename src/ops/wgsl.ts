@@ -65,6 +65,9 @@ const plus: Combine = (a, b) => `${a} + ${b}`;
 /** `workgroupSum(x, lane)` of f32. */
 export const workgroupSumWgsl = (size: number) => reduceWgsl('workgroupSum', size, 'f32', plus);
 
+/** `workgroupSumOfPairs(x, lane)` of vec2f. */
+export const workgroupSumOfPairsWgsl = (size: number) => reduceWgsl('workgroupSumOfPairs', size, 'vec2f', plus);
+
 /** `workgroupSumOfQuads(x, lane)` of vec4f. */
 export const workgroupSumOfQuadsWgsl = (size: number) => reduceWgsl('workgroupSumOfQuads', size, 'vec4f', plus);
 

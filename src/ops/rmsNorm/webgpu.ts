@@ -9,7 +9,7 @@ import {combinations, defineProgram, read, write} from '../../backends/webgpuPro
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sumRows} from '../webgpuSums';
-import {workgroupSumWgsl} from '../wgsl';
+import {workgroupSumOfPairsWgsl, workgroupSumWgsl} from '../wgsl';
 import type {RmsNormAttrs, RmsNormGradInput, RmsNormInput} from './kernels';
 
 const WIDTH = 128;
@@ -46,17 +46,16 @@ const backward = defineProgram<{residual: boolean}>({
     buffers: {r: read, weight: read, dy: read, dr: write, scales: write, ...(residual && {dResidual: read})},
     uniforms: {channels: 'u32', epsilon: 'f32'},
     workgroupSize: WIDTH,
-    declarations: workgroupSumWgsl(WIDTH),
+    declarations: workgroupSumOfPairsWgsl(WIDTH),
     main: `
   let row = group * p.channels;
-  var squares = 0.0;
-  var along = 0.0;
+  var sums = vec2f(); // r², weight·dy·r
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
-    squares += r[row + d] * r[row + d];
-    along += weight[d] * dy[row + d] * r[row + d];
+    sums += r[row + d] * vec2f(r[row + d], weight[d] * dy[row + d]);
   }
-  let scale = inverseSqrt(workgroupSum(squares, lane) / f32(p.channels) + p.epsilon);
-  let pull = workgroupSum(along, lane) * scale * scale / f32(p.channels);
+  let means = workgroupSumOfPairs(sums, lane) / f32(p.channels);
+  let scale = inverseSqrt(means.x + p.epsilon);
+  let pull = means.y * scale * scale;
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
     let g = weight[d] * dy[row + d];
     // Of a single channel only epsilon keeps the slope from zero; the difference would be all rounding.
