@@ -18,8 +18,7 @@ file(GLOB CUDA_OP_FILES CONFIGURE_DEPENDS src/cuda/tf/*.cc)
 add_library(tfjs_mamba_cuda MODULE ${CUDA_OP_FILES} $<TARGET_OBJECTS:cuda_kernels>)
 target_include_directories(tfjs_mamba_cuda SYSTEM PRIVATE ${TENSORFLOW_DIR}/include
                            ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
-target_compile_definitions(tfjs_mamba_cuda PRIVATE GOOGLE_CUDA=1 EIGEN_USE_GPU EIGEN_MAX_ALIGN_BYTES=64
-                           _GLIBCXX_USE_CXX11_ABI=1 NDEBUG)
+target_compile_definitions(tfjs_mamba_cuda PRIVATE EIGEN_MAX_ALIGN_BYTES=64 _GLIBCXX_USE_CXX11_ABI=1 NDEBUG)
 target_compile_options(tfjs_mamba_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-w>)
 target_link_directories(tfjs_mamba_cuda PRIVATE ${TENSORFLOW_DIR})
 target_link_libraries(tfjs_mamba_cuda PRIVATE -l:libtensorflow_framework.so.2 cudart_static rt ${CMAKE_DL_LIBS} Threads::Threads)

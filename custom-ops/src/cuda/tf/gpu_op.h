@@ -13,6 +13,7 @@
 
 #include "../launch.h"
 #include "tensorflow/core/framework/op_kernel.h"
+#include "xla/stream_executor/stream.h"
 
 namespace tfjs_mamba {
 namespace gpu {
@@ -62,7 +63,8 @@ class Call {
     check(context_->allocate_temp(tensorflow::DT_FLOAT, TensorShape({static_cast<int64_t>(floats)}), &workspace_));
     return workspace_.flat<float>().data();
   }
-  void *stream() const { return context_->eigen_device<Eigen::GpuDevice>().stream(); }
+  // Null, CUDA's default stream, on a pluggable device, whose stream TensorFlow does not tell.
+  void *stream() const { return context_->op_device_context()->stream()->platform_specific_handle().stream; }
 
  private:
   OpKernelContext *context_;
