@@ -35,7 +35,7 @@ const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces,
 
 const char *launchStateUpdate(const StateUpdate &p, void *stream);
 
-// At most 4 taps.
+// At most 8 taps.
 const char *launchCausalConv1d(const ConvForward &p, int multiprocessors, void *stream);
 size_t causalConv1dGradWorkspace(const ConvProblem &p, int multiprocessors);
 const char *launchCausalConv1dGrad(const ConvBackward &p, int multiprocessors, float *workspace, void *stream);

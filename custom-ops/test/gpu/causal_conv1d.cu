@@ -108,7 +108,7 @@ void testCase(Harness &h, const Case &c) {
 void testCausalConv1d(Harness &h) {
   for (int i = 0; i < 60; ++i)
     testCase(h, {h.random.integer(1, 4), i % 5 == 0 ? h.random.integer(1, 3) : h.random.integer(1, 200),
-                 i % 2 ? 4 * h.random.integer(1, 60) : h.random.integer(1, 200), h.random.integer(1, 4),
+                 i % 2 ? 4 * h.random.integer(1, 60) : h.random.integer(1, 200), h.random.integer(1, 8),
                  h.random.flip(), h.random.flip(), h.random.flip()});
   testCase(h, {2, 3000, 516, 4, true, true, true});
 }
