@@ -1,7 +1,6 @@
 // One token through a whole block: norm, in_proj, conv, x_proj, dt_proj, state update, gate, out_proj, residual sum.
 // A token's arithmetic is nothing beside the reading of the weights; what this saves is everything between the reads:
-// about fifteen op dispatches, as many tensors and their allocation. What one thread does alone here is kept small, for
-// meanwhile the memory waits.
+// about fifteen op dispatches, as many tensors and their allocation.
 #include "../problem.h"
 #include "parallel.h"
 #include "vector_math.h"
@@ -10,12 +9,10 @@ namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 
 void normalizeRow(const float *r, const float *weight, float *y, int64_t width, float epsilon);
-void selectiveStateUpdate(const StateUpdate &p);
+void selectiveStateUpdateOfLogA(const StateUpdate &p);  // p.A holds log(-A)
 void matVec(const MatVec &p);
 
 namespace {
-
-constexpr int64_t kChannels = 256;  // a task
 
 // One step of the convolution with silu. `x` holds rows of 2*inner (x, then z); y may not alias it.
 void convStep(const BlockStep &p, const float *xz, float *y) {
@@ -47,11 +44,11 @@ void slice(float *to, const float *rows, int64_t count, int64_t stride, int64_t 
 
 void blockStep(const BlockStep &p) {
   const int64_t R = p.batch, D = p.inner, N = p.states, wide = p.rank + 2 * N;
-  Scratch scratch(R * (2 * p.model + 7 * D + wide + p.rank + 2 * N) + D * N);
+  Scratch scratch(R * (2 * p.model + 7 * D + wide + p.rank + 2 * N));
   float *normed = scratch.take(R * p.model), *xz = scratch.take(R * 2 * D), *u = scratch.take(R * D);
   float *dbc = scratch.take(R * wide), *dt = scratch.take(R * p.rank), *B = scratch.take(R * N);
   float *C = scratch.take(R * N), *z = scratch.take(R * D), *delta = scratch.take(R * D), *y = scratch.take(R * D);
-  float *A = scratch.take(D * N), *out = scratch.take(R * p.model);
+  float *out = scratch.take(R * p.model);
 
   for (int64_t b = 0; b < R; ++b)
     normalizeRow(p.x + b * p.model, p.norm, normed + b * p.model, p.model, p.epsilon);
@@ -63,13 +60,8 @@ void blockStep(const BlockStep &p) {
   slice(C, dbc, R, wide, p.rank + N, N);
   slice(z, xz, R, 2 * D, D, D);
   matVec({R, p.rank, D, false, dt, p.dtProj, nullptr, delta});
-  parallelFor((D + kChannels - 1) / kChannels, [&](int64_t task) {
-    const int64_t end = (task + 1) * kChannels < D ? (task + 1) * kChannels * N : D * N;
-    for (int64_t i = task * kChannels * N; i < end; i += kLanes)
-      storeFirst(A + i, -expVec(loadFirst(p.ALog + i, end - i)), end - i);
-  });
-  selectiveStateUpdate({R, D, N, 1, 1, false, false, true, p.ssmState, u, delta, A, B, C, p.D, z, p.dtBias, y,
-                        p.newSsmState});
+  selectiveStateUpdateOfLogA({R, D, N, 1, 1, false, false, true, p.ssmState, u, delta, p.ALog, B, C, p.D, z, p.dtBias,
+                              y, p.newSsmState});
   matVec({R, D, p.model, false, y, p.outProj, p.outBias, out});
   for (int64_t i = 0; i < R * p.model; i += kLanes) {
     const int64_t n = R * p.model - i;

@@ -12,6 +12,8 @@ constexpr int64_t kBlock = 128;  // channels a task
 // Below this many states a call is over before a second thread has started.
 constexpr int64_t kSerial = 1 << 14;
 
+// kLogA: p.A holds log(-A), as the weights of a model do.
+template <bool kLogA>
 void updateBlock(const StateUpdate &p, int64_t b, int64_t first) {
   const int64_t N = p.states, last = first + kBlock < p.channels ? first + kBlock : p.channels;
   for (int64_t c0 = first; c0 < last; c0 += kLanes) {
@@ -22,17 +24,20 @@ void updateBlock(const StateUpdate &p, int64_t b, int64_t first) {
     if (p.softplus) delta = softplusVec(delta);
     const Vec delta2 = delta * kLog2e, deltaU = delta * u;
 
+    // The group of a channel; without the division where there is one, for it takes as long as the rest.
+    const auto group = [&](int64_t groups, int64_t channel) { return groups == 1 ? 0 : channel * groups / p.channels; };
     alignas(64) float rows[kLanes * kLanes] = {};
     for (int64_t i = 0; i < width; ++i) {
       const int64_t channel = c0 + i;
-      const float *B = p.B + (p.constantB ? channel : b * p.groupsB + channel * p.groupsB / p.channels) * N;
-      const float *C = p.C + (p.constantC ? channel : b * p.groupsC + channel * p.groupsC / p.channels) * N;
+      const float *B = p.B + (p.constantB ? channel : b * p.groupsB + group(p.groupsB, channel)) * N;
+      const float *C = p.C + (p.constantC ? channel : b * p.groupsC + group(p.groupsC, channel)) * N;
       const float *A = p.A + channel * N, *h = p.state + (at + i) * N;
       float *to = p.newState + (at + i) * N;
       Vec sum{};
       for (int64_t n = 0; n < N; n += kLanes) {
         const int64_t left = N - n;
-        const Vec next = exp2Vec(delta2[i] * loadFirst(A + n, left)) * loadFirst(h + n, left) +
+        const Vec a = kLogA ? -expVec(loadFirst(A + n, left)) : loadFirst(A + n, left);
+        const Vec next = exp2Vec(delta2[i] * a) * loadFirst(h + n, left) +
                          deltaU[i] * loadFirst(B + n, left);
         storeFirst(to + n, next, left);
         sum += next * loadFirst(C + n, left);
@@ -46,16 +51,20 @@ void updateBlock(const StateUpdate &p, int64_t b, int64_t first) {
   }
 }
 
-}  // namespace
-
-void selectiveStateUpdate(const StateUpdate &p) {
+template <bool kLogA>
+void update(const StateUpdate &p) {
   const int64_t blocks = (p.channels + kBlock - 1) / kBlock, tasks = p.batch * blocks;
-  const auto task = [&](int64_t i) { updateBlock(p, i / blocks, i % blocks * kBlock); };
+  const auto task = [&](int64_t i) { updateBlock<kLogA>(p, i / blocks, i % blocks * kBlock); };
   if (p.batch * p.channels * p.states < kSerial)
     for (int64_t i = 0; i < tasks; ++i) task(i);
   else
     parallelFor(tasks, task);
 }
+
+}  // namespace
+
+void selectiveStateUpdate(const StateUpdate &p) { update<false>(p); }
+void selectiveStateUpdateOfLogA(const StateUpdate &p) { update<true>(p); }
 
 }  // namespace SIMD_LEVEL
 }  // namespace tfjs_mamba
