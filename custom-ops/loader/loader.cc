@@ -60,10 +60,12 @@ std::string load(const std::string &path) {
   const auto code = find<int(const TF_Status *)>(tensorflow, "TF_GetCode");
   const auto message = find<const char *(const TF_Status *)>(tensorflow, "TF_Message");
   const auto loadLibrary = find<TF_Library *(const char *, TF_Status *)>(tensorflow, "TF_LoadLibrary");
-  if (!newStatus || !deleteStatus || !code || !message || !loadLibrary)
+  const auto deleteHandle = find<void(TF_Library *)>(tensorflow, "TF_DeleteLibraryHandle");
+  if (!newStatus || !deleteStatus || !code || !message || !loadLibrary || !deleteHandle)
     return "no TensorFlow is loaded in this process: import @tensorflow/tfjs-node first";
   TF_Status *status = newStatus();
-  loadLibrary(path.c_str(), status);
+  // The handle holds a list of the library's ops; the library stays when it goes.
+  if (TF_Library *handle = loadLibrary(path.c_str(), status)) deleteHandle(handle);
   const std::string error = code(status) == 0 ? "" : message(status);
   deleteStatus(status);
   if (!error.empty()) return error;

@@ -1,5 +1,5 @@
 /**
- * Two thousand scans, the second thousand measured, with wrong calls among them; straight to the ops, so that nothing catches those before
+ * Four thousand scans, the last thousand measured, with wrong calls among them; straight to the ops, so that nothing catches those before
  * TensorFlow does.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -42,7 +42,7 @@ function round(): void {
   (globalThis as {gc?: () => void}).gc!();
 }
 
-for (let i = 0; i < 4; i++) round(); // the first fill the allocators' pools
+for (let i = 0; i < 12; i++) round(); // the first fill the allocators' pools
 const tensors = tf.memory().numTensors;
 const memory = process.memoryUsage().rss;
 for (let i = 0; i < 4; i++) round();
