@@ -14,7 +14,7 @@ add_library(cuda_kernels OBJECT ${CUDA_FILES})
 target_compile_options(cuda_kernels PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
 set_target_properties(cuda_kernels PROPERTIES CUDA_STANDARD 17 POSITION_INDEPENDENT_CODE ON)
 
-file(GLOB CUDA_OP_FILES CONFIGURE_DEPENDS src/cuda/tf/*.cc)
+file(GLOB CUDA_OP_FILES CONFIGURE_DEPENDS src/cuda/tf/*.cc src/arguments/*.cc)
 add_library(tfjs_mamba_cuda MODULE ${CUDA_OP_FILES} $<TARGET_OBJECTS:cuda_kernels>)
 target_include_directories(tfjs_mamba_cuda SYSTEM PRIVATE ${TENSORFLOW_DIR}/include
                            ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})

@@ -28,7 +28,7 @@ grep -av 'execute\.cc:' "$out/log"
 echo 'Calls of an op on a device:'
 grep -aoE 'Executing op TfjsMamba\w+ in device \S+' "$out/log" | sed -E 's/Executing op (\w+) .*device:(.*)/\1 \2/' |
   sort | uniq -c | tee "$out/placed"
-for op in $(grep -ohE 'Name\("TfjsMamba\w+' custom-ops/src/cuda/tf/*.cc | cut -d'"' -f2); do
+for op in $(grep -ohE 'kName = "TfjsMamba\w+' custom-ops/src/arguments/*.h | cut -d'"' -f2); do
   [ "$(grep -w "$op" "$out/placed" | awk '{print $3}')" = GPU:0 ] || { echo "$op did not run on the GPU, or not only"; failed=1; }
 done
 exit "${failed:-0}"

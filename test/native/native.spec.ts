@@ -2,6 +2,7 @@
 import {spawn} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 import type {ProgramResult} from './program';
+import type {WrongCall} from './wrongCalls';
 
 /** Runs a program of this folder; resolves to the JSON that its last line is. */
 async function run<T>(program: string, env: Record<string, string> = {}, args: string[] = []): Promise<T> {
@@ -52,6 +53,12 @@ describe('the native kernels', () => {
 
   it('may be loaded twice', async () => {
     expect(await run('loadTwice.ts')).toEqual({first: [4, 5], second: [4, 5]});
+  });
+
+  it('refuse wrong calls, and say which input is wrong and how', async () => {
+    const calls = await run<WrongCall[]>('wrongCalls.ts');
+    expect(calls.length).toBeGreaterThan(80);
+    for (const {op, message, expected} of calls) expect(message).withContext(op).toContain(expected);
   });
 
   it('leave memory flat over a thousand scans with failing calls among them', async () => {

@@ -1,0 +1,285 @@
+/**
+ * Wrong calls straight to the ops of the library: the package's own functions check first, so nothing else gets this far. Run by
+ * native.spec.ts in a process of its own; prints each call's message, as JSON, beside what it should say.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type {NodeBackend, OpAttrs} from '../../src/backends/tensorflow';
+import {bitsOf, runNativeOp} from '../../src/backends/tensorflow';
+import '../../src/node';
+import {convInputs} from '../../src/ops/causalConv1d/kernels';
+import {blockInputs} from '../../src/ops/mambaStep/kernels';
+import {rmsNormInputs} from '../../src/ops/rmsNorm/kernels';
+import {scanInputs} from '../../src/ops/selectiveScan/kernels';
+import {stateUpdateInputs} from '../../src/ops/selectiveStateUpdate/kernels';
+
+export interface WrongCall {
+  op: string;
+  message: string;
+  expected: string;
+}
+
+/** The message of a call that is not refused, as the right call of each op must not be. */
+const none = 'no error';
+
+type Shapes = Record<string, number[]>;
+
+/** An op that takes a list of the inputs that are present: the shapes of a right call, and others with what the error says. */
+interface ListOp {
+  op: string;
+  order: readonly string[];
+  shapes: Shapes;
+  attrs: OpAttrs;
+  outputs: number;
+  wrong: [changes: Record<string, number[] | undefined>, expected: string][];
+}
+
+const scan: Shapes = {
+  u: [2, 6, 4],
+  delta: [2, 6, 4],
+  A: [4, 3],
+  B: [2, 6, 2, 3],
+  C: [4, 3],
+  D: [4],
+  z: [2, 6, 4],
+  deltaBias: [4],
+  initialState: [2, 4, 3],
+};
+const conv: Shapes = {x: [2, 6, 4], weight: [4, 3], bias: [4], initialState: [2, 2, 4]};
+
+const listOps: ListOp[] = [
+  {
+    op: 'SelectiveScan',
+    order: scanInputs,
+    shapes: scan,
+    attrs: {ints: {NS: 0}, bools: {delta_softplus: true}},
+    outputs: 2,
+    wrong: [
+      [{u: undefined}, 'u is missing'],
+      [{u: [12, 4]}, 'u must have rank 3, but has shape [12,4]'],
+      [{u: [2, 0, 4]}, 'u must not be empty, but has shape [2,0,4]'],
+      [{delta: undefined}, 'delta is missing'],
+      [{delta: [2, 6, 3]}, 'delta must have shape [2,6,4], but has [2,6,3]'],
+      [{A: [3, 3]}, 'A must have shape [4,3], but has [3,3]'],
+      [{B: undefined}, 'B is missing'],
+      [{B: [2, 6, 3]}, 'B must have rank 4, but has shape [2,6,3]'],
+      [{B: [2, 6, 0, 3]}, 'B must not be empty, but has shape [2,6,0,3]'],
+      [{B: [2, 6, 3, 3]}, 'B has 3 groups, which do not divide 4 channels'],
+      [{C: [4, 2]}, 'C must have shape [4,3], but has [4,2]'],
+      [{C: [2, 5, 1, 3]}, 'C must have shape [2,6,1,3], but has [2,5,1,3]'],
+      [{D: [1]}, 'D must have shape [4], but has [1]'],
+      [{z: [2, 6]}, 'z must have shape [2,6,4], but has [2,6]'],
+      [{deltaBias: [4, 1]}, 'deltaBias must have shape [4], but has [4,1]'],
+      [{initialState: [2, 3, 4]}, 'initialState must have shape [2,4,3], but has [2,3,4]'],
+    ],
+  },
+  {
+    op: 'SelectiveScanGrad',
+    order: [...scanInputs, 'states', 'dy', 'dFinalState'],
+    shapes: {...scan, states: [2, 1, 3, 4], dy: [2, 6, 4], dFinalState: [2, 4, 3]},
+    attrs: {ints: {NG: 9}, bools: {delta_softplus: true}},
+    outputs: 9,
+    wrong: [
+      [{A: [4]}, 'A must have rank 2, but has shape [4]'],
+      [{states: undefined}, 'states is missing'],
+      [{states: [2, 2, 3, 4]}, 'states must have shape [2,1,3,4], but has [2,2,3,4]'],
+      [{dy: undefined}, 'dy is missing'],
+      [{dy: [2, 6, 1]}, 'dy must have shape [2,6,4], but has [2,6,1]'],
+      [{dFinalState: [2, 4]}, 'dFinalState must have shape [2,4,3], but has [2,4]'],
+    ],
+  },
+  {
+    op: 'SelectiveStateUpdate',
+    order: stateUpdateInputs,
+    shapes: {state: [2, 4, 3], u: [2, 4], delta: [2, 4], A: [4, 3], B: [2, 1, 3], C: [4, 3], D: [4], z: [2, 4]},
+    attrs: {bools: {delta_softplus: false}},
+    outputs: 2,
+    wrong: [
+      [{state: [4, 3]}, 'state must have rank 3, but has shape [4,3]'],
+      [{u: undefined}, 'u is missing'],
+      [{u: [2, 3]}, 'u must have shape [2,4], but has [2,3]'],
+      [{delta: [4]}, 'delta must have shape [2,4], but has [4]'],
+      [{A: [4, 2]}, 'A must have shape [4,3], but has [4,2]'],
+      [{B: [2, 3, 3]}, 'B has 3 groups, which do not divide 4 channels'],
+      [{C: [1, 1, 3]}, 'C must have shape [2,1,3], but has [1,1,3]'],
+      [{D: [2]}, 'D must have shape [4], but has [2]'],
+      [{z: [4, 2]}, 'z must have shape [2,4], but has [4,2]'],
+      [{deltaBias: [3]}, 'deltaBias must have shape [4], but has [3]'],
+    ],
+  },
+  {
+    op: 'CausalConv1d',
+    order: convInputs,
+    shapes: conv,
+    attrs: {bools: {silu: true}},
+    outputs: 2,
+    wrong: [
+      [{x: undefined}, 'x is missing'],
+      [{x: [4]}, 'x must have rank 3, but has shape [4]'],
+      [{x: [0, 4]}, 'x must not be empty, but has shape [0,4]'],
+      [{weight: [4, 0]}, 'weight must not be empty, but has shape [4,0]'],
+      [{weight: [3, 3]}, 'weight must have shape [4,3], but has [3,3]'],
+      [{bias: [3]}, 'bias must have shape [4], but has [3]'],
+      [{initialState: [2, 3, 4]}, 'initialState must have shape [2,2,4], but has [2,3,4]'],
+    ],
+  },
+  {
+    op: 'CausalConv1dGrad',
+    order: [...convInputs, 'dy', 'dFinalState'],
+    shapes: {...conv, dy: [2, 6, 4], dFinalState: [2, 2, 4]},
+    attrs: {ints: {NG: 4}, bools: {silu: true}},
+    outputs: 4,
+    wrong: [
+      [{weight: [3]}, 'weight must have rank 2, but has shape [3]'],
+      [{dy: [2, 4]}, 'dy must have shape [2,6,4], but has [2,4]'],
+      [{dFinalState: undefined}, 'dFinalState is missing'],
+      [{dFinalState: [2, 3, 4]}, 'dFinalState must have shape [2,2,4], but has [2,3,4]'],
+    ],
+  },
+  {
+    op: 'RmsNorm',
+    order: rmsNormInputs,
+    shapes: {x: [2, 3, 4], weight: [4], residual: [2, 3, 4]},
+    attrs: {ints: {NO: 2}, floats: {epsilon: 1e-5}},
+    outputs: 2,
+    wrong: [
+      [{x: undefined}, 'x is missing'],
+      [{x: []}, 'x must have a last axis as long as weight, 4, but has shape []'],
+      [{weight: [3]}, 'x must have a last axis as long as weight, 3, but has shape [2,3,4]'],
+      [{weight: [0]}, 'weight must not be empty, but has shape [0]'],
+      [{residual: [3, 4]}, 'residual must have shape [2,3,4], but has [3,4]'],
+    ],
+  },
+  {
+    op: 'RmsNormGrad',
+    order: ['r', 'weight', 'dy', 'dResidual'],
+    shapes: {r: [2, 4], weight: [4], dy: [2, 4], dResidual: [2, 4]},
+    attrs: {floats: {epsilon: 1e-5}},
+    outputs: 2,
+    wrong: [
+      [{r: [2, 3]}, 'r must have a last axis as long as weight, 4, but has shape [2,3]'],
+      [{dy: undefined}, 'dy is missing'],
+      [{dy: [4]}, 'dy must have shape [2,4], but has [4]'],
+      [{dResidual: [2, 1]}, 'dResidual must have shape [2,4], but has [2,1]'],
+    ],
+  },
+  {
+    op: 'MatVec',
+    order: ['x', 'kernel', 'bias'],
+    shapes: {x: [2, 3], kernel: [3, 4], bias: [4]},
+    attrs: {bools: {transpose_kernel: false}},
+    outputs: 1,
+    wrong: [
+      [{x: [3]}, 'x must have rank 2, but has shape [3]'],
+      [{kernel: [3, 0]}, 'kernel must not be empty, but has shape [3,0]'],
+      [{kernel: [4, 3]}, 'kernel must have shape [3,3], but has [4,3]'],
+      [{bias: [3]}, 'bias must have shape [4], but has [3]'],
+    ],
+  },
+];
+
+await tf.setBackend('tensorflow');
+const backend = tf.backend() as unknown as NodeBackend & tf.KernelBackend;
+const calls: WrongCall[] = [];
+
+function call(name: string, inputs: tf.Tensor[], attrs: OpAttrs, outputs: number, expected: string): void {
+  const op = `TfjsMamba${name}`;
+  let message = none;
+  try {
+    runNativeOp(backend, op, inputs, attrs, outputs).forEach(({dataId}) => backend.disposeData(dataId));
+  } catch (error) {
+    message = (error as Error).message;
+  }
+  calls.push({op, message, expected: expected === none ? none : `${op}: ${expected}`});
+}
+
+/** A call with inputs of these shapes. */
+function callList({op, order, attrs, outputs}: ListOp, shapes: Shapes, expected: string, present?: number): void {
+  const here = order.filter((name) => name in shapes);
+  const bits = here.reduce((mask, name) => mask | (1 << order.indexOf(name)), 0);
+  const ints = {...attrs.ints, NI: here.length, present: present ?? bits};
+  const tensors = here.map((name) => tf.fill(shapes[name], 0.5));
+  call(op, tensors, {...attrs, ints}, outputs, expected);
+}
+
+for (const listOp of listOps) {
+  const {shapes, wrong, order} = listOp;
+  callList(listOp, shapes, none);
+  for (const [changes, expected] of wrong) {
+    const changed = Object.entries({...shapes, ...changes}).filter(([, shape]) => shape !== undefined);
+    callList(listOp, Object.fromEntries(changed) as Shapes, expected);
+  }
+  const inputs = Object.keys(shapes).length;
+  for (const present of [1, 2 ** (order.length + 1) - 1]) {
+    callList(listOp, shapes, `attribute present is ${present}, which does not fit ${inputs} inputs`, present);
+  }
+}
+
+const labels = (...values: number[]) => tf.tensor1d(values, 'int32');
+const logits = tf.ones([2, 5]);
+const shapesOfLoss = 'logits must have shape [rows,classes] and labels [rows], but have';
+for (const [inputs, expected] of [
+  [[logits, labels(4, -100)], none],
+  [[tf.ones([2, 0]), labels(0, 0)], `${shapesOfLoss} [2,0] and [2]`],
+  [[tf.ones([5]), labels(0)], `${shapesOfLoss} [5] and [1]`],
+  [[logits, labels(0)], `${shapesOfLoss} [2,5] and [1]`],
+  [[logits, labels(0, 5)], 'labels must lie in [0,5) or be -100, but labels[1] is 5'],
+  [[logits, labels(-1, 0)], 'labels must lie in [0,5) or be -100, but labels[0] is -1'],
+] as [tf.Tensor[], string][]) {
+  call('CrossEntropy', inputs, {}, 2, expected);
+}
+const shapesOfLossGrad = 'logSumExp must have the shape of labels and dy be a scalar';
+for (const [inputs, expected] of [
+  [[logits, labels(4, -100), tf.ones([2]), tf.scalar(1)], none],
+  [[logits, labels(4, 5), tf.ones([2]), tf.scalar(1)], 'labels must lie in [0,5) or be -100, but labels[1] is 5'],
+  [[logits, labels(4, 0), tf.ones([1]), tf.scalar(1)], shapesOfLossGrad],
+  [[logits, labels(4, 0), tf.ones([2]), tf.ones([1])], shapesOfLossGrad],
+] as [tf.Tensor[], string][]) {
+  call('CrossEntropyGrad', inputs, {}, 1, expected);
+}
+
+/** Two variables of the shapes [3] and [2,2], with moments; `changed` replaces some of the ten inputs. */
+const adamW = (changed: Record<number, tf.Tensor>) => {
+  const shapes = [0, 1, 2, 3].flatMap(() => [[3], [2, 2]]);
+  return [...shapes.map((shape) => tf.ones(shape)), tf.scalar(1), tf.ones([9])].map((x, i) => changed[i] ?? x);
+};
+const shapesOfScalars = 'grad_scale must be a scalar and scalars have shape [9], but they have';
+const ofVariable = (i: number, own: string) => `gradient and moments of variable ${i} must have its shape, ${own}, but`;
+for (const [inputs, expected] of [
+  [adamW({}), none],
+  [adamW({8: tf.ones([1])}), `${shapesOfScalars} [1] and [9]`],
+  [adamW({9: tf.ones([8])}), `${shapesOfScalars} [] and [8]`],
+  [adamW({2: tf.ones([4])}), `${ofVariable(0, '[3]')} one has [4]`],
+  [adamW({7: tf.ones([4])}), `${ofVariable(1, '[2,2]')} one has [4]`],
+] as [tf.Tensor[], string][]) {
+  call('AdamW', inputs, {ints: {P: 2}}, 6, expected);
+}
+
+/** Two blocks of dModel 4, dInner 8, 3 states, 4 taps and dtRank 2 without optional inputs, at batch 2; `changed` replaces some inputs. */
+const step = (changed: Record<string, tf.Tensor>) => {
+  const shapes: Shapes = {conv: [2, 3, 8], ssm: [2, 8, 3], normWeight: [4], inProj: [4, 16], convWeight: [8, 4]};
+  Object.assign(shapes, {xProj: [8, 8], dtProj: [2, 8], dtBias: [8], ALog: [8, 3], D: [8], outProj: [8, 4]});
+  const block = (index: number) =>
+    Object.keys(shapes).map((name) => changed[`${name}${index}`] ?? tf.fill(shapes[name], 0.5));
+  return [changed.x ?? tf.ones([2, 4]), ...block(0), ...block(1)];
+};
+const narrow: Record<string, tf.Tensor> = {ssm1: tf.ones([2, 8, 2]), xProj1: tf.ones([8, 6]), ALog1: tf.ones([8, 2])};
+const withoutOptional = bitsOf(
+  blockInputs,
+  blockInputs.filter((name) => !['inProjBias', 'convBias', 'outProjBias'].includes(name)),
+);
+for (const [inputs, expected, blocks = 2] of [
+  [step({}), none],
+  [step({}), 'attribute blocks is 3, which does not divide 22 inputs', 3],
+  [step({}), `attribute present is ${withoutOptional}, which does not fit 22 inputs`, 1],
+  [step({x: tf.ones([4])}), 'x must have rank 2 and not be empty, but has shape [4]'],
+  [step({x: tf.ones([0, 4])}), 'x must have rank 2 and not be empty, but has shape [0,4]'],
+  [step({conv0: tf.ones([2, 4, 8])}), 'conv must have shape [2,3,8], but has [2,4,8]'],
+  [step({inProj1: tf.ones([4, 8])}), 'inProj must have shape [4,16], but has [4,8]'],
+  [step({dtProj1: tf.ones([8])}), 'dtProj must have rank 2, but has shape [8]'],
+  [step(narrow), 'block 1 differs in size from the first'],
+] as [tf.Tensor[], string, number?][]) {
+  const ints = {NI: inputs.length, blocks, present: withoutOptional};
+  call('Step', inputs, {ints, floats: {epsilon: 1e-5}}, 1 + 2 * blocks, expected);
+}
+
+console.log(JSON.stringify(calls));
