@@ -1,8 +1,8 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`,
- * `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- lm --backend tensorflow`. Each prints what it
- * measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader; peers/README.md has
- * what tensorflow is compared with.
+ * `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
+ * a GPU `npm run bench -- device --backend tensorflow`. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
+ * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
 import {parseArgs} from 'node:util';
 import {startBackend, testTarget, type TestBackend} from '../test/support/backend';
@@ -31,6 +31,8 @@ if (what === 'ops' && backend === 'tensorflow') {
   (await import('./native')).benchNative();
 } else if (what === 'ops') {
   await (await import('./ops')).benchOps(values.composed);
+} else if (what === 'device' && backend === 'tensorflow') {
+  (await import('./device')).benchDevice();
 } else if (what === 'lm' && backend === 'tensorflow') {
   await (await import('./lm')).benchLM();
 } else if (what === 'decode') {
@@ -38,7 +40,7 @@ if (what === 'ops' && backend === 'tensorflow') {
 } else if (what === 'train') {
   await (await import('./train')).benchTrain();
 } else {
-  throw new Error(`There is no benchmark ${what} on ${backend}: ops, decode, train, and on tensorflow lm`);
+  throw new Error(`There is no benchmark ${what} on ${backend}: ops, decode, train, and on tensorflow lm and device`);
 }
 process.exit(0);
 
