@@ -8,7 +8,7 @@ import {fileURLToPath} from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend} from '../../src/backends/tensorflow';
 import {runNativeOp} from '../../src/backends/tensorflow';
-import {backendInfo, crossEntropy, selectiveScan} from '../../src/node';
+import {backendInfo, causalConv1d, crossEntropy, selectiveScan} from '../../src/node';
 import type {WrongCall} from './wrongCalls';
 
 /** The device under test (custom-ops/test/gpu/device_plugin.cc). */
@@ -46,6 +46,16 @@ describe('on a GPU device of TensorFlow', () => {
       expect(() => crossEntropy({logits, labels})).toThrowError(/labels must lie in \[0, 5\)/);
       const [loss] = runNativeOp(backend, 'TfjsMambaCrossEntropy', [logits, labels], {ints: {ignore_index: -100}}, 2);
       expect((loss as tf.Tensor).dataSync()[0]).toBeNaN();
+    });
+  });
+
+  it('sizes beyond those of the kernels are an exception that says so', () => {
+    tf.tidy(() => {
+      const conv = () => causalConv1d({x: random(1, 12, 8) as tf.Tensor3D, weight: random(8, 9) as tf.Tensor2D});
+      expect(conv).toThrowError(/TfjsMambaCausalConv1d: the CUDA kernels take at most 8 taps/);
+      const [u, B] = [random(1, 12, 8) as tf.Tensor3D, random(1, 12, 65)];
+      const scan = () => selectiveScan({u, delta: u, A: random(8, 65) as tf.Tensor2D, B, C: B});
+      expect(scan).toThrowError(/TfjsMambaSelectiveScan: the CUDA kernels take at most 64 states a channel/);
     });
   });
 
