@@ -38,7 +38,8 @@ const {values: options, positionals: paths} = parseArgs({
 const ofTheBuild = ['tooling/package.spec.ts', 'tooling/page.spec.ts'];
 
 const runs = chosenRuns();
-if (runs.length === 0) throw new Error(`No spec file has a path with ${paths.join(' or ')} in it`);
+const unknown = paths.filter((path) => !runs.some(({files}) => files.some((file) => `test/${file}`.includes(path))));
+if (unknown.length > 0) throw new Error(`No spec file that would run has ${unknown.join(' or ')} in its path`);
 if (runs.some(({files}) => files.some((file) => ofTheBuild.includes(file)))) build();
 if (runs.some(needsChromium)) setupBrowser();
 

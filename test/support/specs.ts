@@ -10,7 +10,6 @@ const testFolder = resolve(import.meta.dirname, '..');
 /** Folders (with a slash at the end) and files under test/ that no backend can make a difference to. */
 const onceOnly = [
   'checkpoints/',
-  'native/',
   'tooling/',
   'fixtures.spec.ts',
   'random.spec.ts',
@@ -28,6 +27,7 @@ const onlyOn: Record<string, string> = {
   'backends/webgl.spec.ts': 'webgl',
   'backends/webgpu.spec.ts': 'webgpu',
   'backends/webgpuModels.spec.ts': 'webgpu',
+  'native/native.spec.ts': 'tensorflow',
 };
 
 export type SpecGroup = 'once' | 'backend';
