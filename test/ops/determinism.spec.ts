@@ -1,8 +1,9 @@
 /** The same inputs give the same bits, with and without a gradient being recorded. */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
+import {linear} from '../../src/ops/linear';
 import type {Arrays} from '../support/arrays';
-import {mapValues, readAndDispose, toTensor} from '../support/arrays';
+import {mapValues, normal, readAndDispose, seededRandom, toTensor} from '../support/arrays';
 import {randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import {scanCase} from './cases/selectiveScan';
@@ -49,5 +50,13 @@ describe('the same inputs give the same bits', () => {
       const params = {...all, formB: form, formC: form, batch: 2, length: 500, channels: 48, dState: 16};
       await expectSameBits(anyOp(scanCase), scanCase.build(params));
     }
+  });
+
+  it('in linear that reads 8 MB of weights again and again, which a backend may move meanwhile', async () => {
+    const random = seededRandom(randomSeed);
+    const [x, kernel] = [toTensor(normal(random, [1, 1024])), toTensor(normal(random, [1024, 2048]))];
+    const once = await readAndDispose({y: linear({x, kernel})});
+    for (let i = 0; i < 20; i++) expect(await readAndDispose({y: linear({x, kernel})})).toEqual(once);
+    tf.dispose([x, kernel]);
   });
 });
