@@ -4,9 +4,8 @@
 // It links with no TensorFlow: it looks for the libraries that are already loaded, whatever their version and name, and
 // makes their symbols visible to the op library, which names none it needs. So one build of both serves every 2.x.
 //
-//   load(path)             TF_LoadLibrary, first of all for the op library; a second call with the same path does nothing
-//   info()                 {tensorflow, simd, threads}
-//   setThreadCount(count)  threads of the CPU kernels
+//   load(path)  TF_LoadLibrary, first of all for the op library; a second call with the same path does nothing
+//   info()      {tensorflow, simd, threads}
 #include <dlfcn.h>
 #include <link.h>
 #include <node_api.h>
@@ -79,17 +78,11 @@ napi_value throwError(napi_env env, const std::string &text) {
   return nullptr;
 }
 
-napi_value argument(napi_env env, napi_callback_info info) {
-  size_t count = 1;
+napi_value jsLoad(napi_env env, napi_callback_info info) {
+  size_t count = 1, length = 0;
   napi_value value = nullptr;
   napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
-  return count == 1 ? value : nullptr;
-}
-
-napi_value jsLoad(napi_env env, napi_callback_info info) {
-  napi_value value = argument(env, info);
-  size_t length = 0;
-  if (!value || napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok)
+  if (count < 1 || napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok)
     return throwError(env, "load needs the path of the op library");
   std::string path(length, '\0');
   napi_get_value_string_utf8(env, value, &path[0], length + 1, &length);
@@ -114,17 +107,6 @@ napi_value jsInfo(napi_env env, napi_callback_info) {
   return result;
 }
 
-napi_value jsSetThreadCount(napi_env env, napi_callback_info info) {
-  napi_value value = argument(env, info);
-  int32_t count = 0;
-  if (!value || napi_get_value_int32(env, value, &count) != napi_ok || count < 1)
-    return throwError(env, "setThreadCount needs a number of at least 1");
-  std::lock_guard<std::mutex> lock(mutex);
-  if (!opLibrary) return throwError(env, "no op library is loaded");
-  if (const auto set = find<void(int)>({opLibrary}, "tfjs_mamba_set_thread_count")) set(count);
-  return nullptr;
-}
-
 void define(napi_env env, napi_value exports, const char *name, napi_callback callback) {
   napi_value function;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
@@ -136,6 +118,5 @@ void define(napi_env env, napi_value exports, const char *name, napi_callback ca
 NAPI_MODULE_INIT() {
   define(env, exports, "load", jsLoad);
   define(env, exports, "info", jsInfo);
-  define(env, exports, "setThreadCount", jsSetThreadCount);
   return exports;
 }

@@ -12,7 +12,6 @@ import * as tf from '@tensorflow/tfjs';
 interface Loader {
   load(opLibrary: string): void;
   info(): {tensorflow: string; simd: string; threads: number};
-  setThreadCount(count: number): void;
 }
 
 /** What came of loading. */

@@ -20,7 +20,7 @@ void runTasks(int64_t tasks, TaskFunction fn, void *context);
 // The number of threads that runTasks uses, the caller's included. At first the processors this process may run on, or
 // the environment variable TFJS_MAMBA_THREADS.
 int threadCount();
-void setThreadCount(int count);
+void setThreadCount(int count);  // for tests
 
 // Scratch memory of one call or task, aligned to 64 bytes and not initialised. A thread keeps its block for the next
 // call, unless it was very large. Blocks nest as scopes do.

@@ -18,8 +18,5 @@ extern "C" {
 
 __attribute__((visibility("default"))) const char *tfjs_mamba_simd_level() { return tfjs_mamba::cpuKernels().level; }
 __attribute__((visibility("default"))) int tfjs_mamba_thread_count() { return tfjs_mamba::threadCount(); }
-__attribute__((visibility("default"))) void tfjs_mamba_set_thread_count(int count) {
-  tfjs_mamba::setThreadCount(count);
-}
 
 }  // extern "C"
