@@ -64,7 +64,10 @@ export function nodeApiHeaders() {
 export function buildBinding(tfjsNode, tensorflow, force) {
   const {version} = JSON.parse(readFileSync(join(tfjsNode, 'package.json'), 'utf8'));
   const name = createHash('sha256').update(`${tensorflow.lib}\n${version}`).digest('hex').slice(0, 12);
-  const built = join(cacheFolder(`binding-${version}-tensorflow-${tensorflow.version ?? 'own'}-${name}`), 'tfjs_binding.node');
+  const built = join(
+    cacheFolder(`binding-${version}-tensorflow-${tensorflow.version ?? 'own'}-${name}`),
+    'tfjs_binding.node',
+  );
   if (force || !existsSync(built)) {
     console.log(`Building tfjs-node's binding for TensorFlow ${tensorflow.description}.`);
     run(compiler(), [
