@@ -14,6 +14,7 @@
 #include <cstring>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -49,6 +50,25 @@ void findTensorflow() {
     if (void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL)) tensorflow.push_back(library);
 }
 
+// The path of another copy of this library in the process, or nothing. Two versions of the package may meet there;
+// TensorFlow would register the kernels of both, and then refuse every call because two kernels fit it.
+std::string findOtherCopy(const std::string &path) {
+  if (void *same = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD)) {
+    dlclose(same);
+    return "";
+  }
+  std::pair<std::string, std::string> names{path.substr(path.rfind('/') + 1), ""};  // of the file; what was found
+  dl_iterate_phdr(
+      [](dl_phdr_info *info, size_t, void *out) {
+        auto &[file, found] = *static_cast<std::pair<std::string, std::string> *>(out);
+        const char *name = std::strrchr(info->dlpi_name, '/');
+        if (name && file == name + 1) found = info->dlpi_name;
+        return 0;
+      },
+      &names);
+  return names.second;
+}
+
 // Empty on success, else what went wrong.
 std::string load(const std::string &path) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -62,6 +82,8 @@ std::string load(const std::string &path) {
   const auto deleteHandle = find<void(TF_Library *)>(tensorflow, "TF_DeleteLibraryHandle");
   if (!newStatus || !deleteStatus || !code || !message || !loadLibrary || !deleteHandle)
     return "no TensorFlow is loaded in this process: import @tensorflow/tfjs-node first";
+  const std::string other = findOtherCopy(path);
+  if (!other.empty()) return "another copy of the op library is loaded already, " + other;
   TF_Status *status = newStatus();
   // The handle holds a list of the library's ops; the library stays when it goes.
   if (TF_Library *handle = loadLibrary(path.c_str(), status)) deleteHandle(handle);

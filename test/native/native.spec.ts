@@ -55,6 +55,12 @@ describe('the native kernels', () => {
     expect(await run('loadTwice.ts')).toEqual({first: [4, 5], second: [4, 5]});
   });
 
+  it('refuse to be loaded from a second copy of the files, and go on', async () => {
+    const {message, y} = await run<{message: string; y: number[]}>('loadCopy.ts');
+    expect(message).toMatch(/^tfjs-mamba: another copy of the op library is loaded already, .*tfjs_mamba_ops\.so$/);
+    expect(y).toEqual([2, 2]);
+  });
+
   it('refuse wrong calls, and say which input is wrong and how', async () => {
     const calls = await run<WrongCall[]>('wrongCalls.ts');
     expect(calls.length).toBeGreaterThan(80);
