@@ -1,5 +1,6 @@
 // Large tensors on pages of 2 MB, which TensorFlow's allocator does not ask for. Both functions are advice: where the
-// system has none, or has other orders, they do nothing.
+// system has no such pages, or none left, they do nothing. `never` in /sys/kernel/mm/transparent_hugepage/enabled stops
+// the first only; Linux moves pages on a program's wish whatever stands there, unless prctl(PR_SET_THP_DISABLE) is set.
 #pragma once
 
 #include <cstddef>
