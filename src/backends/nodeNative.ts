@@ -81,8 +81,10 @@ function resolves(require: NodeJS.Require, name: string): boolean {
   }
 }
 
+/** Without a full stop, for it goes on. */
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0];
+  const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return line.trim().replace(/\.$/, '');
 }
 
 /** tfjs-node 4.22 calls two functions of `util` that Node 23 removed. */
