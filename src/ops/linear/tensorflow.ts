@@ -1,11 +1,11 @@
 /**
  * A linear map on TensorFlow: its own matMul, which is as fast as the machine, but for the few rows of decoding. There the time is
- * that of reading the weights, and the native library's product reads them faster.
+ * that of reading the weights, and the native library's product reads them faster. Its gradient is composed.
  */
 import * as tf from '@tensorflow/tfjs';
 import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
 import {byName} from '../kernel';
-import {linearComposed, linearGradComposed} from './composed';
+import {linearComposed} from './composed';
 import type {LinearAttrs} from './kernels';
 
 /** Up to this many rows the native product is the faster one (measured, bench/NOTES.md). */
@@ -13,20 +13,13 @@ const FEW_ROWS = 4;
 
 const order = ['x', 'kernel', 'bias'] as const;
 
-offerNativeKernels(
-  {
-    kernelName: 'Linear',
-    run: (call) => {
-      const attrs = call.attrs as LinearAttrs;
-      if (call.inputs[0].shape[0] <= FEW_ROWS) {
-        return runListOp(call, 'TfjsMambaMatVec', order, {bools: {transpose_kernel: attrs.transposeKernel}}, 1);
-      }
-      return tf.tidy(() => linearComposed(byName(call.inputs as tf.Tensor2D[], call.present) as never, attrs));
-    },
+offerNativeKernels({
+  kernelName: 'Linear',
+  run: (call) => {
+    const attrs = call.attrs as LinearAttrs;
+    if (call.inputs[0].shape[0] <= FEW_ROWS) {
+      return runListOp(call, 'TfjsMambaMatVec', order, {bools: {transpose_kernel: attrs.transposeKernel}}, 1);
+    }
+    return tf.tidy(() => linearComposed(byName(call.inputs as tf.Tensor2D[], call.present) as never, attrs));
   },
-  {
-    kernelName: 'LinearGrad',
-    run: ({inputs, present, attrs}) =>
-      tf.tidy(() => linearGradComposed(byName(inputs as tf.Tensor2D[], present) as never, attrs as LinearAttrs)),
-  },
-);
+});
