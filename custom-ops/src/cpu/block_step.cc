@@ -14,7 +14,7 @@ void matVec(const MatVec &p);
 
 namespace {
 
-// One step of the convolution with silu. `x` holds rows of 2*inner (x, then z); y may not alias it.
+// One step of the convolution with silu. `xz` holds rows of 2*inner (x, then z); y may not alias it.
 void convStep(const BlockStep &p, const float *xz, float *y) {
   const int64_t D = p.inner, back = p.taps - 1;
   for (int64_t b = 0; b < p.batch; ++b) {
@@ -44,7 +44,7 @@ void slice(float *to, const float *rows, int64_t count, int64_t stride, int64_t 
 
 void blockStep(const BlockStep &p) {
   const int64_t R = p.batch, D = p.inner, N = p.states, wide = p.rank + 2 * N;
-  Scratch scratch(R * (2 * p.model + 7 * D + wide + p.rank + 2 * N));
+  Scratch scratch(R * (2 * p.model + 6 * D + wide + p.rank + 2 * N));
   float *normed = scratch.take(R * p.model), *xz = scratch.take(R * 2 * D), *u = scratch.take(R * D);
   float *dbc = scratch.take(R * wide), *dt = scratch.take(R * p.rank), *B = scratch.take(R * N);
   float *C = scratch.take(R * N), *z = scratch.take(R * D), *delta = scratch.take(R * D), *y = scratch.take(R * D);
