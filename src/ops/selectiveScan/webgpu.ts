@@ -1,6 +1,6 @@
 /**
  * The selective scan on WebGPU: which programs run when (webgpuForward.ts, webgpuBackward.ts), on which memory (webgpuLayout.ts).
- * Memory besides inputs and outputs is O(B·L·D): states at chunk starts, and sums over tiles of channels.
+ * Memory besides inputs and outputs is O(B·L·D): states every few steps, and sums over tiles of channels.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
@@ -12,7 +12,7 @@ import {scanInputs} from './kernels';
 import {scanBackward} from './webgpuBackward';
 import {chunkEnds, combine, gather, outputs} from './webgpuForward';
 import type {ScanLayout} from './webgpuLayout';
-import {CHUNK, coefficientSize, rowUniformValues, scanLayout} from './webgpuLayout';
+import {CHUNK, SLOTS, coefficientSize, rowUniformValues, scanLayout} from './webgpuLayout';
 
 export type ScanTensors = Record<'u' | 'delta' | 'A' | 'B' | 'C', TensorInfo> & {[K in ScanInput]?: TensorInfo};
 
@@ -74,10 +74,11 @@ export function scanForward(
   const layout = scanLayout(sequence, A, B, C);
   const {batch, length, channels, dState, quads, chunks, tiles} = layout;
   const whole = chunks === 1 || batch * channels >= WHOLE_CHANNELS;
-  const slots = whole && !keepStates ? 1 : chunks + 1;
+  const slotsPerChunk = keepStates ? SLOTS : 1;
+  const slots = whole && !keepStates ? 1 : chunks * slotsPerChunk + 1;
   const y = gpu.output(u.shape);
   const finalState = gpu.output([batch, channels, dState]);
-  const statesShape = [batch, slots, channels, 4 * quads];
+  const statesShape = [batch, slots, quads, 4 * channels];
   const states = keepStates ? gpu.output(statesShape) : gpu.scratch(sizeOf(statesShape));
   const coefficients = gatherCoefficients(gpu, tensors, layout, states, slots);
   const place = {...rowUniformValues(layout), tiles};
@@ -88,7 +89,7 @@ export function scanForward(
       {quads, softplus},
       {
         buffers: {u, delta, coefficients, states, stepSums},
-        uniforms: {...place, chunks, chunkLength: CHUNK},
+        uniforms: {...place, chunks, chunkLength: CHUNK, slots, slotsPerChunk},
         workgroups: batch * chunks * tiles,
       },
     );
@@ -98,14 +99,14 @@ export function scanForward(
       {},
       {
         buffers: {coefficients, stepSums, states, finalState},
-        uniforms: {channels, dState, quads, chunks, size},
+        uniforms: {channels, dState, quads, chunks, slots, slotsPerChunk, size},
         workgroups: Math.ceil(size / 64),
       },
     );
   }
   gpu.run(
     outputs,
-    {quads, softplus, z: z !== undefined, whole, keep: whole && keepStates},
+    {quads, softplus, z: z !== undefined, whole, keep: keepStates},
     {
       buffers: {u, delta, coefficients, states, y, ...(z && {z}), ...(whole && {finalState})},
       uniforms: {
@@ -113,8 +114,8 @@ export function scanForward(
         chunks: whole ? 1 : chunks,
         chunkLength: whole ? length : CHUNK,
         slots,
+        slotsPerChunk,
         dState,
-        keptChunk: CHUNK,
       },
       workgroups: batch * (whole ? 1 : chunks) * tiles,
     },

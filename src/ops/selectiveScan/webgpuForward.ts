@@ -14,12 +14,12 @@
 import type {Shader} from '../../backends/webgpuProgram';
 import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../backends/webgpuProgram';
 import {sigmoidWgsl, softplusWgsl} from '../wgsl';
-import {LANES, forQuads, rowUniforms, rowWgsl, someQuads} from './webgpuLayout';
+import {KEPT, LANES, LOG2_E, forQuads, rowUniforms, rowWgsl, someQuads} from './webgpuLayout';
 
 const either = [false, true];
 
 /** Reads a quad of a row of dState numbers; what lies beyond the row is zero. */
-const quadOf = (name: string) => `
+export const quadOf = (name: string) => `
 fn ${name}Quad(row: u32, quad: u32) -> vec4f {
   let left = p.dState - 4u * quad;
   let at = row * p.dState + 4u * quad;
@@ -68,7 +68,7 @@ export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialStat
     let d = i / (p.quads + 1u);
     let quad = i % (p.quads + 1u);
     if (quad < p.quads) {
-      coefficients[at] = AQuad(d, quad);
+      coefficients[at] = ${LOG2_E} * AQuad(d, quad);
     } else {
       coefficients[at] = vec4f(${D ? 'D[d]' : '0.0'}, ${deltaBias ? 'deltaBias[d]' : '0.0'}, 0.0, 0.0);
     }
@@ -87,9 +87,10 @@ export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialStat
     states
       ? `
   i -= p.rowsC * p.quads;
-  let row = i / p.quads; // b·channels + d
-  let slot = row / p.channels * p.slots * p.channels + row % p.channels;
-  states[slot * p.quads + i % p.quads] = ${initialState ? 'initialStateQuad(row, i % p.quads)' : 'vec4f(0.0)'};`
+  let d = i % p.channels;
+  let quad = i / p.channels % p.quads;
+  let b = i / p.channels / p.quads;
+  states[(b * p.slots * p.quads + quad) * p.channels + d] = ${initialState ? 'initialStateQuad(b * p.channels + d, quad)' : 'vec4f(0.0)'};`
       : ''
   }`,
   }),
@@ -107,12 +108,14 @@ const placeWgsl = `
 
 const placeUniforms = {...rowUniforms, tiles: 'u32', chunks: 'u32', chunkLength: 'u32'} as const;
 
+const slotUniforms = {slots: 'u32', slotsPerChunk: 'u32'} as const;
+
 export const chunkEnds = defineProgram<{quads: number; softplus: boolean}>({
   name: 'SelectiveScan (chunk ends)',
   variants: combinations({quads: someQuads, softplus: either}),
   build: ({quads, softplus}) => ({
     buffers: {u: read, delta: read, coefficients: readQuads, states: writeQuads, stepSums: write},
-    uniforms: placeUniforms,
+    uniforms: {...placeUniforms, ...slotUniforms},
     workgroupSize: LANES,
     declarations: rowWgsl(quads) + (softplus ? softplusWgsl : ''),
     main: `${placeWgsl}
@@ -127,14 +130,18 @@ export const chunkEnds = defineProgram<{quads: number; softplus: boolean}>({
       let dt = ${softplus ? 'softplus(x)' : 'x'};
       let scaled = dt * u[at];
       let atB = rowB(position, d);
-      ${forQuads(quads, (i) => `h${i} = exp(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u];`)}
+      ${forQuads(quads, (i) => `h${i} = exp2(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u];`)}
       stepSum += dt;
     }
-    let slot = ((b * (p.chunks + 1u) + chunk + 1u) * p.channels + d) * ${quads}u;
-    ${forQuads(quads, (i) => `states[slot + ${i}u] = h${i};`)}
+    let slot = (b * p.slots + (chunk + 1u) * p.slotsPerChunk) * ${quads}u;
+    ${forQuads(quads, (i) => `states[(slot + ${i}u) * p.channels + d] = h${i};`)}
     stepSums[(b * p.chunks + chunk) * p.channels + d] = stepSum;`,
   }),
 });
+
+/** Chunks that the combining programs read before they write the first: behind a write, each would wait for memory by itself. */
+export const AHEAD = 8;
+export const forAhead = (code: (k: number) => string) => forQuads(AHEAD, code);
 
 /** One invocation per quad of a state, over all chunks. */
 export const combine = defineProgram({
@@ -142,37 +149,45 @@ export const combine = defineProgram({
   variants: [{}],
   build: () => ({
     buffers: {coefficients: readQuads, stepSums: read, states: writeQuads, finalState: write},
-    uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', chunks: 'u32', size: 'u32'},
+    uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', chunks: 'u32', ...slotUniforms, size: 'u32'},
     workgroupSize: 64,
     declarations: storeQuad('finalState'),
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
-  let quad = i % p.quads;
-  let row = i / p.quads;
-  let d = row % p.channels;
-  let b = row / p.channels;
+  let d = i % p.channels;
+  let quad = i / p.channels % p.quads;
+  let b = i / p.channels / p.quads;
   let a = coefficients[d * (p.quads + 1u) + quad];
-  var slot = (b * (p.chunks + 1u) * p.channels + d) * p.quads + quad;
-  var h = states[slot];
-  for (var chunk = 0u; chunk < p.chunks; chunk++) {
-    slot += p.channels * p.quads;
-    h = exp(stepSums[(b * p.chunks + chunk) * p.channels + d] * a) * h + states[slot];
-    states[slot] = h;
+  var at = (b * p.slots * p.quads + quad) * p.channels + d;
+  var h = states[at];
+  let stride = p.slotsPerChunk * p.quads * p.channels;
+  for (var chunk = 0u; chunk < p.chunks; chunk += ${AHEAD}u) {
+    let left = p.chunks - chunk;
+    ${forAhead(
+      (k) => `let at${k} = at + min(${k + 1}u, left) * stride;
+    let own${k} = states[at${k}];
+    let stepSum${k} = stepSums[(b * p.chunks + chunk + min(${k}u, left - 1u)) * p.channels + d];`,
+    )}
+    ${forAhead(
+      (k) => `if (${k}u < left) {
+      h = exp2(stepSum${k} * a) * h + own${k};
+      states[at${k}] = h;
+    }`,
+    )}
+    at += ${AHEAD}u * stride;
   }
-  store_finalState(row, quad, h);`,
+  store_finalState(b * p.channels + d, quad, h);`,
   }),
 });
 
 /**
  * y, from the states at the starts of the chunks. In the single-pass form (`whole`) the one chunk is the sequence and its end is the
- * final state; `keep` then writes the states at the starts of the backward's chunks on the way.
+ * final state; `keep` writes on the way the states that the backward is given, but for those at the starts of chunks, which are there.
  */
 export const outputs = defineProgram<{quads: number; softplus: boolean; z: boolean; whole: boolean; keep: boolean}>({
   name: 'SelectiveScan (outputs)',
-  variants: combinations({quads: someQuads, softplus: either, z: either, whole: either, keep: either}).filter(
-    ({whole, keep}) => whole || !keep,
-  ),
+  variants: combinations({quads: someQuads, softplus: either, z: either, whole: either, keep: either}),
   build: ({quads, softplus, z, whole, keep}) => ({
     buffers: {
       u: read,
@@ -183,15 +198,15 @@ export const outputs = defineProgram<{quads: number; softplus: boolean; z: boole
       ...(z && {z: read}),
       ...(whole && {finalState: write}),
     },
-    uniforms: {...placeUniforms, slots: 'u32', dState: 'u32', keptChunk: 'u32'},
+    uniforms: {...placeUniforms, ...slotUniforms, dState: 'u32'},
     workgroupSize: LANES,
     declarations:
       rowWgsl(quads) + (softplus ? softplusWgsl : '') + (z ? sigmoidWgsl : '') + (whole ? storeQuad('finalState') : ''),
     main: `${placeWgsl}
     let row = rowA(d);
     let extra = coefficients[row + ${quads}u];
-    var slot = ((b * p.slots + chunk) * p.channels + d) * ${quads}u;
-    ${forQuads(quads, (i) => `let a${i} = coefficients[row + ${i}u]; var h${i} = states[slot + ${i}u];`)}
+    var slot = (b * p.slots + chunk * p.slotsPerChunk) * ${quads}u;
+    ${forQuads(quads, (i) => `let a${i} = coefficients[row + ${i}u]; var h${i} = states[(slot + ${i}u) * p.channels + d];`)}
     for (var t = start; t < start + steps; t++) {
       let position = b * p.length + t;
       let at = position * p.channels + d;
@@ -205,14 +220,14 @@ export const outputs = defineProgram<{quads: number; softplus: boolean; z: boole
       ${forQuads(
         quads,
         (i) =>
-          `h${i} = exp(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u]; sum += dot(coefficients[atC + ${i}u], h${i});`,
+          `h${i} = exp2(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u]; sum += dot(coefficients[atC + ${i}u], h${i});`,
       )}
       ${z ? 'let gate = z[at];\n      y[at] = sum * gate * sigmoid(gate);' : 'y[at] = sum;'}
       ${
         keep
-          ? `if ((t + 1u) % p.keptChunk == 0u || t + 1u == p.length) {
-        slot += p.channels * ${quads}u;
-        ${forQuads(quads, (i) => `states[slot + ${i}u] = h${i};`)}
+          ? `if ((t + 1u) % ${KEPT}u == 0u && (t + 1u) % p.chunkLength != 0u) {
+        slot += ${quads}u;
+        ${forQuads(quads, (i) => `states[(slot + ${i}u) * p.channels + d] = h${i};`)}
       }`
           : ''
       }

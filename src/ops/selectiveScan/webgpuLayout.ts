@@ -3,16 +3,26 @@
  *
  * A device that TensorFlow.js makes binds eight buffers to a shader, and the scan has twelve tensors. So the small ones go into one:
  * `coefficients`, rows of vec4 ("quads", dState padded with zeros), first per channel A and the pair (D, deltaBias), then the rows of B,
- * then those of C. Sequences [B,L,D] stay where they are. States are kept at the starts of chunks, [B, slots, D, quads].
+ * then those of C. Sequences [B,L,D] stay where they are. States are [B, slots, quads, D]: at the starts of chunks, and for a backward
+ * every KEPT steps.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import {sizeOf} from '../../backends/webgpu';
 
-/**
- * Steps of a chunk. The backward holds a chunk's states in an invocation's own memory, which bounds it from above; kept states are
- * quads·4/CHUNK of the size of u, which bounds it from below.
- */
+/** Steps of a chunk. Fewer would leave `combine` more to walk over; more would leave a short sequence too few invocations. */
 export const CHUNK = 32;
+
+/**
+ * Steps between the states that are kept for the backward: at a dState of 16 they are as large as u. With 8 the backward would be a
+ * fifth faster on an H200, and the largest scan that a device can bind half as long.
+ */
+export const KEPT = 16;
+
+/** A is stored in units of ln 2, so that a decay is one `exp2`. */
+export const LOG2_E = Math.LOG2E;
+
+/** Kept states of a chunk. */
+export const SLOTS = CHUNK / KEPT;
 
 /** Invocations of a workgroup: neighbouring channels, so that what they read of a sequence is contiguous. */
 export const LANES = 64;
