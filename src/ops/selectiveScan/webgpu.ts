@@ -75,7 +75,9 @@ export function scanForward(
   const {batch, length, channels, dState, quads, chunks, tiles} = layout;
   const whole = chunks === 1 || batch * channels >= WHOLE_CHANNELS;
   const slotsPerChunk = keepStates ? SLOTS : 1;
-  const slots = whole && !keepStates ? 1 : chunks * slotsPerChunk + 1;
+  // The end of the last chunk has a slot too, until `combine` has made the final state of it; where states are kept, one that
+  // `outputs` fills afterwards.
+  const slots = keepStates ? chunks * SLOTS : whole ? 1 : chunks + 1;
   const y = gpu.output(u.shape);
   const finalState = gpu.output([batch, channels, dState]);
   const statesShape = [batch, slots, quads, 4 * channels];

@@ -273,7 +273,7 @@ export function scanBackward(
         quads,
         chunks,
         row,
-        slots: chunks * SLOTS + 1,
+        slots: chunks * SLOTS,
         tiles,
         unit,
         tilesPerUnit,

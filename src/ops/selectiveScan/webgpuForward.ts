@@ -133,7 +133,7 @@ export const chunkEnds = defineProgram<{quads: number; softplus: boolean}>({
       ${forQuads(quads, (i) => `h${i} = exp2(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u];`)}
       stepSum += dt;
     }
-    let slot = (b * p.slots + (chunk + 1u) * p.slotsPerChunk) * ${quads}u;
+    let slot = (b * p.slots + min((chunk + 1u) * p.slotsPerChunk, p.slots - 1u)) * ${quads}u;
     ${forQuads(quads, (i) => `states[(slot + ${i}u) * p.channels + d] = h${i};`)}
     stepSums[(b * p.chunks + chunk) * p.channels + d] = stepSum;`,
   }),
@@ -159,13 +159,13 @@ export const combine = defineProgram({
   let quad = i / p.channels % p.quads;
   let b = i / p.channels / p.quads;
   let a = coefficients[d * (p.quads + 1u) + quad];
-  var at = (b * p.slots * p.quads + quad) * p.channels + d;
-  var h = states[at];
-  let stride = p.slotsPerChunk * p.quads * p.channels;
+  let first = (b * p.slots * p.quads + quad) * p.channels + d;
+  let slotSize = p.quads * p.channels;
+  var h = states[first];
   for (var chunk = 0u; chunk < p.chunks; chunk += ${AHEAD}u) {
     let left = p.chunks - chunk;
     ${forAhead(
-      (k) => `let at${k} = at + min(${k + 1}u, left) * stride;
+      (k) => `let at${k} = first + min((chunk + min(${k + 1}u, left)) * p.slotsPerChunk, p.slots - 1u) * slotSize;
     let own${k} = states[at${k}];
     let stepSum${k} = stepSums[(b * p.chunks + chunk + min(${k}u, left - 1u)) * p.channels + d];`,
     )}
@@ -175,7 +175,6 @@ export const combine = defineProgram({
       states[at${k}] = h;
     }`,
     )}
-    at += ${AHEAD}u * stride;
   }
   store_finalState(b * p.channels + d, quad, h);`,
   }),

@@ -21,7 +21,7 @@ export const KEPT = 16;
 /** A is stored in units of ln 2, so that a decay is one `exp2`. */
 export const LOG2_E = Math.LOG2E;
 
-/** Kept states of a chunk. */
+/** Kept states of a chunk; at least two, as the end of the last chunk is for a while where its second goes. */
 export const SLOTS = CHUNK / KEPT;
 
 /** Invocations of a workgroup: neighbouring channels, so that what they read of a sequence is contiguous. */
