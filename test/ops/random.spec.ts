@@ -37,7 +37,7 @@ describe('random shapes and flags, composed of TensorFlow.js ops,', () => {
   for (const op of opsUnderTest) {
     it(`of ${op.op} agree with the reference, forward and backward`, async () => {
       // Fewer, as they are the same on every backend, and slow.
-      await expectAsync(sweep(op, backendSettings().randomCases / 50)).toBeResolved();
+      await expectAsync(sweep(op, Math.ceil(backendSettings().randomCases / 50))).toBeResolved();
     });
   }
 });
