@@ -64,7 +64,7 @@ const chunkStarts = defineProgram<{quads: number}>({
     buffers: {stepSizes: read, gated: read, coefficients: readQuads, joint: writeQuads},
     uniforms: {...rowUniforms, tiles: 'u32', chunks: 'u32', row: 'u32'},
     workgroupSize: LANES,
-    declarations: rowWgsl(quads),
+    declarations: rowWgsl(`${quads}u`),
     main: `
   let tile = group % p.tiles;
   let chunk = group / p.tiles % p.chunks;

@@ -117,7 +117,7 @@ export const chunkEnds = defineProgram<{quads: number; softplus: boolean}>({
     buffers: {u: read, delta: read, coefficients: readQuads, states: writeQuads, stepSums: write},
     uniforms: {...placeUniforms, ...slotUniforms},
     workgroupSize: LANES,
-    declarations: rowWgsl(quads) + (softplus ? softplusWgsl : ''),
+    declarations: rowWgsl(`${quads}u`) + (softplus ? softplusWgsl : ''),
     main: `${placeWgsl}
     let row = rowA(d);
     let bias = coefficients[row + ${quads}u].y;
@@ -200,7 +200,10 @@ export const outputs = defineProgram<{quads: number; softplus: boolean; z: boole
     uniforms: {...placeUniforms, ...slotUniforms, dState: 'u32'},
     workgroupSize: LANES,
     declarations:
-      rowWgsl(quads) + (softplus ? softplusWgsl : '') + (z ? sigmoidWgsl : '') + (whole ? storeQuad('finalState') : ''),
+      rowWgsl(`${quads}u`) +
+      (softplus ? softplusWgsl : '') +
+      (z ? sigmoidWgsl : '') +
+      (whole ? storeQuad('finalState') : ''),
     main: `${placeWgsl}
     let row = rowA(d);
     let extra = coefficients[row + ${quads}u];

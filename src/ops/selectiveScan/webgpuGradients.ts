@@ -8,7 +8,7 @@
  */
 import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../backends/webgpuProgram';
 import {expm1Wgsl} from '../wgsl';
-import {CHUNK, KEPT, LANES, SLOTS, rowUniforms} from './webgpuLayout';
+import {CHUNK, KEPT, LANES, SLOTS, rowUniforms, rowWgsl} from './webgpuLayout';
 
 /** Steps that are written out. Their dB and dC, 2 · RUN · LANES quads, are the 16 KB of workgroup memory that every device has. */
 const RUN = 8;
@@ -74,9 +74,7 @@ export const gradients = defineProgram<ConstantProjections & {softplus: boolean;
         tilesPerUnit: 'u32',
       },
       workgroupSize: LANES,
-      declarations: `
-fn rowB(position: u32, d: u32) -> u32 { return p.rowB + (position * p.groupsB + d / p.perGroupB) * p.quads; }
-fn rowC(position: u32, d: u32) -> u32 { return p.rowC + (position * p.groupsC + d / p.perGroupC) * p.quads; }
+      declarations: `${rowWgsl('p.quads')}
 fn plusDot(sum: f32, x: vec4f, y: vec4f) -> f32 { return sum + x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w; }
 ${parts > 0 ? `var<workgroup> shares: array<vec4f, ${parts * RUN * LANES}>;` : ''}
 ${softplus ? expm1Wgsl : ''}`,
@@ -92,8 +90,8 @@ ${softplus ? expm1Wgsl : ''}`,
   let start = chunk * ${CHUNK}u;
   let steps = min(${CHUNK}u, p.length - start);
   let runs = (steps + ${RUN - 1}u) / ${RUN}u;
-  let rowA = d * (p.quads + 1u);
-  let extra = coefficients[rowA + p.quads];
+  let ownA = rowA(d);
+  let extra = coefficients[ownA + p.quads];
   let joined = (b * p.chunks + chunk) * p.row * p.channels + d;
   var sumD = 0.0;
   var sumBias = 0.0;
@@ -115,7 +113,7 @@ ${softplus ? expm1Wgsl : ''}`,
     ${z ? `var ungated${k} = 0.0; // Σ_n C h` : ''}`,
     )}
     for (var quad = 0u; quad < p.quads; quad++) {
-      let a = coefficients[rowA + quad];
+      let a = coefficients[ownA + quad];
       var h0 = select(vec4f(0.0), states[((b * p.slots + chunk * ${SLOTS}u + kept) * p.quads + quad) * p.channels + d], own);
       for (var t = kept * ${KEPT}u; t < first; t++) {
         let position = b * p.length + start + t;

@@ -114,11 +114,11 @@ export function rowUniformValues({length, channels, quads, B, C}: ScanLayout) {
   };
 }
 
-/** Where in `coefficients` the rows of channel d begin; `position` is b·length + t. */
-export const rowWgsl = (quads: number) => `
-fn rowA(d: u32) -> u32 { return d * ${quads + 1}u; }
-fn rowB(position: u32, d: u32) -> u32 { return p.rowB + (position * p.groupsB + d / p.perGroupB) * ${quads}u; }
-fn rowC(position: u32, d: u32) -> u32 { return p.rowC + (position * p.groupsC + d / p.perGroupC) * ${quads}u; }
+/** Where in `coefficients` the rows of channel d begin; `position` is b·length + t, and `quads` an expression. */
+export const rowWgsl = (quads: string) => `
+fn rowA(d: u32) -> u32 { return d * (${quads} + 1u); }
+fn rowB(position: u32, d: u32) -> u32 { return p.rowB + (position * p.groupsB + d / p.perGroupB) * ${quads}; }
+fn rowC(position: u32, d: u32) -> u32 { return p.rowC + (position * p.groupsC + d / p.perGroupC) * ${quads}; }
 `;
 
 /** The numbers of quads that the test compiles; every other one is the same text repeated more or less often. */
