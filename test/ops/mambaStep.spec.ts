@@ -111,6 +111,16 @@ describe('mambaStep', () => {
     ).toBeResolved();
   });
 
+  it('is one kernel where the backend has one for it, whatever the number of blocks', async () => {
+    const sizes = {count: 3, batch: 1, dModel: 4, dInner: 6, dState: 3, width: 4, rank: 2};
+    const tensors = toTensors(build({...sizes, hasConvBias: true, hasBias: false, seed: 1}));
+    const {kernels, result} = await tf.profile(() => mambaStep(tensors));
+    const fused = ['tensorflow', 'webgpu'].includes(tf.getBackend());
+    expect(kernels.some(({name}) => name === 'RmsNorm')).toBe(!fused);
+    expect(kernels.filter(({name}) => name === 'MambaStep').length).toBe(1);
+    tf.dispose([tensors, result]);
+  });
+
   it('names the argument that is wrong', () => {
     const sizes = {count: 2, batch: 2, dModel: 4, dInner: 6, dState: 3, width: 4, rank: 2};
     const {x, blocks} = toTensors(build({...sizes, hasConvBias: true, hasBias: false, seed: 1}));
