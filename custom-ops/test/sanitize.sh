@@ -5,7 +5,7 @@
 #   custom-ops/test/sanitize.sh                          every spec of the ops, and those of threads, workers and failing calls
 #   custom-ops/test/sanitize.sh [arguments of npm test]  others
 #
-# Needs GCC, and what `npm test` needs; takes some ten minutes.
+# Needs GCC, and what `npm test` needs; takes some minutes.
 set -eu
 cd "$(dirname "$0")/../.."
 build=.cache/sanitize
