@@ -28,61 +28,84 @@ export function byName<Name extends string, T>(inputs: readonly T[], present: re
   return Object.fromEntries(present.map((name, i) => [name, inputs[i]])) as Named<Name, T>;
 }
 
-/** One named kernel of an op: its inputs in order and the form made of TensorFlow.js ops. */
-export interface KernelDefinition<Name extends string, Attrs extends object> {
+/** One named kernel of an op: its inputs in order. */
+export interface KernelDefinition<Name extends string> {
   kernelName: string;
   /** Every input in the order of the array, optional ones included. */
   order: readonly Name[];
-  composed: (inputs: Record<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[];
 }
 
-/** Declares a kernel; the result runs it on the backend that is current at the call. */
+/** Runs a kernel on the backend that is current at the call. */
+export interface Kernel<Inputs, Attrs extends object> {
+  (inputs: Inputs, attrs: Attrs): tf.Tensor[];
+  readonly kernelName: string;
+}
+
+/** Declares a kernel with named inputs; the files of the backends beside it, `composed.ts` among them, implement it. */
 export function defineKernel<Name extends string, Attrs extends object>({
   kernelName,
   order,
-  composed,
-}: KernelDefinition<Name, Attrs>): (inputs: Named<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[] {
-  const run = defineListKernel<Attrs & PresentAttr>({
-    kernelName,
-    composed: (inputs, attrs) => composed(byName(inputs, attrs.present) as Record<Name, tf.Tensor>, attrs),
-  });
-  return (inputs, attrs) => {
+}: KernelDefinition<Name>): Kernel<Named<Name, tf.Tensor>, Attrs> {
+  const runList = defineListKernel<Attrs & PresentAttr>(kernelName);
+  const run = (inputs: Named<Name, tf.Tensor>, attrs: Attrs) => {
     const present = order.filter((name) => inputs[name] !== undefined);
     const array = present.map((name) => inputs[name]!);
-    return run(array, {...attrs, present});
+    return runList(array, {...attrs, present});
   };
+  return Object.assign(run, {kernelName});
 }
 
-/** A kernel whose inputs are lists of any length, one after the other. */
-export interface ListKernelDefinition<Attrs extends object> {
-  kernelName: string;
-  composed: (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[];
-}
-
-/** Declares a kernel of lists; the result runs it on the backend that is current at the call. */
-export function defineListKernel<Attrs extends object>(
-  definition: ListKernelDefinition<Attrs>,
-): (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[] {
-  return (inputs, attrs) => {
+/** Declares a kernel whose inputs are lists of any length, one after the other. */
+export function defineListKernel<Attrs extends object>(kernelName: string): Kernel<tf.Tensor[], Attrs> {
+  const run = (inputs: tf.Tensor[], attrs: Attrs) => {
     tf.backend(); // starts the default backend if none has been chosen yet
-    ensureKernel(definition);
+    ensureKernel(kernelName);
     return tf.engine().runKernel<tf.Tensor[]>(
-      definition.kernelName,
+      kernelName,
       inputs as unknown as tf.NamedTensorMap, // the engine takes any object with enumerable keys; its types know only maps
       attrs as unknown as tf.NamedAttrMap,
     );
   };
+  return Object.assign(run, {kernelName});
+}
+
+/** The forms made of TensorFlow.js ops, by the name of the kernel. */
+const composedForms = new Map<string, (inputs: tf.Tensor[], attrs: PresentAttr) => tf.Tensor[]>();
+
+/** Offers a form made of TensorFlow.js ops to every backend without a kernel of its own. */
+export function offerComposed<Name extends string, Attrs extends object>(
+  {kernelName}: Kernel<Named<Name, tf.Tensor>, Attrs>,
+  composed: (inputs: Record<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[],
+): void {
+  composedForms.set(kernelName, (inputs, attrs) =>
+    composed(byName(inputs, attrs.present) as Record<Name, tf.Tensor>, attrs as unknown as Attrs),
+  );
+}
+
+/** As {@link offerComposed}, for a kernel of lists. */
+export function offerComposedList<Attrs extends object>(
+  {kernelName}: Kernel<tf.Tensor[], Attrs>,
+  composed: (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[],
+): void {
+  composedForms.set(kernelName, (inputs, attrs) => composed(inputs, attrs as unknown as Attrs));
+}
+
+/** Whether the current backend has a kernel of its own. */
+export function hasKernel({kernelName}: Kernel<never, never>): boolean {
+  tf.backend();
+  return tf.getKernel(kernelName, tf.getBackend()) !== undefined;
 }
 
 const warned = new Set<string>();
 
-function ensureKernel<Attrs extends object>({kernelName, composed}: ListKernelDefinition<Attrs>): void {
+function ensureKernel(kernelName: string): void {
   const backendName = tf.getBackend();
-  if (tf.getKernel(kernelName, backendName) !== undefined) {
+  const composed = composedForms.get(kernelName);
+  if (composed === undefined || tf.getKernel(kernelName, backendName) !== undefined) {
     return;
   }
   registerArrayKernel(kernelName, backendName, ({inputs, attrs}) =>
-    tf.tidy(() => composed(inputs as tf.Tensor[], attrs as unknown as Attrs)),
+    tf.tidy(() => composed(inputs as tf.Tensor[], attrs)),
   );
   if (!alwaysComposed.has(kernelName) && !warned.has(backendName)) {
     warned.add(backendName);

@@ -1,6 +1,8 @@
 /** AdamW and the global norm made of TensorFlow.js ops, for a backend without kernels of its own. */
 import * as tf from '@tensorflow/tfjs';
+import {offerComposedList} from '../kernel';
 import type {AdamWAttrs} from './kernels';
+import {adamWKernel, globalNormKernel} from './kernels';
 
 export function adamWComposed(inputs: tf.Tensor[], attrs: AdamWAttrs): tf.Tensor[] {
   const {learningRate, beta1, beta2, epsilon, step, weightDecay} = attrs;
@@ -24,3 +26,6 @@ export function adamWComposed(inputs: tf.Tensor[], attrs: AdamWAttrs): tf.Tensor
 export function globalNormComposed(tensors: tf.Tensor[]): tf.Tensor {
   return tf.addN(tensors.map((tensor) => tensor.square().sum())).sqrt();
 }
+
+offerComposedList(adamWKernel, adamWComposed);
+offerComposedList(globalNormKernel, (tensors) => [globalNormComposed(tensors)]);

@@ -7,6 +7,7 @@ import {checkKeys, checkShape, toTensor} from '../check';
 import {checkAdamConstants, checkNumber} from './hyperparameters';
 import type {AdamWAttrs, AdamWInputs} from './kernels';
 import {runAdamW, runGlobalNorm} from './kernels';
+import './composed';
 import './tensorflow';
 import './typed';
 import './wasm';

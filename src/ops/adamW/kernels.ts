@@ -22,7 +22,6 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import {defineListKernel} from '../kernel';
-import {adamWComposed, globalNormComposed} from './composed';
 
 export interface AdamWAttrs {
   learningRate: number;
@@ -47,19 +46,16 @@ export interface AdamWInputs {
   gradScale: tf.Tensor;
 }
 
-const adamW = defineListKernel<AdamWAttrs>({kernelName: 'AdamW', composed: adamWComposed});
-const globalNorm = defineListKernel<object>({
-  kernelName: 'GlobalNorm',
-  composed: (tensors) => [globalNormComposed(tensors)],
-});
+export const adamWKernel = defineListKernel<AdamWAttrs>('AdamW');
+export const globalNormKernel = defineListKernel<object>('GlobalNorm');
 
 /** Runs AdamW and returns its outputs in order. */
 export function runAdamW(inputs: AdamWInputs, attrs: AdamWAttrs): tf.Tensor[] {
   const {params, grads, firstMoments, secondMoments, gradScale} = inputs;
-  return adamW([...params, ...grads, ...firstMoments, ...secondMoments, gradScale], attrs);
+  return adamWKernel([...params, ...grads, ...firstMoments, ...secondMoments, gradScale], attrs);
 }
 
 /** Runs GlobalNorm. */
 export function runGlobalNorm(tensors: tf.Tensor[]): tf.Tensor {
-  return globalNorm(tensors, {})[0];
+  return globalNormKernel(tensors, {})[0];
 }

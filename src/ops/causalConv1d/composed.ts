@@ -3,7 +3,9 @@
  * shifted K times, each shift times its column of the weight.
  */
 import * as tf from '@tensorflow/tfjs';
+import {offerComposed} from '../kernel';
 import type {ConvAttrs, ConvInputs} from './kernels';
+import {runCausalConv1d, runCausalConv1dGrad} from './kernels';
 
 /** [initialState, x] along time: [B,K-1+L,D]. */
 function withPast({x, weight, initialState}: ConvInputs): tf.Tensor {
@@ -84,3 +86,6 @@ export function causalConv1dGradComposed(
   }
   return gradients;
 }
+
+offerComposed(runCausalConv1d, causalConv1dComposed);
+offerComposed(runCausalConv1dGrad, causalConv1dGradComposed);

@@ -2,7 +2,6 @@
 import type * as tf from '@tensorflow/tfjs';
 import type {Named} from '../kernel';
 import {defineKernel} from '../kernel';
-import {causalConv1dComposed, causalConv1dGradComposed} from './composed';
 
 /** What is applied to the convolution's result: nothing, or silu. */
 export type ConvActivation = 'linear' | 'silu';
@@ -22,12 +21,10 @@ export const convActivations = ['linear', 'silu'] as const;
 export const runCausalConv1d = defineKernel<ConvInput, ConvAttrs>({
   kernelName: 'CausalConv1d',
   order: convInputs,
-  composed: causalConv1dComposed,
 });
 
 /** The gradients of the inputs that are present, in the order of `convInputs`. */
 export const runCausalConv1dGrad = defineKernel<ConvGradInput, ConvAttrs>({
   kernelName: 'CausalConv1dGrad',
   order: [...convInputs, 'dy', 'dFinalState'],
-  composed: causalConv1dGradComposed,
 });

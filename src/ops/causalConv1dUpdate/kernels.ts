@@ -1,7 +1,6 @@
 /** The kernel of one step of the causal convolution: inputs in order, attributes. */
 import {defineKernel} from '../kernel';
 import type {ConvAttrs} from '../causalConv1d/kernels';
-import {causalConv1dUpdateComposed} from './composed';
 
 export type ConvUpdateInput = 'x' | 'state' | 'weight' | 'bias';
 
@@ -11,5 +10,4 @@ export const convUpdateInputs = ['x', 'state', 'weight', 'bias'] as const;
 export const runCausalConv1dUpdate = defineKernel<ConvUpdateInput, ConvAttrs>({
   kernelName: 'CausalConv1dUpdate',
   order: convUpdateInputs,
-  composed: causalConv1dUpdateComposed,
 });

@@ -1,6 +1,8 @@
 /** The cross entropy made of TensorFlow.js ops, for a backend without a kernel of its own. */
 import * as tf from '@tensorflow/tfjs';
+import {offerComposed} from '../kernel';
 import type {CrossEntropyAttrs, CrossEntropyGradInput, CrossEntropyInput} from './kernels';
+import {runCrossEntropy, runCrossEntropyGrad} from './kernels';
 
 /** 1 for the rows that count and 0 for the others, [R]; a label out of range does not count. */
 function counted(labels: tf.Tensor, classes: number, ignoreIndex: number): tf.Tensor {
@@ -36,3 +38,6 @@ export function crossEntropyGradComposed(
   const probabilities = logits.sub(logSumExp.expandDims(-1)).exp();
   return [probabilities.sub(atLabel(labels, classes).toFloat()).mul(scale.expandDims(-1))];
 }
+
+offerComposed(runCrossEntropy, crossEntropyComposed);
+offerComposed(runCrossEntropyGrad, crossEntropyGradComposed);

@@ -1,6 +1,5 @@
 /** The two kernels of the cross entropy: inputs in order, attributes. */
 import {defineKernel} from '../kernel';
-import {crossEntropyComposed, crossEntropyGradComposed} from './composed';
 
 export type CrossEntropyInput = 'logits' | 'labels';
 export type CrossEntropyGradInput = CrossEntropyInput | 'logSumExp' | 'dy';
@@ -13,12 +12,10 @@ export interface CrossEntropyAttrs {
 export const runCrossEntropy = defineKernel<CrossEntropyInput, CrossEntropyAttrs>({
   kernelName: 'CrossEntropy',
   order: ['logits', 'labels'],
-  composed: crossEntropyComposed,
 });
 
 /** The gradient of the logits. */
 export const runCrossEntropyGrad = defineKernel<CrossEntropyGradInput, CrossEntropyAttrs>({
   kernelName: 'CrossEntropyGrad',
   order: ['logits', 'labels', 'logSumExp', 'dy'],
-  composed: crossEntropyGradComposed,
 });

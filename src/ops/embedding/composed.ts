@@ -2,7 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import '../unsortedSegmentSum/typed';
 import {valuesAreAtHand} from '../check';
+import {offerComposed} from '../kernel';
 import type {EmbeddingAttrs, EmbeddingGradInput, EmbeddingInput} from './kernels';
+import {runEmbedding, runEmbeddingGrad} from './kernels';
 
 export function embeddingComposed(
   {weight, ids}: Record<EmbeddingInput, tf.Tensor>,
@@ -28,3 +30,6 @@ export function embeddingGradComposed(
   const inRange = flat.greaterEqual(0).logicalAnd(flat.less(rows)).expandDims(-1).toFloat();
   return [tf.unsortedSegmentSum(values.mul(inRange), flat.clipByValue(0, rows - 1).toInt() as tf.Tensor1D, rows)];
 }
+
+offerComposed(runEmbedding, embeddingComposed);
+offerComposed(runEmbeddingGrad, embeddingGradComposed);

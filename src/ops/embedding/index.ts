@@ -1,6 +1,7 @@
 /** Rows of a table by integer id: the first layer of a language model. */
 import * as tf from '@tensorflow/tfjs';
 import {checkIndices, checkKeys, checkNotEmpty, checkRank, toTensor} from '../check';
+import './composed';
 import './gradient';
 import {runEmbedding} from './kernels';
 import './webgl';

@@ -1,6 +1,5 @@
 /** The two kernels of the embedding: inputs in order, attributes. */
 import {defineKernel} from '../kernel';
-import {embeddingComposed, embeddingGradComposed} from './composed';
 
 export type EmbeddingInput = 'weight' | 'ids';
 export type EmbeddingGradInput = 'ids' | 'dy';
@@ -14,12 +13,10 @@ export interface EmbeddingAttrs {
 export const runEmbedding = defineKernel<EmbeddingInput, EmbeddingAttrs>({
   kernelName: 'Embedding',
   order: ['weight', 'ids'],
-  composed: embeddingComposed,
 });
 
 /** The gradient of the table [V,D]. */
 export const runEmbeddingGrad = defineKernel<EmbeddingGradInput, EmbeddingAttrs>({
   kernelName: 'EmbeddingGrad',
   order: ['ids', 'dy'],
-  composed: embeddingGradComposed,
 });

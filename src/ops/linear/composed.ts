@@ -5,10 +5,12 @@
  * uses those flags: there the smaller operand is transposed first.
  */
 import * as tf from '@tensorflow/tfjs';
+import {offerComposed} from '../kernel';
 import type {LinearAttrs, LinearInputs} from './kernels';
+import {runLinear, runLinearGrad} from './kernels';
 
 /** a·b with either transposed, by the backend's faster way. */
-function product(a: tf.Tensor2D, b: tf.Tensor2D, transposeA: boolean, transposeB: boolean): tf.Tensor2D {
+function product(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean): tf.Tensor {
   if (tf.getBackend() !== 'wasm') {
     return tf.matMul(a, b, transposeA, transposeB);
   }
@@ -16,21 +18,22 @@ function product(a: tf.Tensor2D, b: tf.Tensor2D, transposeA: boolean, transposeB
 }
 
 export function linearComposed({x, kernel, bias}: LinearInputs, {transposeKernel}: LinearAttrs): tf.Tensor[] {
-  const [rows, width] = x.shape;
-  const out = kernel.shape[transposeKernel ? 0 : 1];
+  const [rows, width] = x.shape as [number, number];
+  const out = kernel.shape[transposeKernel ? 0 : 1]!;
   // For few rows it is cheaper to transpose input and output, (K xᵀ)ᵀ, than a large kernel.
   const turned = transposeKernel && tf.getBackend() === 'wasm' && rows * (width + out) < width * out;
-  const y = turned
-    ? tf.matMul(kernel, x.transpose<tf.Tensor2D>()).transpose<tf.Tensor2D>()
-    : product(x, kernel, false, transposeKernel);
+  const y = turned ? tf.matMul(kernel, x.transpose()).transpose() : product(x, kernel, false, transposeKernel);
   return [bias ? y.add(bias) : y];
 }
 
 export function linearGradComposed(
-  {x, kernel, bias, dy}: LinearInputs & Record<'dy', tf.Tensor2D>,
+  {x, kernel, bias, dy}: LinearInputs & Record<'dy', tf.Tensor>,
   {transposeKernel}: LinearAttrs,
 ): tf.Tensor[] {
   const dx = product(dy, kernel, false, !transposeKernel);
   const dKernel = transposeKernel ? product(dy, x, true, false) : product(x, dy, true, false);
   return bias ? [dx, dKernel, dy.sum(0)] : [dx, dKernel];
 }
+
+offerComposed(runLinear, linearComposed);
+offerComposed(runLinearGrad, linearGradComposed);

@@ -13,6 +13,7 @@ import {
   toOptionalTensor,
   toTensor,
 } from '../check';
+import './composed';
 import './gradient';
 import './tensorflow';
 import './webgpu';

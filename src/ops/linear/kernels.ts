@@ -2,11 +2,10 @@
 import type * as tf from '@tensorflow/tfjs';
 import type {Named} from '../kernel';
 import {defineKernel} from '../kernel';
-import {linearComposed, linearGradComposed} from './composed';
 
 export type LinearInput = 'x' | 'kernel' | 'bias';
 export type LinearGradInput = LinearInput | 'dy';
-export type LinearInputs = Record<'x' | 'kernel', tf.Tensor2D> & Named<'bias', tf.Tensor>;
+export type LinearInputs = Record<'x' | 'kernel', tf.Tensor> & Named<'bias', tf.Tensor>;
 
 export interface LinearAttrs {
   /** Whether the kernel is [out,in], as an embedding that serves as head is, and not [in,out]. */
@@ -17,12 +16,10 @@ export interface LinearAttrs {
 export const runLinear = defineKernel<LinearInput, LinearAttrs>({
   kernelName: 'Linear',
   order: ['x', 'kernel', 'bias'],
-  composed: linearComposed as (inputs: Record<LinearInput, tf.Tensor>, attrs: LinearAttrs) => tf.Tensor[],
 });
 
 /** The gradients of the inputs that are present. */
 export const runLinearGrad = defineKernel<LinearGradInput, LinearAttrs>({
   kernelName: 'LinearGrad',
   order: ['x', 'kernel', 'bias', 'dy'],
-  composed: linearGradComposed as (inputs: Record<LinearGradInput, tf.Tensor>, attrs: LinearAttrs) => tf.Tensor[],
 });

@@ -4,7 +4,9 @@ import {runCausalConv1dUpdate} from '../causalConv1dUpdate/kernels';
 import {runLinear} from '../linear/kernels';
 import {runRmsNorm} from '../rmsNorm/kernels';
 import {runSelectiveStateUpdate} from '../selectiveStateUpdate/kernels';
+import {offerComposedList} from '../kernel';
 import type {BlockInputs, StepAttrs} from './kernels';
+import {blocksOf, mambaStepKernel} from './kernels';
 
 export function mambaStepComposed(x: tf.Tensor, blocks: readonly BlockInputs[], attrs: StepAttrs): tf.Tensor[] {
   let y = x;
@@ -37,3 +39,7 @@ function stepBlock(x: tf.Tensor, block: BlockInputs, {epsilon}: StepAttrs) {
   const [out] = runLinear({x: y, kernel: outProj, bias: outProjBias}, plain);
   return {y: x.add(out), conv: nextConv, ssm: nextSsm};
 }
+
+offerComposedList(mambaStepKernel, (inputs, attrs) =>
+  mambaStepComposed(inputs[0], blocksOf(inputs, attrs.present), attrs),
+);

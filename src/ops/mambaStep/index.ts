@@ -10,6 +10,7 @@ import '../causalConv1dUpdate';
 import '../linear';
 import '../rmsNorm';
 import '../selectiveStateUpdate';
+import './composed';
 import './tensorflow';
 import './webgpu';
 

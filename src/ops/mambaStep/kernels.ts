@@ -11,7 +11,6 @@
 import type * as tf from '@tensorflow/tfjs';
 import type {Named, PresentAttr} from '../kernel';
 import {byName, defineListKernel} from '../kernel';
-import {mambaStepComposed} from './composed';
 
 export const blockInputs = [
   'conv', // [B,K-1,E]
@@ -41,10 +40,7 @@ export interface StepAttrs {
   epsilon: number;
 }
 
-const step = defineListKernel<StepAttrs & PresentAttr>({
-  kernelName: 'MambaStep',
-  composed: (inputs, attrs) => mambaStepComposed(inputs[0], blocksOf(inputs, attrs.present), attrs),
-});
+export const mambaStepKernel = defineListKernel<StepAttrs & PresentAttr>('MambaStep');
 
 /** Runs the kernel. Every block must have the inputs that the first has. */
 export function runMambaStep(
@@ -54,7 +50,7 @@ export function runMambaStep(
 ): {y: tf.Tensor; states: Array<{conv: tf.Tensor; ssm: tf.Tensor}>} {
   const present = blockInputs.filter((name) => blocks[0][name] !== undefined);
   const inputs = [x, ...blocks.flatMap((block) => present.map((name) => block[name]!))];
-  const [y, ...states] = step(inputs, {...attrs, present});
+  const [y, ...states] = mambaStepKernel(inputs, {...attrs, present});
   return {y, states: blocks.map((_, i) => ({conv: states[i], ssm: states[blocks.length + i]}))};
 }
 

@@ -1,6 +1,8 @@
 /** The norm made of TensorFlow.js ops, for a backend without a kernel of its own. */
 import type * as tf from '@tensorflow/tfjs';
+import {offerComposed} from '../kernel';
 import type {RmsNormAttrs, RmsNormGradInput, RmsNormInput} from './kernels';
+import {runRmsNorm, runRmsNormGrad} from './kernels';
 
 /** 1/√(mean r² + ε), [...,1] */
 function inverse(r: tf.Tensor, epsilon: number): tf.Tensor {
@@ -27,3 +29,6 @@ export function rmsNormGradComposed(
   const dWeight = dy.mul(normal).reshape([-1, weight.size]).sum(0);
   return [dResidual ? dr.add(dResidual) : dr, dWeight];
 }
+
+offerComposed(runRmsNorm, rmsNormComposed);
+offerComposed(runRmsNormGrad, rmsNormGradComposed);

@@ -10,6 +10,7 @@ import {
   toOptionalTensor,
   toTensor,
 } from '../check';
+import './composed';
 import './gradient';
 import {rmsNormInputs, runRmsNorm} from './kernels';
 import './tensorflow';

@@ -1,6 +1,5 @@
 /** The two kernels of the root-mean-square norm: inputs in order, attributes. */
 import {defineKernel} from '../kernel';
-import {rmsNormComposed, rmsNormGradComposed} from './composed';
 
 export type RmsNormInput = 'x' | 'weight' | 'residual';
 export type RmsNormGradInput = 'r' | 'weight' | 'dy' | 'dResidual';
@@ -15,12 +14,10 @@ export const rmsNormInputs = ['x', 'weight', 'residual'] as const;
 export const runRmsNorm = defineKernel<RmsNormInput, RmsNormAttrs>({
   kernelName: 'RmsNorm',
   order: rmsNormInputs,
-  composed: rmsNormComposed,
 });
 
 /** The gradients of r, which is x or x + residual, and of the weight. */
 export const runRmsNormGrad = defineKernel<RmsNormGradInput, RmsNormAttrs>({
   kernelName: 'RmsNormGrad',
   order: ['r', 'weight', 'dy', 'dResidual'],
-  composed: rmsNormGradComposed,
 });

@@ -4,7 +4,9 @@
  * so that neither direction ever has anything of size B·L·D·N.
  */
 import * as tf from '@tensorflow/tfjs';
+import {offerComposed} from '../kernel';
 import type {ScanAttrs, ScanGradAttrs, ScanInputs} from './kernels';
+import {runSelectiveScan, runSelectiveScanGrad} from './kernels';
 
 /** [B,L,...] or constant [D,N] → for step t the projection of every channel, [B,D,N] or [1,D,N]. */
 function projectionAt(projection: tf.Tensor, t: number, channels: number): tf.Tensor {
@@ -201,3 +203,6 @@ export function selectiveScanGradComposed(inputs: GradInputs, {deltaSoftplus}: S
   }
   return gradients;
 }
+
+offerComposed(runSelectiveScan, selectiveScanComposed);
+offerComposed(runSelectiveScanGrad, selectiveScanGradComposed);

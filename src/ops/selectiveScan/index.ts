@@ -14,6 +14,7 @@ import {
   toTensor,
 } from '../check';
 import {isRecording} from '../kernel';
+import './composed';
 import './gradient';
 import {runSelectiveScan, scanInputs} from './kernels';
 import './tensorflow';

@@ -5,7 +5,6 @@
 import type * as tf from '@tensorflow/tfjs';
 import {defineKernel} from '../kernel';
 import type {Named} from '../kernel';
-import {selectiveScanComposed, selectiveScanGradComposed} from './composed';
 
 export type ScanInput = 'u' | 'delta' | 'A' | 'B' | 'C' | 'D' | 'z' | 'deltaBias' | 'initialState';
 export type ScanGradInput = ScanInput | 'states' | 'dy' | 'dFinalState';
@@ -28,12 +27,10 @@ export const scanInputs = ['u', 'delta', 'A', 'B', 'C', 'D', 'z', 'deltaBias', '
 export const runSelectiveScan = defineKernel<ScanInput, ScanAttrs>({
   kernelName: 'SelectiveScan',
   order: scanInputs,
-  composed: selectiveScanComposed,
 });
 
 /** The gradients of the inputs that are present, in the order of `scanInputs`. */
 export const runSelectiveScanGrad = defineKernel<ScanGradInput, ScanGradAttrs>({
   kernelName: 'SelectiveScanGrad',
   order: [...scanInputs, 'states', 'dy', 'dFinalState'],
-  composed: selectiveScanGradComposed,
 });

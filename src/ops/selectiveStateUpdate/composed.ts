@@ -2,7 +2,9 @@
 import type * as tf from '@tensorflow/tfjs';
 import {selectiveScanComposed} from '../selectiveScan/composed';
 import {asScan} from './asScan';
+import {offerComposed} from '../kernel';
 import type {StateUpdateAttrs, StateUpdateInput} from './kernels';
+import {runSelectiveStateUpdate} from './kernels';
 
 export function selectiveStateUpdateComposed(
   inputs: Record<StateUpdateInput, tf.Tensor>,
@@ -11,3 +13,5 @@ export function selectiveStateUpdateComposed(
   const [y, state] = selectiveScanComposed(asScan(inputs), {deltaSoftplus, keepStates: false});
   return [y.squeeze([1]), state];
 }
+
+offerComposed(runSelectiveStateUpdate, selectiveStateUpdateComposed);

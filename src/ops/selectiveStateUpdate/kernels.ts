@@ -1,6 +1,5 @@
 /** The kernel of one step of the selective scan: its inputs in order and its attributes. */
 import {defineKernel} from '../kernel';
-import {selectiveStateUpdateComposed} from './composed';
 
 export type StateUpdateInput = 'state' | 'u' | 'delta' | 'A' | 'B' | 'C' | 'D' | 'z' | 'deltaBias';
 
@@ -14,5 +13,4 @@ export const stateUpdateInputs = ['state', 'u', 'delta', 'A', 'B', 'C', 'D', 'z'
 export const runSelectiveStateUpdate = defineKernel<StateUpdateInput, StateUpdateAttrs>({
   kernelName: 'SelectiveStateUpdate',
   order: stateUpdateInputs,
-  composed: selectiveStateUpdateComposed,
 });
