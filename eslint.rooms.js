@@ -9,7 +9,7 @@ import {createNodeResolver, importX} from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
 /**
- * Ops that stand on another op: the update of a state is a sequence of length one, and the gradient of an embedding is a
+ * Ops that stand on another op: a step is a sequence of length one, and the gradient of an embedding is a
  * segment sum.
  *
  * @type {Record<string, string[]>}
@@ -19,6 +19,7 @@ const opsOnOps = {
   causalConv1dUpdate: ['causalConv1d'],
   mambaStep: ['causalConv1dUpdate', 'linear', 'rmsNorm', 'selectiveStateUpdate'],
   embedding: ['unsortedSegmentSum'],
+  ssdStep: ['ssd'],
 };
 
 const backendPackage = {
