@@ -9,7 +9,7 @@ import {createNodeResolver, importX} from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
 /**
- * Ops that stand on another op: the update of a state is a sequence of length one, and the gradient of an embedding is a
+ * Ops that stand on another op: a step is a sequence of length one, and the gradient of an embedding is a
  * segment sum.
  *
  * @type {Record<string, string[]>}
@@ -19,6 +19,7 @@ const opsOnOps = {
   causalConv1dUpdate: ['causalConv1d'],
   mambaStep: ['causalConv1dUpdate', 'linear', 'rmsNorm', 'selectiveStateUpdate'],
   embedding: ['unsortedSegmentSum'],
+  ssdStep: ['ssd'],
 };
 
 const backendPackage = {
@@ -52,11 +53,12 @@ export function rooms(root) {
     })),
     {room: 'random.ts', mayImport: []},
     {room: 'macrotask.ts', mayImport: []},
-    {room: 'layers', mayImport: ['ops']},
-    {room: 'training', mayImport: ['layers', 'ops', 'random.ts', 'macrotask.ts']},
-    {room: 'lm/config.ts', mayImport: []},
-    {room: 'checkpoints', mayImport: ['lm/config.ts']},
-    {room: 'lm', mayImport: ['layers', 'ops', 'checkpoints', 'random.ts', 'macrotask.ts']},
+    {room: 'mixers', mayImport: ['ops']},
+    {room: 'config', mayImport: ['mixers']},
+    {room: 'layers', mayImport: ['mixers', 'ops']},
+    {room: 'training', mayImport: ['layers', 'mixers', 'ops', 'random.ts', 'macrotask.ts']},
+    {room: 'checkpoints', mayImport: ['config', 'mixers']},
+    {room: 'lm', mayImport: ['layers', 'mixers', 'config', 'ops', 'checkpoints', 'random.ts', 'macrotask.ts']},
   ];
 }
 

@@ -17,15 +17,37 @@ export {CausalConv1D} from './layers/causalConv1d';
 export type {CausalConv1DArgs} from './layers/causalConv1d';
 export {Mamba} from './layers/mamba';
 export type {MambaLayerArgs, MambaOptions} from './layers/mamba';
+export type {Mamba2LayerArgs} from './layers/mamba2';
+export {Mamba2, Mamba2Block} from './layers/mamba2';
 export {MambaBlock} from './layers/mambaBlock';
 export type {MambaBlockArgs} from './layers/mambaBlock';
-export type {LayerState, MixerConfig} from './layers/mixer';
+export type {SequenceOptions} from './layers/mixerLayer';
+export {MixerLayer} from './layers/mixerLayer';
+
 export type {LayerArgs} from './layers/options';
 export {RMSNormalization} from './layers/rmsNormalization';
 export type {RMSNormalizationArgs} from './layers/rmsNormalization';
 
-export type {MambaConfig, PresetName, ResolvedMambaConfig} from './lm/config';
-export {presets} from './lm/config';
+/** Mixers: what mixes along the sequence, as plain data and functions; `registerMixer` makes one of your own known. */
+export {registerMixer} from './mixers';
+export type {BlockConfig} from './mixers/block';
+export type {Field, FieldTable} from './mixers/fields';
+export type {Start} from './mixers/initializers';
+export type {Mamba1Options, MixerConfig} from './mixers/mamba1/config';
+export type {LayerState} from './mixers/mamba1/run';
+export type {Mamba2Config, Mamba2Options} from './mixers/mamba2/config';
+export type {Mamba2State} from './mixers/mamba2/run';
+export type {Padding} from './mixers/masking';
+export type {AnyMixer, Mixer, RunContext, State, Weights} from './mixers/mixer';
+export type {HuggingFaceFamily, JsonObject, Published, StateSpacesLayer} from './mixers/published';
+/** How a mixer reads the weights that its table calls matrices: `weights.linear({x, weight})`. */
+export * as weights from './mixers/weight';
+export type {DenseWeight, LoraWeight, PackedWeight, Weight} from './mixers/weight';
+export type {Layout, WeightSpec} from './mixers/weightSpec';
+
+export type {MambaConfig, ModelConfig, ResolvedMambaConfig} from './config/config';
+export type {PresetName} from './config/presets';
+export {presets} from './config/presets';
 export type {GeneratedToken, GenerateOptions} from './lm/generate';
 export type {MambaCompileArgs, MambaLMOptions, MambaState, TokenIds} from './lm/model';
 export {MambaLM, mambaLM} from './lm/model';

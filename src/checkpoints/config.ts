@@ -1,13 +1,18 @@
 /**
- * Reads and writes `config.json`, in the two forms that Mamba checkpoints come in: Hugging Face's (`model_type: "mamba"`)
- * and that of the original state-spaces repository (`d_model`, `n_layer`, `ssm_cfg`). A setting that this model cannot
- * follow is refused by name; nothing that changes the numbers is passed over.
+ * Reads `config.json`, in the two forms that Mamba checkpoints come in: Hugging Face's, with a `model_type`, and that of the
+ * original state-spaces repository (`d_model`, `n_layer`, `ssm_cfg`). Which of our mixers a file means, and what it calls their fields,
+ * the mixers say (`published.ts`). A setting that no model here can follow is refused by name; nothing that changes the numbers is
+ * passed over.
  *
  * References: transformers/models/mamba/configuration_mamba.py, mamba_ssm/models/config_mamba.py.
  */
-import {resolveConfig, type MambaConfig, type ResolvedMambaConfig} from '../lm/config';
-import type {FloatFormat} from './floats';
-import {isObject, type JsonObject} from './json';
+import type {MambaConfig, ResolvedMambaConfig} from '../config/config';
+import {resolveConfig} from '../config/config';
+import {knownMixers} from '../mixers';
+import type {AnyMixer} from '../mixers/mixer';
+import type {HuggingFaceFamily} from '../mixers/published';
+import type {JsonObject} from './json';
+import {JsonFields} from './jsonFields';
 
 /** Whose layout a checkpoint has. */
 export type CheckpointFormat = 'huggingface' | 'state-spaces';
@@ -17,9 +22,8 @@ export type CheckpointFormat = 'huggingface' | 'state-spaces';
  * @throws An error naming the file and the field.
  */
 export function readConfig(file: string, json: JsonObject): {config: ResolvedMambaConfig; format: CheckpointFormat} {
-  const fields = new Fields(file, json);
-  const format = recognize(fields);
-  const config = format === 'huggingface' ? readHuggingFace(fields) : readStateSpaces(fields);
+  const fields = new JsonFields(file, json);
+  const {config, format} = recognize(fields);
   try {
     return {config: resolveConfig(config), format};
   } catch (error) {
@@ -29,40 +33,50 @@ export function readConfig(file: string, json: JsonObject): {config: ResolvedMam
 
 /** The ids that end a text according to `generation_config.json`, which has the last word; undefined if it says nothing. */
 export function readEosTokenIds(file: string, json: JsonObject): number[] | undefined {
-  return new Fields(file, json).tokenIds('eos_token_id');
+  return new JsonFields(file, json).tokenIds('eos_token_id');
 }
 
-function recognize(fields: Fields): CheckpointFormat {
+/** A mixer and one of the families that files know it by. */
+interface FamilyOfMixer {
+  mixer: AnyMixer;
+  family: HuggingFaceFamily;
+}
+
+/** The families of a mixer; one that says nothing of files is a family under its own names. */
+export function familiesOf(mixer: AnyMixer): readonly HuggingFaceFamily[] {
+  const names = Object.fromEntries(Object.keys(mixer.fields).map((name) => [name, name]));
+  return mixer.published?.huggingFace ?? [{modelType: mixer.name, architecture: mixer.name, names}];
+}
+
+function recognize(fields: JsonFields): {config: MambaConfig; format: CheckpointFormat} {
   const type = fields.string('model_type');
-  if (type === 'mamba') return 'huggingface';
-  if (type !== undefined) fields.refuse('model_type', type, '"mamba" is');
-  if (fields.has('d_model') && fields.has('n_layer')) return 'state-spaces';
+  if (type !== undefined) {
+    const families = knownMixers().flatMap((mixer) => familiesOf(mixer).map((family) => ({mixer, family})));
+    const found = families.find(({family}) => family.modelType === type);
+    const known = families.map(({family}) => JSON.stringify(family.modelType));
+    if (!found) return fields.refuse('model_type', type, listed(known));
+    return {config: readHuggingFace(fields, found), format: 'huggingface'};
+  }
+  if (fields.has('d_model') && fields.has('n_layer')) {
+    return {config: readStateSpaces(fields), format: 'state-spaces'};
+  }
   throw new Error(`${fields.file} is no Mamba configuration: it has neither model_type nor d_model and n_layer`);
 }
 
-function readHuggingFace(fields: Fields): MambaConfig {
+function readHuggingFace(fields: JsonFields, {mixer, family}: FamilyOfMixer): MambaConfig {
   const activation = fields.string('hidden_act') ?? 'silu';
   if (activation !== 'silu' && activation !== 'swish') fields.refuse('hidden_act', activation, '"silu" is');
   if (fields.boolean('rms_norm') === false) fields.refuse('rms_norm', false, 'true is');
   if (fields.has('quantization_config')) throw new Error(`${fields.file}: quantized weights are not supported`);
-  const rank = fields.value('time_step_rank');
+  fields.heed(family.objection);
   return {
     vocabSize: fields.required('vocab_size'),
     realVocabSize: fields.number('real_vocab_size'),
     dModel: fields.required('hidden_size'),
     nLayer: fields.required('num_hidden_layers'),
-    dState: fields.number('state_size'),
-    dConv: fields.number('conv_kernel'),
-    expand: fields.number('expand'),
-    dInner: fields.number('intermediate_size'),
-    dtRank: rank === 'auto' ? rank : fields.number('time_step_rank'),
-    dtMin: fields.number('time_step_min'),
-    dtMax: fields.number('time_step_max'),
-    dtInit: fields.string('time_step_init_scheme') as MambaConfig['dtInit'],
-    dtScale: fields.number('time_step_scale'),
-    dtInitFloor: fields.number('time_step_floor'),
-    convBias: fields.boolean('use_conv_bias'),
-    useBias: fields.boolean('use_bias'),
+    mixer: mixer.name,
+    ...family.defaults,
+    ...ownFields(fields, mixer, family.names),
     epsilon: fields.number('layer_norm_epsilon'),
     tieEmbeddings: fields.boolean('tie_word_embeddings'),
     // As transformers has it: 0 where the file is silent, none where it says null.
@@ -72,29 +86,20 @@ function readHuggingFace(fields: Fields): MambaConfig {
   };
 }
 
-/** Every argument of the original `Mamba` layer; `use_fast_path` chooses an implementation, not a result. */
-const ssmArguments = new Set([
-  'layer',
-  'd_state',
-  'd_conv',
-  'expand',
-  'dt_rank',
-  'dt_min',
-  'dt_max',
-  'dt_init',
-  'dt_scale',
-  'dt_init_floor',
-  'conv_bias',
-  'bias',
-  'use_fast_path',
-]);
-
-function readStateSpaces(fields: Fields): MambaConfig {
+function readStateSpaces(fields: JsonFields): MambaConfig {
   const ssm = fields.object('ssm_cfg');
-  const layer = ssm.string('layer') ?? 'Mamba1';
-  if (layer !== 'Mamba1') ssm.refuse('layer', layer, '"Mamba1" is');
-  const unknown = ssm.keys().find((key) => !ssmArguments.has(key));
+  const name = ssm.string('layer') ?? 'Mamba1';
+  const layers = knownMixers().flatMap((mixer) => {
+    const layer = mixer.published?.stateSpaces;
+    return layer ? [{mixer, layer}] : [];
+  });
+  const found = layers.find(({layer}) => layer.layer === name);
+  if (!found) return ssm.refuse('layer', name, listed(layers.map(({layer}) => JSON.stringify(layer.layer))));
+  const {mixer, layer} = found;
+  const known = ['layer', ...Object.values(layer.names), ...layer.ignored];
+  const unknown = ssm.keys().find((key) => !known.includes(key));
   if (unknown !== undefined) throw new Error(`${ssm.file} has ${JSON.stringify(unknown)}, which is not supported`);
+  ssm.heed(layer.objection);
   if (fields.boolean('rms_norm') === false) fields.refuse('rms_norm', false, 'true is');
   const width = fields.number('d_intermediate') ?? 0;
   if (width !== 0) fields.refuse('d_intermediate', width, '0, blocks without an MLP, is');
@@ -103,145 +108,29 @@ function readStateSpaces(fields: Fields): MambaConfig {
     fields.refuse('attn_layer_idx', attention, '[], a model without attention, is');
   }
   const vocabSize = fields.required('vocab_size');
-  const rank = ssm.value('dt_rank');
   return {
     vocabSize,
     dModel: fields.required('d_model'),
     nLayer: fields.required('n_layer'),
+    mixer: mixer.name,
     padVocabMultiple: fields.number('pad_vocab_size_multiple') ?? 8,
     tieEmbeddings: fields.boolean('tie_embeddings'),
-    dState: ssm.number('d_state'),
-    dConv: ssm.number('d_conv'),
-    expand: ssm.number('expand'),
-    dtRank: rank === 'auto' ? rank : ssm.number('dt_rank'),
-    dtMin: ssm.number('dt_min'),
-    dtMax: ssm.number('dt_max'),
-    dtInit: ssm.string('dt_init') as MambaConfig['dtInit'],
-    dtScale: ssm.number('dt_scale'),
-    dtInitFloor: ssm.number('dt_init_floor'),
-    convBias: ssm.boolean('conv_bias'),
-    useBias: ssm.boolean('bias'),
+    ...ownFields(ssm, mixer, layer.names),
     // The file does not know the tokenizer; the published models, recognized by their vocabulary, have GPT-NeoX's.
-    eosTokenIds: vocabSize === 50277 || vocabSize === 50280 ? [0] : [],
+    eosTokenIds: [50277, 50280, 50288].includes(vocabSize) ? [0] : [],
   };
 }
 
-const dtypeNames: Record<FloatFormat, string> = {F32: 'float32', F16: 'float16', BF16: 'bfloat16'};
-
-/** Fields that Hugging Face refuses unless they are written as floats, 1.0 and not 1. */
-export const floatFields: readonly string[] = [
-  'time_step_min',
-  'time_step_max',
-  'time_step_scale',
-  'time_step_floor',
-  'layer_norm_epsilon',
-];
-
-/** The configuration as Hugging Face's `MambaForCausalLM` reads it. */
-export function huggingFaceConfig(config: ResolvedMambaConfig, format: FloatFormat): JsonObject {
-  const {vocabSize, realVocabSize} = config;
-  return {
-    architectures: ['MambaForCausalLM'],
-    model_type: 'mamba',
-    vocab_size: vocabSize,
-    // Not Hugging Face's, which has no name for it: rows from here on are padding.
-    ...(realVocabSize < vocabSize && {real_vocab_size: realVocabSize}),
-    hidden_size: config.dModel,
-    num_hidden_layers: config.nLayer,
-    state_size: config.dState,
-    conv_kernel: config.dConv,
-    expand: config.expand,
-    intermediate_size: config.dInner,
-    time_step_rank: config.dtRank,
-    time_step_min: config.dtMin,
-    time_step_max: config.dtMax,
-    time_step_init_scheme: config.dtInit,
-    time_step_scale: config.dtScale,
-    time_step_floor: config.dtInitFloor,
-    use_conv_bias: config.convBias,
-    use_bias: config.useBias,
-    hidden_act: 'silu',
-    layer_norm_epsilon: config.epsilon,
-    residual_in_fp32: true,
-    tie_word_embeddings: config.tieEmbeddings,
-    bos_token_id: config.bosTokenId ?? null,
-    eos_token_id: eosTokenId(config),
-    pad_token_id: config.padTokenId ?? null,
-    torch_dtype: dtypeNames[format],
-  };
+/** The mixer's fields that the file states. */
+function ownFields(fields: JsonFields, mixer: AnyMixer, names: Readonly<Record<string, string>>): Partial<MambaConfig> {
+  const values = Object.entries(names).map(([ours, theirs]) => {
+    return [ours, fields.valueFor(theirs, mixer.fields[ours])] as const;
+  });
+  return Object.fromEntries(values.filter(([, value]) => value !== undefined));
 }
 
-/** One id as a number, as Hugging Face writes it, several as an array, none as null. */
-export function eosTokenId({eosTokenIds}: ResolvedMambaConfig): number | number[] | null {
-  return eosTokenIds.length > 1 ? eosTokenIds : (eosTokenIds[0] ?? null);
-}
-
-/** Typed access to a JSON object; null counts as absent, as in Python's configurations. */
-class Fields {
-  constructor(
-    readonly file: string,
-    private readonly json: JsonObject,
-  ) {}
-
-  keys(): string[] {
-    return Object.keys(this.json);
-  }
-
-  names(field: string): boolean {
-    return Object.hasOwn(this.json, field);
-  }
-
-  has(field: string): boolean {
-    return this.value(field) !== undefined;
-  }
-
-  value(field: string): unknown {
-    return this.names(field) ? (this.json[field] ?? undefined) : undefined;
-  }
-
-  number(field: string): number | undefined {
-    return this.typed(field, 'number') as number | undefined;
-  }
-
-  boolean(field: string): boolean | undefined {
-    return this.typed(field, 'boolean') as boolean | undefined;
-  }
-
-  string(field: string): string | undefined {
-    return this.typed(field, 'string') as string | undefined;
-  }
-
-  required(field: string): number {
-    const value = this.number(field);
-    if (value === undefined) throw new Error(`${this.file} lacks ${field}`);
-    return value;
-  }
-
-  tokenIds(field: string): number[] | undefined {
-    const value = this.value(field);
-    if (value === undefined) return undefined;
-    const ids: unknown[] = Array.isArray(value) ? value : [value];
-    if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0)) {
-      throw new Error(`${this.file}: ${field} must be a token id or an array of them, but is ${JSON.stringify(value)}`);
-    }
-    return ids as number[];
-  }
-
-  object(field: string): Fields {
-    const value = this.value(field) ?? {};
-    if (!isObject(value)) throw new Error(`${this.file}: ${field} must be an object, but is ${JSON.stringify(value)}`);
-    return new Fields(`${this.file}: ${field}`, value);
-  }
-
-  refuse(field: string, value: unknown, supported: string): never {
-    throw new Error(`${this.file}: ${field} ${JSON.stringify(value)} is not supported, only ${supported}`);
-  }
-
-  private typed(field: string, type: 'number' | 'boolean' | 'string'): unknown {
-    const value = this.value(field);
-    if (value !== undefined && typeof value !== type) {
-      throw new Error(`${this.file}: ${field} must be a ${type}, but is ${JSON.stringify(value)}`);
-    }
-    return value;
-  }
+/** '"a", "b" and "c" are' */
+function listed(names: readonly string[]): string {
+  if (names.length === 1) return `${names[0]} is`;
+  return `${names.slice(0, -1).join(', ')} and ${names.at(-1)} are`;
 }

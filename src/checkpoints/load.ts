@@ -2,14 +2,16 @@
  * Reads a checkpoint: configuration, then the tables of contents of all weight files, then – once every tensor is known to
  * have its place and every weight its tensor – the tensors, one at a time, in our names and layout.
  */
-import type {ResolvedMambaConfig} from '../lm/config';
+import type {ResolvedMambaConfig} from '../config/config';
+import type {WeightEntry} from '../config/weightTable';
+import {embedding, head, publishedShape, stateSpacesEmbedding, weightTable} from '../config/weightTable';
 import {pieceBytes} from './bytes';
 import {readConfig, readEosTokenIds, type CheckpointFormat} from './config';
 import {isFloatFormat} from './floats';
 import {readJsonObject} from './json';
-import {embedding, head, ourShape, stateSpacesEmbedding, transpose, weightNames, type WeightName} from './names';
 import {openSource, type CheckpointSource, type SourceOptions} from './source';
 import {byteLength, readBytes, readFloats, type StoredTensor} from './tensors';
+import {transpose} from './transpose';
 import {openWeightFiles, type WeightFiles} from './weightFiles';
 
 /** How far the reading of the weights has come. */
@@ -47,7 +49,7 @@ export interface Checkpoint {
 
 /** A weight and where it is stored. */
 interface Match {
-  weight: WeightName;
+  weight: WeightEntry;
   tensor: StoredTensor;
 }
 
@@ -79,7 +81,7 @@ export async function readCheckpoint(
       for (const file of files.files) file.aheadBytes = pieceBytes;
       for (const {weight, tensor} of matches) {
         signal?.throwIfAborted();
-        yield {name: weight.ours, shape: ourShape(weight), values: await readWeight(weight, tensor)};
+        yield {name: weight.ours, shape: [...weight.shape], values: await readWeight(weight, tensor)};
       }
       progress.finish();
     },
@@ -102,13 +104,14 @@ function matchWeights(config: ResolvedMambaConfig, {name: file, tensors, files}:
   renameEmbedding(file, unused);
   if (config.tieEmbeddings) unused.delete(head); // checkTiedHead sees to it
   const matches: Match[] = [];
-  for (const weight of weightNames(config)) {
+  for (const weight of weightTable(config)) {
     const tensor = unused.get(weight.published);
     if (!tensor) throw new Error(`${file} lacks the tensor ${weight.published}`);
     unused.delete(weight.published);
-    if (!sameShape(tensor.shape, weight.shape)) {
+    const shape = publishedShape(weight);
+    if (!sameShape(tensor.shape, shape)) {
       throw new Error(
-        `${tensor.file}: ${tensor.name} must have the shape [${weight.shape}] according to config.json, ` +
+        `${tensor.file}: ${tensor.name} must have the shape [${shape}] according to config.json, ` +
           `but has [${tensor.shape}]`,
       );
     }
@@ -161,9 +164,9 @@ async function sameBytes(a: StoredTensor, b: StoredTensor): Promise<boolean> {
   return true;
 }
 
-async function readWeight({transform, shape}: WeightName, tensor: StoredTensor): Promise<Float32Array> {
+async function readWeight({layout, shape}: WeightEntry, tensor: StoredTensor): Promise<Float32Array> {
   const values = await readFloats(tensor);
-  return transform === 'transpose' ? transpose(values, shape[0], shape[1]) : values;
+  return layout === 'transposed' ? transpose(values, shape[1], shape[0]) : values;
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

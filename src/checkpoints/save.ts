@@ -1,10 +1,12 @@
-/** Writes a checkpoint in Hugging Face's layout: config.json, and safetensors in one file or in shards with an index. */
-import type {ResolvedMambaConfig} from '../lm/config';
-import {eosTokenId, floatFields, huggingFaceConfig} from './config';
+/** Writes a checkpoint, in Hugging Face's layout if that can say it: config.json, and safetensors in one file or in shards with an index. */
+import type {ResolvedMambaConfig} from '../config/config';
+import type {WeightEntry} from '../config/weightTable';
+import {embedding, publishedShape, stateSpacesEmbedding, weightTable} from '../config/weightTable';
+import {eosTokenId, floatFields, writtenConfig} from './configWriter';
 import {float16Limit, type FloatFormat} from './floats';
-import {transpose, weightNames, type WeightName} from './names';
 import {safetensorsHeader, safetensorsPieces, storedBytes, type TensorToWrite} from './safetensorsWriter';
 import {openTarget, type CheckpointTarget, type SaveHandler} from './target';
+import {transpose} from './transpose';
 
 /** How a checkpoint is written. */
 export interface SaveOptions {
@@ -40,11 +42,15 @@ export async function writeCheckpoint(
   }
   signal?.throwIfAborted();
 
-  const tensors = Array.from(weightNames(config), (weight) => toWrite(weight, format, getWeight, signal));
+  const {json, layout} = writtenConfig(config, format);
+  const tensors = Array.from(weightTable(config), (weight) => {
+    const isOriginal = layout === 'state-spaces' && weight.published === embedding;
+    return toWrite(isOriginal ? {...weight, published: stateSpacesEmbedding} : weight, format, getWeight, signal);
+  });
   const place = await openTarget(target);
   try {
     await writeWeights(place, tensors, format, maxShardBytes);
-    await writeJson(place, 'config.json', huggingFaceConfig(config, format));
+    await writeJson(place, 'config.json', json);
     await writeJson(place, 'generation_config.json', {
       bos_token_id: config.bosTokenId ?? null,
       eos_token_id: eosTokenId(config),
@@ -60,14 +66,15 @@ export async function writeCheckpoint(
 
 /** A weight as it will stand in the file. */
 function toWrite(
-  {ours, published, shape, transform}: WeightName,
+  weight: WeightEntry,
   format: FloatFormat,
   getWeight: (name: string) => Promise<Float32Array>,
   signal: AbortSignal | undefined,
 ): TensorToWrite {
+  const {ours, published, shape, layout} = weight;
   return {
     name: published,
-    shape,
+    shape: publishedShape(weight),
     async read() {
       signal?.throwIfAborted();
       const values = await getWeight(ours);
@@ -78,7 +85,7 @@ function toWrite(
       if (format === 'F16' && values.some((value) => Math.abs(value) >= float16Limit && Number.isFinite(value))) {
         throw new Error(`savePretrained: weight ${ours} has values too large for float16; bfloat16 holds them`);
       }
-      return transform === 'transpose' ? transpose(values, shape[1], shape[0]) : values;
+      return layout === 'transposed' ? transpose(values, shape[0], shape[1]) : values;
     },
   };
 }

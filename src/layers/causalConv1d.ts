@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {causalConv1d} from '../ops/causalConv1d';
 import type {ConvActivation} from '../ops/causalConv1d/kernels';
-import {asInitializer, fanIn} from './initializers';
+import {asInitializer, fanIn} from '../mixers/initializers';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkFlag, checkOptions, checkPositiveInteger, checkWord} from './options';

@@ -4,6 +4,8 @@ import type {CausalConv1DArgs} from './causalConv1d';
 import {CausalConv1D} from './causalConv1d';
 import type {MambaLayerArgs} from './mamba';
 import {Mamba} from './mamba';
+import type {Mamba2LayerArgs} from './mamba2';
+import {Mamba2, Mamba2Block} from './mamba2';
 import type {MambaBlockArgs} from './mambaBlock';
 import {MambaBlock} from './mambaBlock';
 import type {RMSNormalizationArgs} from './rmsNormalization';
@@ -23,6 +25,16 @@ export function mamba(args: MambaLayerArgs = {}): Mamba & Recurrent {
 /** A {@link MambaBlock}: norm, mixer and residual sum. */
 export function mambaBlock(args: MambaBlockArgs = {}): MambaBlock & Recurrent {
   return new MambaBlock(args) as MambaBlock & Recurrent;
+}
+
+/** A {@link Mamba2} layer: [B,L,dModel] → the same shape. */
+export function mamba2(args: Mamba2LayerArgs = {}): Mamba2 & Recurrent {
+  return new Mamba2(args) as Mamba2 & Recurrent;
+}
+
+/** A {@link Mamba2Block}: norm, mixer and residual sum. */
+export function mamba2Block(args: Mamba2LayerArgs = {}): Mamba2Block & Recurrent {
+  return new Mamba2Block(args) as Mamba2Block & Recurrent;
 }
 
 /** An {@link RMSNormalization} layer. */

@@ -61,30 +61,25 @@ export function checkMask(layer: string, mask: tf.Tensor | undefined | null, x: 
   }
 }
 
-/** The sizes of the states. */
-interface StateSizes {
-  dConv: number;
-  dInner: number;
-  dState: number;
-}
-
-/** Checks the states [conv, ssm]; a batch of null is not known yet. */
+/**
+ * Checks states, in their order.
+ *
+ * @param expected Name and shape of each; null where any size will do.
+ */
 export function checkStates(
   layer: string,
   states: readonly AnyTensor[],
-  {dConv, dInner, dState}: StateSizes,
-  batch: number | null,
+  expected: ReadonlyArray<readonly [name: string, shape: ReadonlyArray<number | null>]>,
 ): void {
-  const expected = [
-    [batch, dConv - 1, dInner],
-    [batch, dInner, dState],
-  ];
-  states.forEach((state, i) => checkFloatTensor(layer, `the state ${['conv', 'ssm'][i] ?? i}`, state));
-  const fits = ({shape}: AnyTensor, i: number) =>
-    shape.length === 3 && shape.every((size, axis) => size === expected[i][axis] || (axis === 0 && batch === null));
-  if (states.length !== 2 || !states.every(fits)) {
-    const wanted = expected.map(([size, ...rest]) => showShape([size ?? 'batch', ...rest])).join(' and ');
+  states.forEach((state, i) => checkFloatTensor(layer, `the state ${expected[i]?.[0] ?? i}`, state));
+  const fits = ({shape}: AnyTensor, i: number) => {
+    const wanted = expected[i][1];
+    return shape.length === wanted.length && shape.every((size, axis) => (wanted[axis] ?? size) === size);
+  };
+  if (states.length !== expected.length || !states.every(fits)) {
+    const names = expected.map(([name]) => name).join(', ');
+    const wanted = expected.map(([, [batch, ...rest]]) => showShape([batch ?? 'batch', ...rest])).join(' and ');
     const given = states.map(({shape}) => showShape(shape)).join(' and ');
-    throw new Error(`${layer}: the states [conv, ssm] must have shapes ${wanted}, but have ${given || 'none'}`);
+    throw new Error(`${layer}: the states [${names}] must have shapes ${wanted}, but have ${given || 'none'}`);
   }
 }

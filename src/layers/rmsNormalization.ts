@@ -1,7 +1,7 @@
 /** The root-mean-square norm as a layer, which tfjs lacks. */
 import * as tf from '@tensorflow/tfjs';
 import {rmsNorm} from '../ops/rmsNorm';
-import {asInitializer, ones} from './initializers';
+import {asInitializer, ones} from '../mixers/initializers';
 import {checkChannels, checkFloatTensor, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveNumber} from './options';

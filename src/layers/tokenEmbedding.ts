@@ -4,9 +4,9 @@
  * weight once.
  */
 import * as tf from '@tensorflow/tfjs';
-import {embedding} from '../ops/embedding';
-import {linear} from '../ops/linear';
-import {asInitializer, fanIn, seedFor} from './initializers';
+import {asInitializer, fanIn, seedFor} from '../mixers/initializers';
+import type {Weight} from '../mixers/weight';
+import {dense, embedding, linear} from '../mixers/weight';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
 
@@ -49,17 +49,21 @@ export class TokenEmbedding extends tf.layers.Layer {
     return x.rank === 3 ? this.logits(x) : this.embed(x);
   }
 
+  private get table(): Weight {
+    return dense(this.weights[0].read());
+  }
+
   /** ids of any shape → [...,dModel] */
   embed(ids: tf.Tensor): tf.Tensor {
     return tf.tidy(() => {
       const rows = ids.dtype === 'int32' ? ids : ids.toInt(); // tf.data makes float32 tensors
-      return embedding({ids: rows, weight: this.weights[0].read() as tf.Tensor2D});
+      return embedding({ids: rows, weight: this.table});
     });
   }
 
   /** [...,dModel] → [...,vocabSize] */
   logits(x: tf.Tensor): tf.Tensor {
-    return linear({x, kernel: this.weights[0].read(), transposeKernel: true});
+    return linear({x, weight: this.table, isTable: true});
   }
 
   override getConfig(): tf.serialization.ConfigDict {
@@ -82,7 +86,8 @@ export class LanguageHead extends tf.layers.Layer {
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
-    const initializer = asInitializer(fanIn(this.dModel, seedFor(this.seed, 'kernel'))) as never;
+    const start = fanIn(this.dModel);
+    const initializer = asInitializer((shape) => start(shape, seedFor(this.seed, 'kernel'))) as never;
     this.addWeight('kernel', [this.dModel, this.vocabSize], 'float32', initializer);
     super.build(inputShape);
   }
@@ -97,7 +102,7 @@ export class LanguageHead extends tf.layers.Layer {
 
   /** [...,dModel] → [...,vocabSize] */
   logits(x: tf.Tensor): tf.Tensor {
-    return linear({x, kernel: this.weights[0].read()});
+    return linear({x, weight: dense(this.weights[0].read())});
   }
 
   override getConfig(): tf.serialization.ConfigDict {

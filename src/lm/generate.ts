@@ -1,6 +1,6 @@
 /** Text generation: one parallel pass over the prompts, then a step per token, as a stream. */
 import * as tf from '@tensorflow/tfjs';
-import type {ResolvedMambaConfig} from './config';
+import type {ResolvedMambaConfig} from '../config/config';
 import type {MambaState} from './model';
 import {macrotask} from '../macrotask';
 import {findsTopLogits, topLogits} from '../ops/topLogits';

@@ -4,23 +4,32 @@
  * integer labels, carried states, steps, generation.
  */
 import * as tf from '@tensorflow/tfjs';
-import {seedFor} from '../layers/initializers';
+import type {MambaConfig, ResolvedMambaConfig} from '../config/config';
+import {resolveConfig} from '../config/config';
+import type {PresetName} from '../config/presets';
+import {countParameters, largestWeight} from '../config/weightTable';
 import {checkStates} from '../layers/inputs';
-import {MambaBlock, stepBlocks} from '../layers/mambaBlock';
-import {lastReal} from '../layers/masking';
-import type {LayerState} from '../layers/mixer';
+import {MixerBlock} from '../layers/mixerBlock';
 import {RMSNormalization} from '../layers/rmsNormalization';
 import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
 import {checkIndices, checkKeys, checkNotEmpty, checkRank, checkShape, toTensor} from '../ops/check';
+import {mixerOf} from '../mixers';
+import {stepChain} from '../mixers/block';
+import {seedFor} from '../mixers/initializers';
+import type {LayerState} from '../mixers/mamba1/run';
+import {align, lastPosition} from '../mixers/masking';
+import type {State} from '../mixers/mixer';
+import {stateNames, stateShapes} from '../mixers/states';
 import {crossEntropy} from '../ops/crossEntropy';
-import type {MambaConfig, PresetName, ResolvedMambaConfig} from './config';
-import {countParameters, resolveConfig} from './config';
 import type {GeneratedToken, GenerateOptions} from './generate';
 import {generate} from './generate';
 import {checkFits} from './memory';
 
-/** The state of every block, in order. A plain container: tf.dispose, tf.tidy and tf.keep work on it. */
-export type MambaState = LayerState[];
+/**
+ * The state of every block, in order: what its mixer carries, `{conv, ssm}` of Mamba and of Mamba-2, whose `ssm` is [B,H,P,N]. A plain container: tf.dispose, tf.tidy and
+ * tf.keep work on it.
+ */
+export type MambaState = Array<State & LayerState>;
 
 /** Token ids, [B,L] or [B]. */
 export type TokenIds = tf.Tensor | number[] | number[][];
@@ -56,7 +65,7 @@ interface SavedConfig {
 
 interface Parts {
   embeddings: TokenEmbedding;
-  blocks: MambaBlock[];
+  blocks: MixerBlock[];
   norm: RMSNormalization;
   head: TokenEmbedding | LanguageHead;
 }
@@ -87,18 +96,13 @@ export class MambaLM extends tf.LayersModel {
     this.ignoreIndex = options.ignoreIndex ?? -100;
     if (!options.empty) {
       // Every block adds to the residual stream, so each starts smaller the more there are (GPT-2's rule, as the paper's code has it).
-      for (const block of parts.blocks) {
-        const outProj = block.weights.find(({originalName}) => originalName.endsWith('outProj/kernel'))!;
-        tf.tidy(() => {
-          outProj.write(outProj.read().div(Math.sqrt(resolved.nLayer)));
-        });
-      }
+      for (const block of parts.blocks) block.divideOutput(Math.sqrt(resolved.nLayer));
     }
   }
 
   /** The state before the first token. */
   zeroState(batch = 1): MambaState {
-    return this.parts.blocks.map((block) => block.zeroState(batch));
+    return this.parts.blocks.map((block) => block.zeroState(batch)) as MambaState;
   }
 
   /**
@@ -121,14 +125,18 @@ export class MambaLM extends tf.LayersModel {
       const real = mask === undefined ? undefined : toIds('prefill', 'mask', mask, 2);
       checkShape('prefill', 'mask', real, tokens.shape, 'the shape of ids');
       if (state !== undefined) this.checkState('prefill', state, tokens.shape[0]);
-      const next: MambaState = [];
-      let x = this.parts.embeddings.embed(tokens) as tf.Tensor3D;
-      this.parts.blocks.forEach((block, i) => {
-        const result = block.run(x, state?.[i], real);
+      const {embeddings, blocks} = this.parts;
+      const lookBack = Math.max(...blocks.map(({mixer, mixerConfig}) => mixer.lookBack(mixerConfig)));
+      const aligned = real && align(real, state ? lookBack : 0);
+      const next: State[] = [];
+      let x = embeddings.embed(tokens) as tf.Tensor3D;
+      if (aligned) x = aligned.move(x);
+      blocks.forEach((block, i) => {
+        const result = block.runAligned(x, state?.[i], {padding: aligned?.padding});
         x = result.y;
         next.push(result.state);
       });
-      return {logits: this.logits(lastReal(x, real)), state: next};
+      return {logits: this.logits(lastPosition(x)), state: next as MambaState};
     });
   }
 
@@ -142,8 +150,12 @@ export class MambaLM extends tf.LayersModel {
       const tokens = toIds('step', 'ids', ids, 1);
       this.checkState('step', state, tokens.shape[0]);
       const x = this.parts.embeddings.embed(tokens) as tf.Tensor2D;
-      const {y, states} = stepBlocks(this.parts.blocks, x, state);
-      return {logits: this.logits(y), state: states};
+      const {y, states} = stepChain(
+        this.parts.blocks.map(({block}) => block),
+        x,
+        state,
+      );
+      return {logits: this.logits(y), state: states as MambaState};
     });
   }
 
@@ -174,8 +186,10 @@ export class MambaLM extends tf.LayersModel {
       const given = Array.isArray(state) ? `has ${(state as unknown[]).length} entries` : `is ${typeof state}`;
       throw new Error(`${op}: state must have an entry for each of the ${nLayer} blocks, but ${given}`);
     }
-    state.forEach((entry: LayerState | undefined, i) => {
-      checkStates(`${op}: state[${i}]`, [entry?.conv, entry?.ssm] as tf.Tensor[], this.config, batch);
+    this.parts.blocks.forEach(({mixer, mixerConfig}, i) => {
+      const entry = state[i] as State | undefined;
+      const parts = stateNames(mixer).map((name) => entry?.[name]) as tf.Tensor[];
+      checkStates(`${op}: state[${i}]`, parts, stateShapes(mixer, mixerConfig, batch));
     });
   }
 
@@ -246,7 +260,12 @@ export class MambaLM extends tf.LayersModel {
   override getConfig(): tf.serialization.ConfigDict {
     const {name, config, ignoreIndex} = this;
     const frozen = this.layers.filter(({trainable, weights}) => !trainable && weights.length > 0);
-    return {name, mamba: {...config}, ignoreIndex, frozen: frozen.map((layer) => ({name: layer.name}))};
+    return {
+      name,
+      mamba: {...config} as unknown as tf.serialization.ConfigDict,
+      ignoreIndex,
+      frozen: frozen.map((layer) => ({name: layer.name})),
+    };
   }
 
   static override fromConfig<T extends tf.serialization.Serializable>(
@@ -281,18 +300,17 @@ export function mambaLM(config: MambaConfig | PresetName, options: MambaLMOption
   return new MambaLM(resolved, options);
 }
 
-/** Number of values of the largest weight. */
-export function largestWeight({vocabSize, dModel, dInner}: ResolvedMambaConfig): number {
-  return Math.max(vocabSize * dModel, 2 * dInner * dModel);
-}
-
 function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions): Parts {
   const {vocabSize, dModel, nLayer, epsilon, tieEmbeddings} = config;
   const seeded = (name: string) => ({name, seed: seedFor(seed, name)});
-  const {dState, dConv, dInner, dtRank, dtMin, dtMax, dtInit, dtScale, dtInitFloor, convBias, useBias} = config;
-  const mixer = {dState, dConv, dInner, dtRank, dtMin, dtMax, dtInit, dtScale, dtInitFloor, convBias, useBias};
+  const mixer = mixerOf(config);
+  const names = Object.keys(mixer.fields) as Array<keyof ResolvedMambaConfig>;
+  const own = Object.fromEntries(names.map((name) => [name, config[name]]));
   const embeddings = new TokenEmbedding({vocabSize, dModel, ...seeded('embeddings')});
-  const blocks = Array.from({length: nLayer}, (_, i) => new MambaBlock({...mixer, epsilon, ...seeded(`layers.${i}`)}));
+  const blocks = Array.from(
+    {length: nLayer},
+    (_, i) => new MixerBlock({mixer: mixer.name, ...own, epsilon, ...seeded(`layers.${i}`)}),
+  );
   const norm = new RMSNormalization({epsilon, name: 'normF'});
   const head = tieEmbeddings ? embeddings : new LanguageHead({vocabSize, dModel, ...seeded('lmHead')});
   for (const layer of [embeddings, ...blocks, norm, head]) {

@@ -7,9 +7,9 @@ import {writeCheckpoint} from '../checkpoints/save';
 import type {CheckpointSource} from '../checkpoints/source';
 import type {SaveHandler} from '../checkpoints/target';
 import {checkKeys} from '../ops/check';
-import {countParameters} from './config';
+import {countParameters, largestWeight} from '../config/weightTable';
 import {checkFits} from './memory';
-import {largestWeight, MambaLM} from './model';
+import {MambaLM} from './model';
 
 /** How a checkpoint is loaded: progress, abort, revision, cache. */
 export type FromPretrainedOptions = LoadOptions;

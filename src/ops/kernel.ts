@@ -117,7 +117,7 @@ function ensureKernel(kernelName: string): void {
 }
 
 /** Kernels for which the composed form is the intended one unless a backend has better: no warning. */
-const alwaysComposed = new Set(['Linear', 'LinearGrad', 'Embedding', 'EmbeddingGrad', 'MambaStep']);
+const alwaysComposed = new Set(['Linear', 'LinearGrad', 'Embedding', 'EmbeddingGrad']);
 
 /** Registers a kernel that takes an array of inputs; a kernel already there is left alone. */
 export function registerArrayKernel(kernelName: string, backendName: string, kernelFunc: ArrayKernelFunc): void {

@@ -11,7 +11,7 @@ import {adamWUpdate, clipScale, globalNorm} from '../ops/adamW';
 import {checkAdamConstants, checkNumber} from '../ops/adamW/hyperparameters';
 import type {NamedTensor} from './moments';
 import {Moments} from './moments';
-import {defaultNoDecay, nameMatcher} from './noDecay';
+import {nameMatcher, noDecayRule} from './noDecay';
 import type {Schedule, ScheduleConfig} from './schedules';
 import {scheduleFromConfig} from './schedules';
 
@@ -70,7 +70,7 @@ export class AdamW extends tf.Optimizer {
       'noDecay',
       'clipNorm',
     ]);
-    const {beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0.1, noDecay = defaultNoDecay, clipNorm} = options;
+    const {beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0.1, noDecay = noDecayRule(), clipNorm} = options;
     checkAdamConstants(OP, {beta1, beta2, epsilon});
     checkNumber(OP, 'weightDecay', weightDecay, 'nonNegative');
     if (clipNorm !== undefined) checkNumber(OP, 'clipNorm', clipNorm, 'positive');

@@ -1,7 +1,9 @@
-import {huggingFaceConfig, readConfig} from '../../src/checkpoints/config';
+import {readConfig} from '../../src/checkpoints/config';
+import {writtenConfig} from '../../src/checkpoints/configWriter';
 import {blobFile} from '../../src/checkpoints/bytes';
 import {parseJsonObject, readJsonObject} from '../../src/checkpoints/json';
-import {resolveConfig, type MambaConfig, type PresetName} from '../../src/lm/config';
+import {resolveConfig, type MambaConfig} from '../../src/config/config';
+import type {PresetName} from '../../src/config/presets';
 import {tinyConfig} from './memoryFiles';
 
 const read = (json: object) => readConfig('config.json', json as Record<string, unknown>).config;
@@ -60,7 +62,7 @@ describe('config.json', () => {
     ];
     for (const given of configs) {
       const config = resolveConfig(given);
-      const written = JSON.parse(JSON.stringify(huggingFaceConfig(config, 'F16'))) as Record<string, unknown>;
+      const written = JSON.parse(JSON.stringify(writtenConfig(config, 'F16').json)) as Record<string, unknown>;
       expect(written).toEqual(
         jasmine.objectContaining({architectures: ['MambaForCausalLM'], model_type: 'mamba', torch_dtype: 'float16'}),
       );
@@ -71,8 +73,7 @@ describe('config.json', () => {
 
   it('of anything else is refused by name', () => {
     const refused: [object, RegExp][] = [
-      [{...tinyConfig, model_type: 'mamba2'}, /config\.json: model_type "mamba2" is not supported, only "mamba" is/],
-      [{...tinyConfig, model_type: 'falcon_mamba'}, /model_type "falcon_mamba"/],
+      [{...tinyConfig, model_type: 'jamba'}, /config\.json: model_type "jamba" is not supported, only "mamba", .* are/],
       [{...tinyConfig, model_type: 'llama'}, /model_type "llama"/],
       [{...tinyConfig, model_type: 5}, /model_type must be a string, but is 5/],
       [{...tinyConfig, hidden_act: 'gelu'}, /hidden_act "gelu" is not supported, only "silu"/],
@@ -87,7 +88,7 @@ describe('config.json', () => {
       [{...tinyConfig, eos_token_id: 5}, /eosTokenIds must be a token id below vocabSize, 5/],
       [{...tinyConfig, intermediate_size: 9, expand: 2}, /dInner must be expand · dModel/],
       [{vocab_size: 5}, /no Mamba configuration/],
-      [{...stateSpaces, ssm_cfg: {layer: 'Mamba2'}}, /ssm_cfg: layer "Mamba2" is not supported, only "Mamba1"/],
+      [{...stateSpaces, ssm_cfg: {layer: 'Mamba3'}}, /ssm_cfg: layer "Mamba3" is not supported, only "Mamba1"/],
       [{...stateSpaces, ssm_cfg: {headdim: 64}}, /ssm_cfg has "headdim", which is not supported/],
       [{...stateSpaces, ssm_cfg: []}, /ssm_cfg must be an object/],
       [{...stateSpaces, rms_norm: false}, /rms_norm false is not supported/],

@@ -1,16 +1,18 @@
 /** The recorded checkpoints, in every format they come in. */
-import {existsSync, readdirSync} from 'node:fs';
+import {readdirSync} from 'node:fs';
 import {join} from 'node:path';
 import {readCheckpoint} from '../../src/checkpoints/load';
 import {nodeFiles} from '../../src/checkpoints/nodeFiles';
 import {registerFilePlatform} from '../../src/checkpoints/platform';
-import {weightNames} from '../../src/checkpoints/names';
+import {weightTable} from '../../src/config/weightTable';
 import {collect, expectSameWeights, folderFiles, golden, memorySource, parseSafetensors} from './memoryFiles';
 
 const huggingFace = readdirSync(join(golden, 'lm'))
-  .filter((name) => name.startsWith('mamba_'))
+  .filter((name) => name !== 'index.json')
   .map((name) => join(golden, 'lm', name));
-const official = ['official_mamba', 'official_mamba_fp16'].map((name) => join(golden, 'official', name));
+const official = ['official_mamba', 'official_mamba_fp16', 'official_mamba2', 'official_mamba2_g2'].map((name) =>
+  join(golden, 'official', name),
+);
 const trained = join(golden, 'trained/selcopy_a');
 
 describe('recorded checkpoints', () => {
@@ -19,22 +21,22 @@ describe('recorded checkpoints', () => {
   });
 
   it('read, with every weight where it belongs', async () => {
-    expect(huggingFace.length).toBe(4);
+    expect(huggingFace.length).toBe(7);
     for (const folder of [...huggingFace, ...official, trained]) {
       const checkpoint = await readCheckpoint(folder);
       expect(checkpoint.format).toBe(official.includes(folder) ? 'state-spaces' : 'huggingface');
       const weights = await collect(checkpoint);
       const {header, data} = parseSafetensors(folderFiles(folder)['model.safetensors'] as Uint8Array);
-      for (const {ours, published, transform} of weightNames(checkpoint.config)) {
+      for (const {ours, published, layout} of weightTable(checkpoint.config)) {
         const name = published in header ? published : published.replace('embeddings', 'embedding');
         const {dtype, shape, data_offsets: offsets} = header[name];
         const values = weights.get(ours)!;
-        const [rows, columns = 1] = transform === 'transpose' ? shape : [shape[0], values.length / shape[0]];
+        const [rows, columns = 1] = layout === 'transposed' ? shape : [shape[0], values.length / shape[0]];
         let wrong = 0;
         for (let r = 0; r < rows; r++) {
           for (let c = 0; c < columns; c++) {
             const stored = element(data, dtype, offsets[0], r * columns + c);
-            if (values[transform === 'transpose' ? c * rows + r : r * columns + c] !== stored) wrong++;
+            if (values[layout === 'transposed' ? c * rows + r : r * columns + c] !== stored) wrong++;
           }
         }
         expect(wrong).withContext(`${folder} ${published}`).toBe(0);
@@ -77,20 +79,6 @@ describe('recorded checkpoints', () => {
     expectSameWeights(await collect(await readCheckpoint(join(whole, 'sharded'))), single);
     const index = join(whole, 'sharded/model.safetensors.index.json');
     expectSameWeights(await collect(await readCheckpoint(`file://${index}`)), single);
-  });
-
-  it('of other architectures are refused by name', async () => {
-    const refused: [string, RegExp][] = [
-      ['lm/falcon_mamba', /model_type "falcon_mamba" is not supported/],
-      ['lm/mamba2_g1', /model_type "mamba2" is not supported/],
-      ['lm/mamba2_g2_untied', /model_type "mamba2" is not supported/],
-      ['official/official_mamba2', /layer "Mamba2" is not supported/],
-      ['official/official_mamba2_g2', /layer "Mamba2" is not supported/],
-    ];
-    for (const [folder, message] of refused) {
-      expect(existsSync(join(golden, folder))).toBeTrue();
-      await expectAsync(readCheckpoint(join(golden, folder))).toBeRejectedWithError(message);
-    }
   });
 
   it('tell of their progress, in bytes of all files', async () => {

@@ -1,6 +1,6 @@
 /** Checkpoints that do not fit together: each is refused as a whole, before any weight is handed out. */
 import {readCheckpoint} from '../../src/checkpoints/load';
-import {countParameters} from '../../src/lm/config';
+import {countParameters} from '../../src/config/weightTable';
 import {archive, op, stateDict, tensor} from './torchFiles';
 import {
   bits,

@@ -2,11 +2,12 @@ import {mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {readCheckpoint} from '../../src/checkpoints/load';
-import {weightNames} from '../../src/checkpoints/names';
+import {weightTable} from '../../src/config/weightTable';
 import {nodeFiles} from '../../src/checkpoints/nodeFiles';
 import {registerFilePlatform} from '../../src/checkpoints/platform';
 import {writeCheckpoint, type SaveOptions} from '../../src/checkpoints/save';
-import {countParameters, resolveConfig} from '../../src/lm/config';
+import {resolveConfig} from '../../src/config/config';
+import {countParameters} from '../../src/config/weightTable';
 import {collect, expectSameWeights, folderFiles, golden, memorySource, type Files} from './memoryFiles';
 
 const source = join(golden, 'lm/mamba_untied_bias_k3');
@@ -85,7 +86,7 @@ describe('writeCheckpoint', () => {
       ...{eosTokenIds: [1, 2]},
     });
     weights = new Map(
-      Array.from(weightNames(padded), ({ours, shape}, i) => [
+      Array.from(weightTable(padded), ({ours, shape}, i) => [
         ours,
         Float32Array.from({length: shape.reduce((a, b) => a * b, 1)}, (_, j) => i + j / 1024),
       ]),

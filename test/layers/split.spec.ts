@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {Mamba, MambaLayerArgs} from '../../src/layers/mamba';
-import type {LayerState} from '../../src/layers/mixer';
+import type {LayerState} from '../../src/mixers/mamba1/run';
 import {projectionsOf} from '../ops/opUnderTest';
 import {integer, seededRandom} from '../support/arrays';
 import {mismatches} from '../support/closeness';

@@ -3,7 +3,7 @@
  * states, and tensors belong to who has them.
  */
 import * as tf from '@tensorflow/tfjs';
-import type {MambaConfig} from '../../src/lm/config';
+import type {MambaConfig} from '../../src/config/config';
 import type {MambaLM, MambaState} from '../../src/lm/model';
 import type {Arrays} from '../support/arrays';
 import {integer, mapValues, readAndDispose, seededRandom, sizeOf} from '../support/arrays';

@@ -3,7 +3,7 @@
  * gradients of every parameter, greedy tokens, caches, padding; and a trained checkpoint.
  */
 import * as tf from '@tensorflow/tfjs';
-import {ourShape, weightNames} from '../../src/checkpoints/names';
+import {weightTable} from '../../src/config/weightTable';
 import type {MambaLM, MambaState} from '../../src/lm/model';
 import {crossEntropy} from '../../src/ops/crossEntropy';
 import {rmsNorm} from '../../src/ops/rmsNorm';
@@ -45,11 +45,10 @@ function nextTokenLoss(model: MambaLM, ids: tf.Tensor): tf.Scalar {
 /** A recorded gradient in our layout. */
 function recordedGradients(model: MambaLM, expected: Arrays): Arrays {
   const gradients: Arrays = {};
-  for (const weight of weightNames(model.config)) {
+  for (const weight of weightTable(model.config)) {
     const published = [weight.published, weight.published.replace('embeddings', 'embedding')];
     const array = published.map((name) => expected[`grad.${name}`]).find((found) => found !== undefined)!;
-    gradients[weight.ours] =
-      weight.transform === 'transpose' ? transposed(array, [1, 0]) : reshaped(array, ourShape(weight));
+    gradients[weight.ours] = weight.layout === 'transposed' ? transposed(array, [1, 0]) : reshaped(array, weight.shape);
   }
   return gradients;
 }

@@ -14,8 +14,13 @@ export const goldenModels = [
   {folder: 'lm/mamba_v97_h48', files: huggingFace},
   {folder: 'lm/mamba_untied_bias_k3', files: huggingFace},
   {folder: 'lm/mamba_bf16', files: huggingFace},
+  {folder: 'lm/falcon_mamba', files: huggingFace},
+  {folder: 'lm/mamba2_g1', files: huggingFace},
+  {folder: 'lm/mamba2_g2_untied', files: huggingFace},
   {folder: 'official/official_mamba', files: original},
   {folder: 'official/official_mamba_fp16', files: original},
+  {folder: 'official/official_mamba2', files: original},
+  {folder: 'official/official_mamba2_g2', files: original},
 ];
 
 /** The same weights in another form: sharded, or a torch archive. */
@@ -32,6 +37,11 @@ export const otherForms = [
   {
     folder: 'official/official_mamba',
     same: 'official/official_mamba',
+    files: ['config.json', 'pytorch_model.bin'],
+  },
+  {
+    folder: 'official/official_mamba2_g2',
+    same: 'official/official_mamba2_g2',
     files: ['config.json', 'pytorch_model.bin'],
   },
   {

@@ -1,8 +1,8 @@
 /** The language model as a `tf.LayersModel`: structure, start of the weights, fitting with integer labels, metrics. */
 import * as tf from '@tensorflow/tfjs';
-import {weightNames} from '../../src/checkpoints/names';
-import type {MambaConfig} from '../../src/lm/config';
-import {countParameters} from '../../src/lm/config';
+import {weightTable} from '../../src/config/weightTable';
+import type {MambaConfig} from '../../src/config/config';
+import {countParameters} from '../../src/config/weightTable';
 import type {MambaCompileArgs, MambaLMOptions, MambaLM} from '../../src/lm/model';
 import {mambaLM} from '../../src/lm/model';
 import {adamW} from '../../src/training/adamW';
@@ -37,7 +37,7 @@ describe('MambaLM', () => {
       const before = tf.memory();
       const model = smallModel(variant);
       expect(model).toBeInstanceOf(tf.LayersModel);
-      const names = Array.from(weightNames(model.config), ({ours}) => ours);
+      const names = Array.from(weightTable(model.config), ({ours}) => ours);
       expect([...model.weightsByName().keys()].sort()).toEqual(names.sort());
       expect(model.countParams()).toBe(countParameters(model.config));
       expect(tf.memory().numTensors - before.numTensors).toBe(names.length);

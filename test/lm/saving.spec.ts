@@ -1,7 +1,7 @@
 /** `model.save` and `tf.loadLayersModel`: what comes back is the same model, which goes on training as if nothing had been. */
 import * as tf from '@tensorflow/tfjs';
-import type {MambaConfig} from '../../src/lm/config';
-import {countParameters} from '../../src/lm/config';
+import type {MambaConfig} from '../../src/config/config';
+import {countParameters} from '../../src/config/weightTable';
 import {MambaLM} from '../../src/lm/model';
 import {AdamW, adamW} from '../../src/training/adamW';
 import {warmupCosine} from '../../src/training/schedules';

@@ -15,6 +15,7 @@ import {
   wrongNorms,
 } from './wrong/others';
 import {wrongScans, wrongStateUpdates} from './wrong/selectiveScan';
+import {wrongGatedNorms, wrongSsds, wrongSsdSteps} from './wrong/ssd';
 import type {WrongCalls} from './wrong/table';
 
 const tables: WrongCalls[] = [
@@ -26,6 +27,9 @@ const tables: WrongCalls[] = [
   wrongCrossEntropies,
   wrongLinears,
   wrongEmbeddings,
+  wrongSsds,
+  wrongSsdSteps,
+  wrongGatedNorms,
 ];
 
 /** Calls, expecting that message, no kernel run, and nothing left behind. */

@@ -1,6 +1,6 @@
 /**
- * The recorded cases of the official implementations (test/fixtures/golden): outputs, states and gradients. They are channels-first,
- * [batch, channels, length]; the loss whose gradients were recorded is Σ out·gout, so the final state has no gradient.
+ * The recorded cases of the official implementations (test/fixtures/golden): outputs, states and gradients. Those of Mamba-1 are
+ * channels-first, [batch, channels, length]; the loss whose gradients were recorded is Σ out·gout, so the final state has no gradient.
  */
 import type {ConvActivation} from '../../src/ops/causalConv1d/kernels';
 import type {Array64, Arrays} from '../support/arrays';
@@ -12,6 +12,7 @@ import {goldenArrays} from '../support/golden';
 import {backendSettings} from '../support/settings';
 import {convCase} from './cases/causalConv1d';
 import {scanCase} from './cases/selectiveScan';
+import {ssdCase} from './cases/ssd';
 import type {OpUnderTest} from './opUnderTest';
 import {anyOp, evaluateOp} from './opUnderTest';
 
@@ -26,15 +27,16 @@ function timeSecond(array: Array64): Array64 {
   return transposed(array, [0, rank - 1, ...Array.from({length: rank - 2}, (_, i) => i + 1)]);
 }
 
-/** Picks `names` (ours → recorded) out of `recorded`, sequences with the length second. */
-function pick(recorded: Arrays, names: Record<string, string>, prefix = ''): Arrays {
+/** Picks `names` (ours → recorded) out of `recorded`. */
+function pickAsTheyAre(recorded: Arrays, names: Record<string, string>, prefix = ''): Arrays {
   const present = Object.entries(names).filter(([, theirs]) => `${prefix}${theirs}` in recorded);
-  return Object.fromEntries(
-    present.map(([ours, theirs]) => {
-      const array = recorded[`${prefix}${theirs}`];
-      return [ours, array.shape.length >= 3 ? timeSecond(array) : array];
-    }),
-  );
+  return Object.fromEntries(present.map(([ours, theirs]) => [ours, recorded[`${prefix}${theirs}`]]));
+}
+
+/** The same, with sequences that were recorded channels-first. */
+function pick(recorded: Arrays, names: Record<string, string>, prefix = ''): Arrays {
+  const picked = pickAsTheyAre(recorded, names, prefix);
+  return mapValues(picked, (array) => (array.shape.length >= 3 ? timeSecond(array) : array));
 }
 
 /** What is wrong with the op on a recorded case. */
@@ -61,8 +63,28 @@ const convNames = {x: 'x', weight: 'weight', bias: 'bias', initialState: 'initia
 const convIndex = await fixtureJson<{cases: (GoldenCase & {activation: ConvActivation | null})[]}>(
   'golden/conv1d/index.json',
 );
+const ssdNames = {
+  ...{u: 'x', delta: 'dt', A: 'A', B: 'B', C: 'C', D: 'D', deltaBias: 'dt_bias'},
+  ...{initialState: 'initial_states'},
+};
+const ssdIndex = await fixtureJson<{
+  cases: (GoldenCase & {dt_softplus: boolean; dt_limit: [number, number | null]})[];
+}>('golden/ssd/index.json');
 
 function recordedCases(): void {
+  for (const {name, file, dt_softplus: deltaSoftplus, dt_limit: limit} of ssdIndex.cases) {
+    it(`of ssd, ${name}`, async () => {
+      const recorded = await goldenArrays(`golden/ssd/${file}`);
+      const expected = {
+        outputs: {y: recorded.out, finalState: recorded.final_state},
+        gradients: pickAsTheyAre(recorded, ssdNames, 'd'),
+        gradientOfY: recorded.gout,
+      };
+      const options = {deltaSoftplus, deltaLimit: [limit[0], limit[1] ?? Infinity]};
+      expect(await compareWithRecord(anyOp(ssdCase), pickAsTheyAre(recorded, ssdNames), options, expected)).toEqual([]);
+    });
+  }
+
   for (const {name, file, delta_softplus: deltaSoftplus} of scanIndex.cases) {
     it(`of selectiveScan, ${name}`, async () => {
       const recorded = await goldenArrays(`golden/selective_scan/${file}`);
@@ -92,9 +114,10 @@ function recordedCases(): void {
 }
 
 describe('a recorded case', () => {
-  it('is one of 27 scans and 16 convolutions', () => {
+  it('is one of 27 scans, 16 convolutions and 6 scans of Mamba-2', () => {
     expect(scanIndex.cases.length).toBe(27);
     expect(convIndex.cases.length).toBe(16);
+    expect(ssdIndex.cases.length).toBe(6);
   });
 
   recordedCases();

@@ -11,12 +11,17 @@ import type {SelectiveScanArgs} from '../../src/ops/selectiveScan';
 import {selectiveScan} from '../../src/ops/selectiveScan';
 import type {SelectiveStateUpdateArgs} from '../../src/ops/selectiveStateUpdate';
 import {selectiveStateUpdate} from '../../src/ops/selectiveStateUpdate';
+import type {SsdArgs} from '../../src/ops/ssd';
+import {ssd} from '../../src/ops/ssd';
+import type {SsdStepArgs} from '../../src/ops/ssdStep';
+import {ssdStep} from '../../src/ops/ssdStep';
 import type {Random} from '../support/arrays';
 import {integer, seededRandom} from '../support/arrays';
 import {mismatches} from '../support/closeness';
 import {backendSettings, randomSeed} from '../support/settings';
 import {convCase} from './cases/causalConv1d';
 import {scanCase} from './cases/selectiveScan';
+import {ssdCase} from './cases/ssd';
 import type {OpCase, OpUnderTest} from './opUnderTest';
 import {anyOp, evaluate, evaluateOp, projectionsOf} from './opUnderTest';
 
@@ -28,6 +33,8 @@ type Options = OpCase['options'];
 /** An op over a sequence, and the two ways of taking the sequence in parts. */
 interface Sequential {
   op: OpUnderTest;
+  /** Longer sequences than this are left to the scan of Mamba-1: on a backend without a kernel they take a while. */
+  longest?: number;
   testCase(length: number): OpCase;
   /** Inputs that run along the sequence; the others are the same for every part. */
   sequences: string[];
@@ -50,6 +57,20 @@ const scan: Sequential = {
     selectiveScan({...inputs, ...options, initialState} as unknown as SelectiveScanArgs),
   step: (inputs, state, options) =>
     selectiveStateUpdate({...inputs, ...options, state} as unknown as SelectiveStateUpdateArgs),
+};
+
+const dual: Sequential = {
+  op: anyOp(ssdCase),
+  longest: 300,
+  testCase: (length) =>
+    ssdCase.build({
+      ...{batch: 2, length, heads: 4, headDim: 3, dState: 5, groups: 1, skip: 'channel'},
+      ...{hasZ: true, hasBias: true, hasInitialState: true, deltaSoftplus: true, limit: [0.0625, 0.5]},
+      ...{decay: 'usual', seed: length},
+    }),
+  sequences: ['u', 'delta', 'B', 'C', 'z'],
+  part: (inputs, initialState, options) => ssd({...inputs, ...options, initialState} as unknown as SsdArgs),
+  step: (inputs, state, options) => ssdStep({...inputs, ...options, state} as unknown as SsdStepArgs),
 };
 
 const conv: Sequential = {
@@ -127,9 +148,9 @@ async function differences(
   ];
 }
 
-for (const sequential of [scan, conv]) {
+for (const sequential of [scan, dual, conv]) {
   describe(`${sequential.op.op} of a sequence`, () => {
-    for (const length of lengths) {
+    for (const length of lengths.filter((length) => length <= (sequential.longest ?? Infinity))) {
       it(`of length ${length}, cut at random places, is one pass`, async () => {
         const random = seededRandom(randomSeed + length);
         for (let repeat = 0; repeat < 3; repeat++) {

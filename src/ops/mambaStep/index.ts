@@ -1,16 +1,13 @@
 /**
  * One token through a stack of Mamba blocks, for decoding. Op by op that is some fifteen kernels a block, and dispatching them costs a
- * small model, and any model on a GPU, more than the arithmetic; a backend may do a block in few, or all of them in one call.
+ * small model, and any model on a GPU, more than the arithmetic; a backend may do a block in few, or all of them in one call. It is an
+ * accelerator, which a backend has or has not: what a block is says `src/mixers`, which asks here before it calls.
  */
 import * as tf from '@tensorflow/tfjs';
 import {checkKeys, checkNotEmpty, checkPositive, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
 import type {BlockInput, BlockInputs} from './kernels';
-import {blockInputs, runMambaStep} from './kernels';
-import '../causalConv1dUpdate';
-import '../linear';
-import '../rmsNorm';
-import '../selectiveStateUpdate';
-import './composed';
+import {hasKernel} from '../kernel';
+import {blockInputs, mambaStepKernel, runMambaStep} from './kernels';
 import './tensorflow';
 import './webgpu';
 
@@ -34,6 +31,11 @@ export type MambaStepResult = {
 
 const OP = 'mambaStep';
 
+/** Whether the current backend has such a kernel. */
+export function hasMambaStep(): boolean {
+  return hasKernel(mambaStepKernel);
+}
+
 /**
  * Block after block `x ← x + outProj(scan step(conv step(inProj(norm(x)))))`, and the next states, as state-spaces' `Block.step` has it.
  * Not differentiable.
@@ -53,6 +55,7 @@ export function mambaStep(args: MambaStepArgs): MambaStepResult {
     const blocks = args.blocks.map((block: BlockInputs, i) => toBlock(`blocks[${i}].`, block));
     const shapes = blockShapes(x.shape as [number, number], blocks[0]);
     blocks.forEach((block, i) => checkBlock(`blocks[${i}].`, block, shapes, blocks[0]));
+    if (!hasMambaStep()) throw new Error(`${OP}: the backend ${tf.getBackend()} has no kernel for it`);
     return runMambaStep(x, blocks, {epsilon: args.epsilon ?? 1e-5}) as MambaStepResult;
   });
 }

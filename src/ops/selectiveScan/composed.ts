@@ -4,6 +4,7 @@
  * so that neither direction ever has anything of size B·L·D·N.
  */
 import * as tf from '@tensorflow/tfjs';
+import {softplus, softplusSlope} from '../composedScalar';
 import {offerComposed} from '../kernel';
 import type {ScanAttrs, ScanGradAttrs, ScanInputs} from './kernels';
 import {runSelectiveScan, runSelectiveScanGrad} from './kernels';
@@ -25,18 +26,6 @@ function projectionAt(projection: tf.Tensor, t: number, channels: number): tf.Te
 function at(x: tf.Tensor, t: number): tf.Tensor {
   const [batch, , channels] = x.shape;
   return x.slice([0, t, 0], [batch, 1, channels]).reshape([batch, channels, 1]);
-}
-
-/** softplus as torch has it. max(x,0) + log1p(exp(-|x|)) neither overflows nor loses small values. */
-function softplus(x: tf.Tensor): tf.Tensor {
-  return tf.where(x.greater(20), x, x.relu().add(log1p(x.abs().neg().exp())));
-}
-
-/** log(1+x) for x in [0,1], by its series where x is small: `tf.log1p` loses all digits there on wasm. */
-function log1p(x: tf.Tensor): tf.Tensor {
-  const terms = [1, -1 / 2, 1 / 3, -1 / 4, 1 / 5, -1 / 6];
-  const series = terms.reduceRight<tf.Tensor>((sum, term) => sum.mul(x).add(term), tf.zerosLike(x)).mul(x);
-  return tf.where(x.less(0.1), series, x.add(1).log());
 }
 
 /** The step size after bias and softplus, [B,L,D]. */
@@ -178,7 +167,7 @@ export function selectiveScanGradComposed(inputs: GradInputs, {deltaSoftplus}: S
   let dDelta = overTime(rows.delta);
   if (deltaSoftplus) {
     const biased = deltaBias ? delta.add(deltaBias) : delta;
-    dDelta = dDelta.mul(tf.where(biased.greater(20), tf.onesLike(biased), biased.sigmoid()));
+    dDelta = dDelta.mul(softplusSlope(biased));
   }
   const gradients = [
     du,

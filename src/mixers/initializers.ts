@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 
 /** Makes the first value of a weight of the given shape. */
-export type Initialize = (shape: number[]) => tf.Tensor;
+export type Start = (shape: readonly number[], seed?: number) => tf.Tensor;
 
 /** A seed for the weight of that name: weights of one model differ, models of one seed are equal. FNV-1a. */
 export function seedFor(seed: number | undefined, name: string): number | undefined {
@@ -20,20 +20,20 @@ export function seedFor(seed: number | undefined, name: string): number | undefi
 }
 
 /** U(±bound) */
-export function uniform(bound: number, seed?: number): Initialize {
-  return (shape) => tf.randomUniform(shape, -bound, bound, 'float32', seed);
+export function uniform(bound: number): Start {
+  return (shape, seed) => tf.randomUniform([...shape], -bound, bound, 'float32', seed);
 }
 
 /** What torch gives a linear map or a convolution: U(±1/√fanIn), its Kaiming uniform with a = √5. */
-export function fanIn(inputs: number, seed?: number): Initialize {
-  return uniform(1 / Math.sqrt(inputs), seed);
+export function fanIn(inputs: number): Start {
+  return uniform(1 / Math.sqrt(inputs));
 }
 
-export const zeros: Initialize = (shape) => tf.zeros(shape);
-export const ones: Initialize = (shape) => tf.ones(shape);
+export const zeros: Start = (shape) => tf.zeros([...shape]);
+export const ones: Start = (shape) => tf.ones([...shape]);
 
 /** ln(1 … N) for every channel, so that A = −(1 … N): S4D-real. */
-export const logRange: Initialize = ([channels, dState]) =>
+export const logRange: Start = ([channels, dState]) =>
   tf.tidy(() =>
     tf
       .range(1, dState + 1)
@@ -43,19 +43,19 @@ export const logRange: Initialize = ([channels, dState]) =>
   );
 
 /** The bias whose softplus is exp(U(ln dtMin, ln dtMax)), at least dtInitFloor: dt + ln(−expm1(−dt)). */
-export function stepSizeBias(
-  {dtMin, dtMax, dtInitFloor}: {dtMin: number; dtMax: number; dtInitFloor: number},
-  seed?: number,
-): Initialize {
-  return (shape) =>
+export function stepSizeBias({dtMin, dtMax, dtInitFloor}: Record<'dtMin' | 'dtMax' | 'dtInitFloor', number>): Start {
+  return (shape, seed) =>
     tf.tidy(() => {
-      const dt = tf.randomUniform(shape, Math.log(dtMin), Math.log(dtMax), 'float32', seed).exp().maximum(dtInitFloor);
+      const drawn = tf.randomUniform([...shape], Math.log(dtMin), Math.log(dtMax), 'float32', seed);
+      const dt = drawn.exp().maximum(dtInitFloor);
       return dt.add(dt.neg().expm1().neg().log());
     });
 }
 
 /** A tfjs initializer; the layers' configuration says all there is to say of it, so it is never serialized. */
-export function asInitializer(initialize: Initialize): Parameters<typeof tf.layers.dense>[0]['kernelInitializer'] {
+export function asInitializer(
+  initialize: (shape: number[]) => tf.Tensor,
+): Parameters<typeof tf.layers.dense>[0]['kernelInitializer'] {
   return {
     apply: initialize,
     getClassName: () => 'MambaInitializer',

@@ -1,0 +1,321 @@
+/**
+ * A mixer as a layer of `tf.layers`: [batch, length, dModel] → the same shape, in place of an LSTM or an attention layer. The mathematics
+ * is the mixer's (`src/mixers`); this file is what a Keras-like recurrent layer needs around it: weights, shapes, masks, carried states,
+ * direction, serialization.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type {Block} from '../mixers/block';
+import {stepChain} from '../mixers/block';
+import type {Fields} from '../mixers/fields';
+import {flag, readFields} from '../mixers/fields';
+import {asInitializer, seedFor} from '../mixers/initializers';
+import {align, lastPosition} from '../mixers/masking';
+import type {AnyMixer, RunContext, State, Weights} from '../mixers/mixer';
+import {stateNames, stateShapes, zeroState} from '../mixers/states';
+import {dense} from '../mixers/weight';
+import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
+import type {LayerArgs} from './options';
+import {checkOptions, checkPositiveInteger} from './options';
+
+/** What every such layer takes besides its mixer's options. */
+export interface SequenceOptions {
+  /** Whether the state after a batch is the state before the next (false); `resetStates()` forgets it. */
+  stateful?: boolean;
+  /** Whether the states come out too: [y, …states] (false). */
+  returnState?: boolean;
+  /** Whether every position comes out, or only the last real one (true). */
+  returnSequences?: boolean;
+  /** Whether the sequence is read from its end; the output then is in reading order, as that of tfjs's recurrent layers (false). */
+  goBackwards?: boolean;
+  /** Fixes the start of the weights. */
+  seed?: number;
+}
+
+const sequenceFields: Fields<SequenceOptions> = {
+  stateful: flag(false),
+  returnState: flag(false),
+  returnSequences: flag(true),
+  goBackwards: flag(false),
+  seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
+};
+
+/**
+ * Inputs: x [B,L,dModel], or [x, …states] with a state to start from; also as `kwargs.initialState`. Output: y [B,L,dModel], or
+ * [B,dModel] without `returnSequences`; with `returnState` [y, …states].
+ * A mask (`tf.layers.masking`, `embedding({maskZero})`) is honoured on either side and in between: real positions get what the
+ * sequence would get without the padding, whatever stands there. TensorFlow.js 4.22 hands a mask, once a layer of a model was given it,
+ * to all layers that run later, those of an unmasked branch too; where that is not meant, run the branches as models of their own.
+ *
+ * C = the mixer's complete configuration, S = its state, O = the options that a user writes.
+ */
+export abstract class MixerLayer<C extends object, S extends State, O extends object> extends tf.layers.Layer {
+  readonly options: O & Required<Omit<SequenceOptions, 'seed'>> & Pick<SequenceOptions, 'seed'>;
+  readonly returnSequences: boolean;
+  readonly returnState: boolean;
+  readonly goBackwards: boolean;
+  private config?: C;
+  private carried?: S;
+  /** By name: tfjs's list of weights changes its order when some are frozen. */
+  private readonly variables = new Map<string, ReturnType<tf.layers.Layer['addWeight']>>();
+
+  constructor(
+    readonly mixer: AnyMixer,
+    args: LayerArgs & SequenceOptions & O,
+  ) {
+    super(args);
+    const layer = this.getClassName();
+    const fields = {...mixer.fields, ...sequenceFields};
+    checkOptions(layer, args, Object.keys(fields));
+    // tfjs's deserialization hands over null for what is absent.
+    const given = Object.entries(args).filter(([, value]) => value !== undefined && value !== null);
+    this.options = readFields(layer, fields, Object.fromEntries(given)) as typeof this.options;
+    mixer.check?.(layer, this.options);
+    this.returnSequences = this.options.returnSequences;
+    this.returnState = this.options.returnState;
+    this.goBackwards = this.options.goBackwards;
+    this._stateful = this.options.stateful;
+    this.supportsMasking = true;
+    this.inputSpec = [new tf.InputSpec({ndim: 3})];
+  }
+
+  /** The sizes; known once the layer is built. */
+  get mixerConfig(): C {
+    if (!this.config) {
+      throw new Error(`${this.getClassName()}: ${this.name} is not built yet; call it on an input first`);
+    }
+    return this.config;
+  }
+
+  /** The states a stateful layer carries, as tfjs's recurrent layers have them. */
+  get states(): Array<tf.Tensor | null> {
+    return this.stateNames().map((name) => this.carried?.[name] ?? null);
+  }
+
+  override build(inputShape: tf.Shape | tf.Shape[]): void {
+    const [x] = shapeList(inputShape);
+    this.config = this.configFor(this.checkInputShape(x));
+    for (const {name, shape, initialize} of this.mixer.weights(this.config)) {
+      const start = asInitializer(() => initialize(this.weightSeed));
+      this.variables.set(name, this.addWeight(name, [...shape], 'float32', start as never));
+    }
+    super.build(inputShape);
+  }
+
+  private configFor(dModel: number): C {
+    return this.mixer.configure(this.getClassName(), this.options, dModel) as C;
+  }
+
+  /** Both directions of a `tf.layers.bidirectional` have one seed, but are not to start alike. */
+  private get weightSeed(): number | undefined {
+    return this.goBackwards ? seedFor(this.options.seed, 'backwards') : this.options.seed;
+  }
+
+  /** @internal The layer as a link of a chain: its mixer with the current values of its weights. */
+  get block(): Block {
+    const config = this.mixerConfig;
+    const weights: Weights = {};
+    for (const {name, isMatrix} of this.mixer.weights(config)) {
+      const value = this.variables.get(name)!.read();
+      weights[name] = isMatrix ? dense(value) : value;
+    }
+    return {mixer: this.mixer, config, weights};
+  }
+
+  /** @internal Makes what the block adds to a residual stream start smaller. */
+  divideOutput(divisor: number): void {
+    for (const {name, endsBlock} of this.mixer.weights(this.mixerConfig)) {
+      const variable = this.variables.get(name)!;
+      if (endsBlock) tf.tidy(() => void variable.write(variable.read().div(divisor)));
+    }
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[] {
+    const [x] = shapeList(inputShape);
+    const dModel = this.checkInputShape(x);
+    const y = this.returnSequences ? [...x] : [x[0], dModel];
+    if (!this.returnState) {
+      return y;
+    }
+    const states = stateShapes(this.mixer, this.configFor(dModel), x[0]);
+    return [y, ...states.map(([, shape]) => shape)];
+  }
+
+  override computeMask(_inputs: tf.Tensor | tf.Tensor[], mask?: tf.Tensor | tf.Tensor[]): tf.Tensor | tf.Tensor[] {
+    const outputMask = this.returnSequences ? (toList(mask)[0] ?? null) : null;
+    return (this.returnState ? [outputMask, ...this.states.map(() => null)] : outputMask) as tf.Tensor;
+  }
+
+  /** Symbolic states are inputs of the model, so they belong to the inputs of the layer. */
+  override apply(
+    inputs: tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[],
+    kwargs: {[key: string]: unknown} = {},
+  ): tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[] {
+    const {initialState, ...others} = kwargs;
+    if (!Array.isArray(initialState) || !(initialState[0] instanceof tf.SymbolicTensor)) {
+      return super.apply(inputs, kwargs);
+    }
+    return super.apply([...toList(inputs as tf.SymbolicTensor), ...initialState], others);
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: {[key: string]: unknown} = {}): tf.Tensor | tf.Tensor[] {
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs);
+      const [x, ...states] = toList(inputs);
+      states.push(...this.statesOf(kwargs, states));
+      this.checkInputs(x, states);
+      const given = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined)[0];
+      checkMask(this.getClassName(), given, x);
+      const initial = states.length > 0 ? this.named(states) : this.carriedFor(x.shape[0]);
+      const backwards = <T extends tf.Tensor>(t: T) => (this.goBackwards ? t.reverse(1) : t);
+      const aligned = given && align(backwards(given.toInt()), initial ? this.mixer.lookBack(this.mixerConfig) : 0);
+      const sequence = backwards(x as tf.Tensor3D);
+      const moved = aligned ? aligned.move(sequence) : sequence;
+      const {y, state} = this.runAligned(moved, initial, {padding: aligned?.padding});
+      if (this.options.stateful) {
+        this.carry(state);
+      }
+      const output = this.returnSequences ? (aligned?.moveBack(y) ?? y) : lastPosition(y);
+      return this.returnState ? [output, ...Object.values(state)] : output;
+    });
+  }
+
+  /** The states given by name, where none are given in the list of inputs. */
+  private statesOf({initialState}: {[key: string]: unknown}, listed: tf.Tensor[]): tf.Tensor[] {
+    if (initialState === undefined || initialState === null) {
+      return [];
+    }
+    if (!Array.isArray(initialState)) {
+      const names = this.stateNames().join(', ');
+      throw new Error(`${this.getClassName()}: initialState must be a list, [${names}]`);
+    }
+    if (listed.length > 0) {
+      throw new Error(`${this.getClassName()}: the states are given twice, as inputs and as initialState`);
+    }
+    return initialState as tf.Tensor[];
+  }
+
+  /**
+   * Runs the layer over a sequence [B,L,dModel] from a state, and returns the state after it.
+   *
+   * @param mask [B,L], zero at padding.
+   */
+  run(x: tf.Tensor3D, state?: S, mask?: tf.Tensor): {y: tf.Tensor3D; state: S} {
+    if (!mask) return this.runAligned(x, state);
+    return tf.tidy(() => {
+      const aligned = align(mask, state ? this.mixer.lookBack(this.mixerConfig) : 0);
+      const result = this.runAligned(aligned.move(x), state, {padding: aligned.padding});
+      return {y: aligned.moveBack(result.y), state: result.state};
+    });
+  }
+
+  /** @internal As `run`, where the real positions of each row are at its right end already. */
+  runAligned(x: tf.Tensor3D, state?: S, context?: RunContext): {y: tf.Tensor3D; state: S} {
+    return tf.tidy(() => {
+      const {weights, config} = this.block;
+      return this.mixer.run(weights, config, x, state, context);
+    });
+  }
+
+  /** Runs the layer for one position: x [B,dModel] → y of the same shape and the next state; `state` is not disposed. */
+  step(x: tf.Tensor2D, state: S): {y: tf.Tensor2D; state: S} {
+    this.checkStep(x, state);
+    return tf.tidy(() => {
+      const {y, states} = stepChain([this.block], x, [state]);
+      return {y, state: states[0] as S};
+    });
+  }
+
+  /** The state before the first position. */
+  zeroState(batch: number): S {
+    checkPositiveInteger(`${this.getClassName()}.zeroState`, 'batch', batch);
+    return zeroState(this.mixer, this.mixerConfig, batch) as S;
+  }
+
+  /** Forgets the state a stateful layer carries; the next batch starts from zero. */
+  override resetStates(): void {
+    tf.dispose(this.carried);
+    this.carried = undefined;
+  }
+
+  private carry(state: S): void {
+    this.resetStates();
+    const kept = Object.entries(state).map(([name, part]) => [name, tf.keep(part.clone())] as const);
+    this.carried = Object.fromEntries(kept) as S;
+  }
+
+  private carriedFor(batch: number): S | undefined {
+    const carried = this.options.stateful ? this.carried : undefined;
+    const carriedBatch = carried && Object.values(carried)[0].shape[0];
+    if (carriedBatch !== undefined && carriedBatch !== batch) {
+      throw new Error(
+        `${this.getClassName()}: ${this.name} carries the state of a batch of ${carriedBatch}, ` +
+          `but is given a batch of ${batch}; call resetStates() first`,
+      );
+    }
+    return carried;
+  }
+
+  private stateNames(): string[] {
+    return stateNames(this.mixer);
+  }
+
+  private named(states: tf.Tensor[]): S {
+    return Object.fromEntries(this.stateNames().map((name, i) => [name, states[i]])) as S;
+  }
+
+  /** Checks what `step` is given; states of the wrong shape would be read as another batch. */
+  private checkStep(x: tf.Tensor, state: S): void {
+    const op = `${this.getClassName()}.step`;
+    checkFloatTensor(op, 'x', x);
+    checkAxes(op, 'x', x.shape, ['batch', 'dModel']);
+    checkChannels(op, 'x', x.shape, (this.mixerConfig as {dModel?: number}).dModel);
+    const names = this.stateNames();
+    if (typeof state !== 'object' || state === null) {
+      throw new Error(`${op}: state must be {${names.join(', ')}}, such as zeroState(batch), but is ${String(state)}`);
+    }
+    checkStates(
+      op,
+      names.map((name) => state[name]),
+      stateShapes(this.mixer, this.mixerConfig, x.shape[0]),
+    );
+  }
+
+  /** Checks the input's shape and gives back dModel. */
+  private checkInputShape(shape: tf.Shape): number {
+    checkAxes(this.getClassName(), 'input', shape, ['batch', 'length', 'dModel']);
+    return checkChannels(this.getClassName(), 'input', shape, (this.config as {dModel?: number} | undefined)?.dModel);
+  }
+
+  private checkInputs(x: tf.Tensor | tf.SymbolicTensor, states: Array<tf.Tensor | tf.SymbolicTensor>): void {
+    checkFloatTensor(this.getClassName(), 'input', x);
+    this.checkInputShape(x.shape);
+    if (states.length > 0 && this.config) {
+      checkStates(this.getClassName(), states, stateShapes(this.mixer, this.config, x.shape[0]));
+    }
+  }
+
+  /** tfjs knows one input spec per input; here the states may come after x. */
+  protected override assertInputCompatibility(
+    inputs: tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[],
+  ): void {
+    const [x, ...states] = toList<tf.Tensor | tf.SymbolicTensor>(inputs);
+    this.checkInputs(x, states);
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const options = Object.entries(this.options).filter(([, value]) => value !== undefined);
+    return {...super.getConfig(), ...Object.fromEntries(options)};
+  }
+
+  override dispose(): ReturnType<tf.layers.Layer['dispose']> {
+    const result = super.dispose();
+    if (result.refCountAfterDispose === 0) {
+      this.resetStates();
+    }
+    return result;
+  }
+}
+
+function shapeList(shape: tf.Shape | tf.Shape[]): tf.Shape[] {
+  return Array.isArray(shape[0]) ? (shape as tf.Shape[]) : [shape as tf.Shape];
+}

@@ -1,0 +1,89 @@
+/**
+ * The residual block around a mixer: x + mixer(RMSNorm(x)), what a deep model stacks (state-spaces `block.py`, with the sum at the
+ * block's end). It is a mixer itself, so layers and models need to know of nothing else.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {isRecording} from '../ops/kernel';
+import {rmsNorm} from '../ops/rmsNorm';
+import type {Fields} from './fields';
+import {positiveNumber} from './fields';
+import {ones} from './initializers';
+import {zeroedAt} from './masking';
+import type {AnyMixer, Mixer, State, Weights} from './mixer';
+import {coefficient} from './weightSpec';
+
+/** The field that a block adds to those of its mixer. */
+export const blockFields: Fields<{epsilon?: number}> = {epsilon: positiveNumber(1e-5)};
+
+/** Configuration of a block: that of its mixer, and the ε of the norm. */
+export type BlockConfig<C extends object = object> = C & {dModel: number; epsilon: number};
+
+export function residualBlock<C extends {dModel: number}, S extends State, W>(
+  mixer: Mixer<C, S, W>,
+): Mixer<BlockConfig<C>, S> {
+  const normalize = <T extends tf.Tensor>(weights: Weights, {epsilon}: BlockConfig, x: T) =>
+    rmsNorm({x, weight: weights['norm/weight'] as tf.Tensor1D, epsilon}).y as T;
+  return {
+    name: mixer.name,
+    fields: {...mixer.fields, ...blockFields},
+    check: mixer.check,
+    configure: (owner, given, dModel) => {
+      const {epsilon} = given as {epsilon: number};
+      return {...mixer.configure(owner, given, dModel), epsilon};
+    },
+    weights: (config) => [
+      coefficient('norm/weight', 'norm.weight', [config.dModel], ones),
+      ...mixer
+        .weights(config)
+        .map((spec) => ({...spec, name: `mixer/${spec.name}`, published: `mixer.${spec.published}`})),
+    ],
+    states: mixer.states,
+    lookBack: (config) => mixer.lookBack(config),
+    run(weights, config, x, state, context) {
+      const input = normalize(weights, config, zeroedAt(context?.padding, x));
+      const mixed = mixer.run(ofMixer(weights) as W, config, input, state, context);
+      return {y: x.add<tf.Tensor3D>(mixed.y), state: mixed.state};
+    },
+    step(weights, config, x, state) {
+      const mixed = mixer.step(ofMixer(weights) as W, config, normalize(weights, config, x), state);
+      return {y: x.add<tf.Tensor2D>(mixed.y), state: mixed.state};
+    },
+    stepBlocks: mixer.stepBlocks,
+  };
+}
+
+/** The mixer's weights under its own names. */
+function ofMixer(weights: Weights): Weights {
+  const own = Object.entries(weights).filter(([name]) => name.startsWith('mixer/'));
+  return Object.fromEntries(own.map(([name, weight]) => [name.slice('mixer/'.length), weight]));
+}
+
+/** A block with its weights: one link of a chain. */
+export interface Block {
+  mixer: AnyMixer;
+  config: object;
+  weights: Weights;
+}
+
+/**
+ * One position through a chain of blocks: x [B,dModel] and a state for each block → y of the shape of x and the next states. Where the
+ * backend has an accelerator for it, that runs, unless a gradient is wanted: accelerators have none.
+ */
+export function stepChain(
+  blocks: readonly Block[],
+  x: tf.Tensor2D,
+  states: readonly State[],
+): {y: tf.Tensor2D; states: State[]} {
+  const [{mixer}] = blocks;
+  if (!isRecording() && blocks.every((block) => block.mixer.name === mixer.name)) {
+    const fused = mixer.stepBlocks?.(blocks, x, states);
+    if (fused) return fused;
+  }
+  let y = x;
+  const next = blocks.map((block, i) => {
+    const result = tf.tidy(() => block.mixer.step(block.weights, block.config, y, states[i]));
+    y = result.y;
+    return result.state as State;
+  });
+  return {y, states: next};
+}

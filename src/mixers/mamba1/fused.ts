@@ -1,0 +1,52 @@
+/** A token through a stack of blocks by the one kernel that some backends have for it. */
+import type * as tf from '@tensorflow/tfjs';
+import {hasMambaStep, mambaStep} from '../../ops/mambaStep';
+import type {BlockInput, BlockInputs} from '../../ops/mambaStep/kernels';
+import type {Weights} from '../mixer';
+import type {Weight} from '../weight';
+import type {MixerConfig} from './config';
+import type {LayerState} from './run';
+
+/** What the kernel calls the weights of a block. */
+const inputNames: Record<string, BlockInput> = {
+  'norm/weight': 'normWeight',
+  'mixer/inProj/kernel': 'inProj',
+  'mixer/inProj/bias': 'inProjBias',
+  'mixer/conv/weight': 'convWeight',
+  'mixer/conv/bias': 'convBias',
+  'mixer/xProj/kernel': 'xProj',
+  'mixer/dtProj/kernel': 'dtProj',
+  'mixer/dtProj/bias': 'dtBias',
+  'mixer/ALog': 'ALog',
+  'mixer/D': 'D',
+  'mixer/outProj/kernel': 'outProj',
+  'mixer/outProj/bias': 'outProjBias',
+};
+
+/** Undefined where the backend has no such kernel, or a block has what the kernel cannot take. */
+export function stepMamba1Blocks(
+  blocks: ReadonlyArray<{weights: Weights; config: MixerConfig & {epsilon: number}}>,
+  x: tf.Tensor2D,
+  states: readonly LayerState[],
+): {y: tf.Tensor2D; states: LayerState[]} | undefined {
+  if (!hasMambaStep()) return undefined;
+  const inputs = blocks.map(({weights}, i) => blockInputs(weights, states[i]));
+  if (!inputs.every((block) => block !== undefined)) return undefined;
+  const {epsilon} = blocks[0].config;
+  return mambaStep({x, blocks: inputs, epsilon});
+}
+
+function blockInputs(weights: Weights, {conv, ssm}: LayerState): BlockInputs | undefined {
+  const inputs = {conv, ssm} as BlockInputs;
+  for (const [name, weight] of Object.entries(weights)) {
+    if (weight === undefined) continue;
+    const value = 'form' in weight ? denseValue(weight) : weight;
+    if (value === undefined) return undefined;
+    inputs[inputNames[name]] = value;
+  }
+  return inputs;
+}
+
+function denseValue(weight: Weight): tf.Tensor | undefined {
+  return weight.form === 'dense' ? weight.value : undefined;
+}
