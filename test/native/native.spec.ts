@@ -67,6 +67,29 @@ describe('the native kernels', () => {
     for (const {op, message, expected} of calls) expect(message).withContext(op).toContain(expected);
   });
 
+  it('make an exception of what a task throws, on any thread, and of a lack of memory, and go on', async () => {
+    const {results, tooLarge, y} = await run<{
+      results: {error: string; gives: number | string}[];
+      tooLarge: string;
+      y: number[];
+    }>('throwing.ts');
+    const expected: Record<string, number | string> = {
+      none: 2,
+      memory: 'Invalid TF_Status: 8\nMessage: TfjsMambaTestThrowing: out of memory',
+      other: 'Invalid TF_Status: 13\nMessage: TfjsMambaTestThrowing: what the task said',
+    };
+    expect(results.length).toBe(6);
+    for (const {error, gives} of results) {
+      if (error === 'none') expect(gives).toBe(expected[error]);
+      else
+        expect(gives)
+          .withContext(error)
+          .toContain(expected[error]);
+    }
+    expect(tooLarge).toMatch(/^Invalid TF_Status: 8\nMessage: TfjsMambaMatVec: OOM when allocating tensor/);
+    expect(y).toEqual([2, 2]);
+  });
+
   it('leave memory flat over a thousand scans with failing calls among them', async () => {
     const {failures, tensors, growth} = await run<{failures: string[]; tensors: number; growth: number}>('failing.ts');
     expect(failures.length).toBe(2);

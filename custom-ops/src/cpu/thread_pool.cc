@@ -6,9 +6,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace tfjs_mamba {
@@ -48,6 +51,7 @@ class Pool {
     }
     if (workers_.empty()) start();
     fn_ = fn, context_ = context, tasks_ = tasks;
+    failed_.store(false, std::memory_order_relaxed);
     unfinished_.store(tasks, std::memory_order_relaxed);
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -59,6 +63,8 @@ class Pool {
     for (int spin = 0; spin < kSpins && unfinished_.load(std::memory_order_acquire) != 0; ++spin) pause();
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return unfinished_.load(std::memory_order_acquire) == 0; });
+    // Only now, when no thread has anything to do with the caller's variables any more.
+    if (failed_.load(std::memory_order_relaxed)) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
@@ -79,7 +85,7 @@ class Pool {
   void work() {
     insideTask = true;
     for (int64_t ticket; (ticket = tickets_.fetch_sub(1, std::memory_order_acq_rel)) > 0;) {
-      fn_(context_, tasks_ - ticket);
+      runOne(tasks_ - ticket);
       if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         std::lock_guard<std::mutex> lock(mutex_);
         done_.notify_one();
@@ -88,9 +94,26 @@ class Pool {
     insideTask = false;
   }
 
+  // What a task throws would end the process if it left a worker. The first error is kept for the caller; tasks that
+  // have not begun by then are let go.
+  void runOne(int64_t task) {
+    if (failed_.load(std::memory_order_relaxed)) return;
+    try {
+      fn_(context_, task);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (!failed_.exchange(true, std::memory_order_relaxed)) error_ = std::current_exception();
+    }
+  }
+
+  // As many workers as the system grants: a call goes on with fewer, or alone.
   void start() {
     stopping_ = false;
-    for (int i = 1; i < threads_; ++i) workers_.emplace_back([this] { loop(); });
+    workers_.reserve(threads_ - 1);
+    try {
+      for (int i = 1; i < threads_; ++i) workers_.emplace_back([this] { loop(); });
+    } catch (const std::system_error &) {
+    }
   }
 
   void stop() {
@@ -121,6 +144,8 @@ class Pool {
   std::mutex busy_, mutex_;
   std::condition_variable wake_, done_;
   std::atomic<int64_t> tickets_{0}, unfinished_{0};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
   TaskFunction fn_ = nullptr;
   void *context_ = nullptr;
   int64_t tasks_ = 0;
@@ -155,7 +180,8 @@ void setThreadCount(int count) { pool().resize(count); }
 Scratch::Scratch(size_t floats) : size_(floats * sizeof(float) + 64 * 32) {
   own_ = block.taken || size_ > kKeepBytes;
   if (!own_ && block.size < size_) {
-    operator delete[](block.data, kAlignment);
+    // Nothing is left to be freed again if there is no memory for the new one.
+    operator delete[](std::exchange(block.data, nullptr), kAlignment);
     block.size = 0;
     block.data = static_cast<char *>(operator new[](size_, kAlignment));
     block.size = size_;

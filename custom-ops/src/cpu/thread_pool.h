@@ -14,7 +14,8 @@ namespace tfjs_mamba {
 using TaskFunction = void (*)(void *context, int64_t task);
 
 // Runs fn(context, 0) ... fn(context, tasks - 1) and returns when all are done. When another thread of the process
-// has the pool at that moment (Node worker threads), or when called from within a task, the caller does all of it.
+// has the pool at that moment (Node worker threads), or when called from within a task, the caller does all of it. What
+// a task throws, the call throws, once no task runs any more; the tasks that had not begun are left undone.
 void runTasks(int64_t tasks, TaskFunction fn, void *context);
 
 // The number of threads that runTasks uses, the caller's included. At first the processors this process may run on, or

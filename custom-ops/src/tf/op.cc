@@ -1,6 +1,7 @@
 #include "op.h"
 
 #include <cstdio>
+#include <new>
 
 #include "huge_pages.h"
 
@@ -33,7 +34,8 @@ bool CpuAttributes::flag(const char *name) const {
 CpuCall::~CpuCall() {
   for (TF_Tensor *tensor : tensors_)
     if (tensor) TF_DeleteTensor(tensor);
-  for (TF_Tensor *tensor : outputs_) TF_DeleteTensor(tensor);
+  for (TF_Tensor *tensor : outputs_)
+    if (tensor) TF_DeleteTensor(tensor);
 }
 
 TF_Tensor *CpuCall::tensor(int input) {
@@ -57,18 +59,23 @@ const void *CpuCall::bytes(int input) { return TF_TensorData(tensor(input)); }
 float *CpuCall::output(int index, const Shape &shape) {
   const size_t bytes = sizeof(float) * sizeOf(shape);
   Status status;
+  outputs_.push_back(nullptr);  // first, for it may throw
   TF_Tensor *tensor = TF_AllocateOutput(context_, index, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), bytes,
                                         status);
   status.check();
-  outputs_.push_back(tensor);
+  outputs_.back() = tensor;
   float *data = static_cast<float *>(TF_TensorData(tensor));
   preferHugePages(data, bytes);
   return data;
 }
 
 void setStatus(Status &status, const char *op, const std::exception &error) {
-  const TF_Code code = dynamic_cast<const OpError *>(&error) ? TF_INVALID_ARGUMENT : TF_INTERNAL;
-  TF_SetStatus(status, code, (std::string(op) + ": " + error.what()).c_str());
+  TF_Code code = TF_INTERNAL;
+  const char *message = error.what();
+  if (dynamic_cast<const OpError *>(&error)) code = TF_INVALID_ARGUMENT;
+  if (const auto *from = dynamic_cast<const StatusError *>(&error)) code = from->code;
+  if (dynamic_cast<const std::bad_alloc *>(&error)) code = TF_RESOURCE_EXHAUSTED, message = "out of memory";
+  TF_SetStatus(status, code, (std::string(op) + ": " + message).c_str());
 }
 
 void setSameShape(TF_ShapeInferenceContext *context, int output, int input, TF_Status *status) {

@@ -3,12 +3,20 @@
 #pragma once
 
 #include <initializer_list>
+#include <stdexcept>
 
 #include "../arguments/call.h"
 #include "../cpu/kernels.h"
 #include "tensorflow_c.h"
 
 namespace tfjs_mamba {
+
+// What TensorFlow said, to be passed on with its code.
+class StatusError : public std::runtime_error {
+ public:
+  StatusError(TF_Code code, const char *message) : std::runtime_error(message), code(code) {}
+  const TF_Code code;
+};
 
 class Status {
  public:
@@ -18,7 +26,7 @@ class Status {
   Status &operator=(const Status &) = delete;
   operator TF_Status *() { return status_; }
   void check() {
-    if (TF_GetCode(status_) != TF_OK) throw OpError(TF_Message(status_));
+    if (TF_GetCode(status_) != TF_OK) throw StatusError(TF_GetCode(status_), TF_Message(status_));
   }
 
  private:

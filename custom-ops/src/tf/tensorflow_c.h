@@ -24,7 +24,7 @@ enum TF_DataType { TF_FLOAT = 1, TF_INT32 = 3 };
 #endif
 #ifndef TENSORFLOW_C_TF_STATUS_H_
 struct TF_Status;
-enum TF_Code { TF_OK = 0, TF_INVALID_ARGUMENT = 3, TF_INTERNAL = 13 };
+enum TF_Code { TF_OK = 0, TF_INVALID_ARGUMENT = 3, TF_RESOURCE_EXHAUSTED = 8, TF_INTERNAL = 13 };
 #endif
 
 TF_Status *TF_NewStatus();
