@@ -91,7 +91,7 @@ struct EntropyForward {
   int32_t ignore;
   const float *logits;
   const int32_t *labels;
-  float *loss;          // [1], mean over the rows whose label is not `ignore`
+  float *loss;          // [1], mean over the rows that count: whose label is a class, and not `ignore`
   float *logSumExp;     // [rows]
 };
 

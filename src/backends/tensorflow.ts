@@ -10,7 +10,9 @@ import type {KernelFunc} from '@tensorflow/tfjs';
 
 /** What is used of tfjs-node's backend. */
 export interface NodeBackend {
-  binding: Record<'TF_ATTR_INT' | 'TF_ATTR_FLOAT' | 'TF_ATTR_BOOL', number> & {isUsingGpuDevice(): boolean};
+  binding: Record<'TF_ATTR_INT' | 'TF_ATTR_FLOAT' | 'TF_ATTR_BOOL', number>;
+  /** Whether TensorFlow has a GPU, on which its ops and those of the library then run. */
+  isUsingGpuDevice: boolean;
   executeMultipleOutputs(name: string, attrs: OpAttr[], inputs: TensorInfo[], outputs: number): TensorInfo[];
 }
 

@@ -1,6 +1,6 @@
 /**
  * What the CUDA ops do inside TensorFlow that the specs of the ops do not see, because JavaScript checks first: calls that TensorFlow
- * must refuse, labels out of range, and the memory of the device. Run by custom-ops/test/run-tensorflow-gpu.sh.
+ * must refuse, ids and labels out of range, and the memory of the device. Run by custom-ops/test/run-tensorflow-gpu.sh.
  */
 import {execFileSync} from 'node:child_process';
 import {createRequire} from 'node:module';
@@ -8,7 +8,7 @@ import {fileURLToPath} from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend} from '../../src/backends/tensorflow';
 import {runNativeOp} from '../../src/backends/tensorflow';
-import {backendInfo, causalConv1d, crossEntropy, selectiveScan} from '../../src/node';
+import {backendInfo, causalConv1d, crossEntropy, embedding, selectiveScan} from '../../src/node';
 import type {WrongCall} from './wrongCalls';
 
 /** The device under test (custom-ops/test/gpu/device_plugin.cc). */
@@ -39,13 +39,26 @@ describe('on a GPU device of TensorFlow', () => {
     for (const {op, message, expected} of same) expect(message).withContext(op).toContain(expected);
   });
 
-  it('a label out of range is refused by the public op, and makes the loss of the op below it NaN', () => {
+  it('a row whose label is out of range does not count, and its id has a row of zeros', () => {
     tf.tidy(() => {
-      const logits = random(2, 5);
-      const labels = tf.tensor1d([0, 5], 'int32');
-      expect(() => crossEntropy({logits, labels})).toThrowError(/labels must lie in \[0, 5\)/);
-      const [loss] = runNativeOp(backend, 'TfjsMambaCrossEntropy', [logits, labels], {ints: {ignore_index: -100}}, 2);
-      expect((loss as tf.Tensor).dataSync()[0]).toBeNaN();
+      const logits = random(4, 5);
+      const labels = tf.tensor1d([0, 5, -1, -100], 'int32');
+      const [value, gradient] = [
+        crossEntropy({logits, labels}),
+        tf.grad((x) => crossEntropy({logits: x, labels}))(logits),
+      ];
+      const alone = logits.slice([0, 0], [1, 5]);
+      const first = labels.slice([0], [1]);
+      expect(value.dataSync()[0]).toBeCloseTo(crossEntropy({logits: alone, labels: first}).dataSync()[0], 5);
+      expect(gradient.slice([1, 0], [3, 5]).abs().max().dataSync()[0]).toBe(0);
+      const rows = embedding({ids: tf.tensor1d([1, 4, -1], 'int32'), weight: logits as tf.Tensor2D});
+      expect(
+        rows
+          .sub(tf.concat([logits.slice([1, 0], [1, 5]), tf.zeros([2, 5])]))
+          .abs()
+          .max()
+          .dataSync()[0],
+      ).toBe(0);
     });
   });
 

@@ -24,6 +24,7 @@ const onceOnly = [
 
 /** Files about a backend that not every machine has, which run with that backend's specs. */
 const onlyOn: Record<string, string> = {
+  'backends/tensorflow.spec.ts': 'tensorflow',
   'backends/webgl.spec.ts': 'webgl',
   'backends/webgpu.spec.ts': 'webgpu',
   'backends/webgpuModels.spec.ts': 'webgpu',

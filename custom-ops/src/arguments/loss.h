@@ -23,7 +23,7 @@ class EntropyOp {
     Problem p{};
     p.rows = logits[0], p.classes = logits[1], p.ignore = ignore_;
     p.logits = call.data(kLogits), p.labels = call.data<int32_t>(kLabels);
-    // Elsewhere, a label out of range makes the loss NaN.
+    // Elsewhere, the row of a label out of range does not count.
     if (call.valuesAtHand())
       for (int64_t i = 0; i < p.rows; ++i)
         if (p.labels[i] != p.ignore && (p.labels[i] < 0 || p.labels[i] >= p.classes))

@@ -1,6 +1,6 @@
 // Mean cross entropy of logits against labels, and its gradient, without the matrix of probabilities. Bound by memory:
 // the logits are read once in each direction. A label outside [0,classes) cannot be an error here without waiting for
-// the device: its row, and so the loss, is NaN.
+// the device: its row does not count.
 #include <cfloat>
 
 #include "launch.h"
@@ -11,6 +11,12 @@ namespace cuda {
 namespace {
 
 constexpr int kThreads = 512;
+
+template <typename Problem>
+__device__ inline bool counts(const Problem &p, int64_t row) {
+  const int32_t label = p.labels[row];
+  return label != p.ignore && label >= 0 && label < p.classes;
+}
 
 // sum over what was seen of 2^(x - top), x in units of ln 2.
 struct Running {
@@ -62,10 +68,8 @@ __global__ void __launch_bounds__(kThreads) lossKernel(EntropyForward p, const T
   double loss = 0;
   int64_t count = 0;
   for (int64_t row = threadIdx.x; row < p.rows; row += kThreads) {
-    const int32_t label = p.labels[row];
-    if (label == p.ignore) continue;
-    const bool valid = label >= 0 && label < p.classes;
-    loss += valid ? static_cast<double>(p.logSumExp[row]) - static_cast<float>(logits[row * p.classes + label]) : NAN;
+    if (!counts(p, row)) continue;
+    loss += static_cast<double>(p.logSumExp[row]) - static_cast<float>(logits[row * p.classes + p.labels[row]]);
     ++count;
   }
   loss = blockSum(loss), count = blockSum(count);
@@ -75,7 +79,7 @@ __global__ void __launch_bounds__(kThreads) lossKernel(EntropyForward p, const T
 // One block: the gradient of a row's own loss.
 __global__ void __launch_bounds__(kThreads) scaleKernel(EntropyBackward p, float *scale) {
   int64_t count = 0;
-  for (int64_t row = threadIdx.x; row < p.rows; row += kThreads) count += p.labels[row] != p.ignore;
+  for (int64_t row = threadIdx.x; row < p.rows; row += kThreads) count += counts(p, row);
   count = blockSum(count);
   if (threadIdx.x == 0) *scale = count ? *p.dLoss / static_cast<float>(count) : 0.0f;
 }
@@ -87,12 +91,12 @@ __global__ void __launch_bounds__(kThreads)
   const T *x = logits + row * p.classes;
   T *to = dLogits + row * p.classes;
   const int32_t label = p.labels[row];
-  const bool counts = label != p.ignore, valid = label >= 0 && label < p.classes;
-  const float scale = valid ? *scaleOfRow : NAN, lse = p.logSumExp[row];
+  const bool counted = counts(p, row);
+  const float scale = *scaleOfRow, lse = p.logSumExp[row];
 #pragma unroll 4
   for (int64_t c = threadIdx.x * V; c < p.classes; c += kThreads * V) {
     Few<V> d{};
-    if (counts) {
+    if (counted) {
       const Few<V> few = read<V>(x + c);
 #pragma unroll
       for (int i = 0; i < V; ++i) {

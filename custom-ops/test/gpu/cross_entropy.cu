@@ -15,7 +15,7 @@ struct DeviceEntropy {
   EntropyForward forward{};
   EntropyBackward backward{};
 
-  // Every `ignored`th row does not count.
+  // Every `ignored`th row does not count: its label is the one to be ignored, or no class.
   DeviceEntropy(Harness &h, int64_t rows, int64_t classes, float scale, int64_t ignored)
       : logits(h.random.normal(rows * classes, scale)),
         labels(draw(h, rows, classes, ignored)),
@@ -30,9 +30,10 @@ struct DeviceEntropy {
     backward = {rows, classes, kIgnore, in.data, logSumExp.data, dLoss.data, label.data, dLogits.data};
   }
   static std::vector<int32_t> draw(Harness &h, int64_t rows, int64_t classes, int64_t ignored) {
+    const int32_t end = static_cast<int32_t>(classes), none[] = {kIgnore, -1, end, INT32_MAX};
     std::vector<int32_t> labels(rows);
     for (int64_t i = 0; i < rows; ++i)
-      labels[i] = i % ignored == ignored - 1 ? kIgnore : static_cast<int32_t>(h.random.integer(0, classes - 1));
+      labels[i] = i % ignored == ignored - 1 ? none[i / ignored % 4] : static_cast<int32_t>(h.random.integer(0, end - 1));
     return labels;
   }
   const char *runForward(cudaStream_t stream) { return cuda::launchCrossEntropy(forward, stream); }
@@ -41,11 +42,13 @@ struct DeviceEntropy {
   }
 };
 
+bool counts(int32_t label, int64_t classes) { return label >= 0 && label < classes; }
+
 void testCase(Harness &h, int64_t rows, int64_t classes, float scale, int64_t ignored) {
   DeviceEntropy entropy(h, rows, classes, scale, ignored);
   Doubles loss{0}, logSumExp(rows), dLogits(entropy.logits.size(), 0);
   int64_t count = 0;
-  for (int32_t label : entropy.labels) count += label != kIgnore;
+  for (int32_t label : entropy.labels) count += counts(label, classes);
   for (int64_t row = 0; row < rows; ++row) {
     const float *x = entropy.logits.data() + row * classes;
     const double top = *std::max_element(x, x + classes);
@@ -53,7 +56,7 @@ void testCase(Harness &h, int64_t rows, int64_t classes, float scale, int64_t ig
     for (int64_t c = 0; c < classes; ++c) sum += std::exp(x[c] - top);
     logSumExp[row] = top + std::log(sum);
     const int32_t label = entropy.labels[row];
-    if (label == kIgnore) continue;
+    if (!counts(label, classes)) continue;
     loss[0] += (logSumExp[row] - x[label]) / count;
     for (int64_t c = 0; c < classes; ++c)
       dLogits[row * classes + c] = (std::exp(x[c] - logSumExp[row]) - (c == label)) * kDLoss / count;

@@ -22,7 +22,8 @@ export interface CrossEntropyArgs {
 
 /**
  * The mean of −log softmax(logits)[label] over the rows whose label is not `ignoreIndex`, in nats; 0 with zero gradient if no row
- * counts. Differentiable in the logits. A label outside [0, V) throws on cpu, wasm and tensorflow, and does not count elsewhere.
+ * counts. Differentiable in the logits. A label outside [0, V) throws on cpu, wasm and a tensorflow without a GPU,
+ * and does not count elsewhere.
  *
  * @throws Error naming the argument whose shape, dtype or value is wrong.
  */

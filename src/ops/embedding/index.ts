@@ -16,8 +16,8 @@ export interface EmbeddingArgs {
 }
 
 /**
- * `weight[ids]`, of shape [...ids.shape, D]. An id outside [0, V) throws on cpu, wasm and tensorflow; on the GPU backends, which
- * cannot look, its row is zero.
+ * `weight[ids]`, of shape [...ids.shape, D]. An id outside [0, V) throws on cpu, wasm and a tensorflow without a GPU; on a GPU, where
+ * ids are not looked at, its row is zero.
  *
  * @throws Error naming the argument whose shape, dtype or value is wrong.
  */

@@ -1,0 +1,66 @@
+/**
+ * What the ops do differently where TensorFlow has a GPU, which no machine of ours has at hand: here it only says so, and
+ * computes on the CPU. What the GPU itself does, custom-ops/test/run-tensorflow-gpu.sh shows.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type {NodeBackend} from '../../src/backends/tensorflow';
+import {crossEntropy, embedding} from '../../src/index';
+import {composedKernels} from '../support/composedKernels';
+
+const backend = () => tf.backend() as unknown as NodeBackend & Pick<tf.KernelBackend, 'readSync'>;
+
+/** Call in a `describe`: TensorFlow says in its specs that it has a GPU. */
+function pretendedGpu(): void {
+  let truth: boolean;
+  beforeEach(() => {
+    truth = backend().isUsingGpuDevice;
+    backend().isUsingGpuDevice = true;
+  });
+  afterEach(() => {
+    backend().isUsingGpuDevice = truth;
+  });
+}
+
+const ids = (...values: number[]) => tf.tensor1d(values, 'int32');
+const table = () => tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
+
+describe('ids and labels on a GPU of TensorFlow', () => {
+  pretendedGpu();
+
+  it('are not read back', () => {
+    const read = spyOn(backend(), 'readSync').and.callThrough();
+    tf.tidy(() => {
+      const [rows, labels] = [ids(0, 2), ids(2, -100)];
+      tf.grads((weight, kernel) => {
+        const logits = embedding({ids: rows, weight: weight as tf.Tensor2D}).matMul(kernel);
+        return crossEntropy({logits, labels});
+      })([table(), tf.ones([2, 3])]);
+      // tfjs-node itself reads the number of an axis, which it has made.
+      const taken = read.calls.allArgs().map(([dataId]) => dataId);
+      expect([rows, labels].some(({dataId}) => taken.includes(dataId))).toBe(false);
+    });
+  });
+
+  it('are rows of zeros if no row has the id, and such an id gives no row a gradient', () => {
+    tf.tidy(() => {
+      const rows = (weight: tf.Tensor) => embedding({ids: ids(2, 3, -1), weight: weight as tf.Tensor2D});
+      expect([...rows(table()).dataSync()]).toEqual([5, 6, 0, 0, 0, 0]);
+      expect([...tf.grad(rows)(table()).dataSync()]).toEqual([0, 0, 0, 0, 1, 1]);
+    });
+  });
+});
+
+describe('labels on a GPU of TensorFlow, composed of its ops,', () => {
+  pretendedGpu();
+  composedKernels();
+
+  it('do not count if there is no such class', () => {
+    tf.tidy(() => {
+      const loss = (labels: tf.Tensor) => (logits: tf.Tensor) => crossEntropy({logits, labels});
+      const logits = tf.tensor2d([0.1, -0.4, 0.3, 0.9, 0.2, -0.7, 0.5, 0.4, 0.6], [3, 3]);
+      const [wrong, ignored] = [loss(ids(1, 3, -1)), loss(ids(1, -100, -100))];
+      expect([...wrong(logits).dataSync()]).toEqual([...ignored(logits).dataSync()]);
+      expect([...tf.grad(wrong)(logits).dataSync()]).toEqual([...tf.grad(ignored)(logits).dataSync()]);
+    });
+  });
+});
