@@ -8,11 +8,11 @@ namespace gpu {
 namespace {
 
 const char *launchConv(const ConvForward &p, GpuCall &call) {
-  return cuda::launchCausalConv1d(p, multiprocessors(), call.stream());
+  return cuda::launchCausalConv1d(p, call.multiprocessors(), call.stream());
 }
 
 const char *launchConvGrad(const ConvBackward &p, GpuCall &call) {
-  const int count = multiprocessors();
+  const int count = call.multiprocessors();
   return cuda::launchCausalConv1dGrad(p, count, call.workspace(cuda::causalConv1dGradWorkspace(p, count)),
                                       call.stream());
 }

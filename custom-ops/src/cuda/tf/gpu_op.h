@@ -5,6 +5,10 @@
 
 #include <cuda_runtime.h>
 
+#include <new>
+#include <utility>
+#include <vector>
+
 #include "../../arguments/call.h"
 #include "../launch.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -18,16 +22,47 @@ using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
 
+// What TensorFlow said, to be passed on as it is.
+class StatusError {
+ public:
+  explicit StatusError(tensorflow::Status status) : status(std::move(status)) {}
+  const tensorflow::Status status;
+};
+
 inline void check(const tensorflow::Status &status) {
-  if (!status.ok()) throw OpError(status.ToString());
+  if (!status.ok()) throw StatusError(status);
+}
+inline void check(cudaError_t error) {
+  if (error != cudaSuccess) check(tensorflow::errors::Internal(cudaGetErrorString(error)));
 }
 
-inline int multiprocessors() {
-  int device = 0, count = 1;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count;
-}
+// Makes the device that holds `data` the current one of this thread, on which kernels are launched, for as long as it
+// lives. TensorFlow sees to that for its own devices; a pluggable one may be another, and number its GPUs in its own way.
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(const void *data) {
+    check(cudaGetDevice(&before_));
+    cudaPointerAttributes attributes{};
+    // An input without elements lies nowhere.
+    if (data) check(cudaPointerGetAttributes(&attributes, data));
+    device_ = attributes.type == cudaMemoryTypeDevice ? attributes.device : before_;
+    if (device_ != before_) check(cudaSetDevice(device_));
+  }
+  ~CurrentDevice() {
+    if (device_ != before_) cudaSetDevice(before_);
+  }
+  CurrentDevice(const CurrentDevice &) = delete;
+  CurrentDevice &operator=(const CurrentDevice &) = delete;
+
+  int multiprocessors() const {
+    int count = 1;
+    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device_));
+    return count;
+  }
+
+ private:
+  int before_ = 0, device_ = 0;
+};
 
 class GpuAttributes final : public Attributes {
  public:
@@ -50,7 +85,8 @@ class GpuAttributes final : public Attributes {
 
 class GpuCall final : public Call {
  public:
-  explicit GpuCall(OpKernelContext *context) : context_(context) {}
+  explicit GpuCall(OpKernelContext *context)
+      : context_(context), device_(context->input(0).data()), stream_(context->op_device_context()->stream()) {}
 
   int inputs() const override { return context_->num_inputs(); }
   Shape shape(int input) override {
@@ -63,19 +99,34 @@ class GpuCall final : public Call {
     check(context_->allocate_output(index, TensorShape(shape), &tensor));
     return tensor->flat<float>().data();
   }
-  // Lives as long as the call; TensorFlow gives it away again only to what comes later on the same stream.
+  // One more piece of memory that lives as long as the call; TensorFlow gives it away again only to what comes later on
+  // the same stream.
   float *workspace(size_t floats) {
-    check(context_->allocate_temp(tensorflow::DT_FLOAT, TensorShape({static_cast<int64_t>(floats)}), &workspace_));
-    return workspace_.flat<float>().data();
+    workspaces_.emplace_back();
+    check(context_->allocate_temp(tensorflow::DT_FLOAT, TensorShape({static_cast<int64_t>(floats)}),
+                                  &workspaces_.back()));
+    return workspaces_.back().flat<float>().data();
   }
-  // Null, CUDA's default stream, on a pluggable device, whose stream TensorFlow does not tell.
-  void *stream() const { return context_->op_device_context()->stream()->platform_specific_handle().stream; }
+  int multiprocessors() const { return device_.multiprocessors(); }
+
+  // Where kernels go. Null, CUDA's default stream, on a pluggable device: what its own stream is, only the plug-in knows.
+  void *stream() const { return stream_->platform_specific_handle().stream; }
+  // To be called around the launches. The default stream does not wait for a stream that TensorFlow has orders for, nor
+  // that for it, so in its place the host does, both times.
+  void begin() {
+    if (!stream()) check(stream_->BlockHostUntilDone());
+  }
+  void end() {
+    if (!stream()) check(cudaStreamSynchronize(nullptr));
+  }
 
  private:
   const void *bytes(int input) override { return context_->input(input).data(); }
 
   OpKernelContext *context_;
-  Tensor workspace_;
+  const CurrentDevice device_;
+  stream_executor::Stream *stream_;
+  std::vector<Tensor> workspaces_;
 };
 
 // Op, of src/arguments/, turns a call into a problem, and `launch` takes that and the call. It returns null or what
@@ -88,10 +139,19 @@ class GpuKernel : public tensorflow::OpKernel {
   void Compute(OpKernelContext *context) override {
     try {
       GpuCall call(context);
-      if (const char *error = launch(op_.problem(call), call))
+      const auto problem = op_.problem(call);
+      call.begin();
+      if (const char *error = launch(problem, call))
         context->CtxFailure(tensorflow::errors::Internal(type_string(), ": ", error));
+      call.end();
+    } catch (const StatusError &error) {
+      context->CtxFailure(error.status);
     } catch (const OpError &error) {
       context->CtxFailure(tensorflow::errors::InvalidArgument(type_string(), ": ", error.what()));
+    } catch (const std::bad_alloc &) {
+      context->CtxFailure(tensorflow::errors::ResourceExhausted(type_string(), ": out of memory"));
+    } catch (const std::exception &error) {
+      context->CtxFailure(tensorflow::errors::Internal(type_string(), ": ", error.what()));
     }
   }
 

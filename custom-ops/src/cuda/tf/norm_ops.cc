@@ -10,7 +10,7 @@ namespace {
 const char *launchNorm(const NormForward &p, GpuCall &call) { return cuda::launchRmsNorm(p, call.stream()); }
 
 const char *launchNormGrad(const NormBackward &p, GpuCall &call) {
-  const int count = multiprocessors();
+  const int count = call.multiprocessors();
   return cuda::launchRmsNormGrad(p, count, call.workspace(cuda::rmsNormGradWorkspace(p, count)), call.stream());
 }
 

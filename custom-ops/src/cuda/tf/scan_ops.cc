@@ -11,12 +11,12 @@ namespace gpu {
 namespace {
 
 const char *launchScan(const ScanForward &p, GpuCall &call) {
-  const cuda::Pieces pieces = cuda::cutTime(p, multiprocessors(), false);
+  const cuda::Pieces pieces = cuda::cutTime(p, call.multiprocessors(), false);
   return cuda::launchSelectiveScan(p, pieces, call.workspace(cuda::scanWorkspace(p, pieces)), call.stream());
 }
 
 const char *launchScanGrad(const ScanBackward &p, GpuCall &call) {
-  const cuda::Pieces pieces = cuda::cutTime(p, multiprocessors(), true);
+  const cuda::Pieces pieces = cuda::cutTime(p, call.multiprocessors(), true);
   return cuda::launchSelectiveScanGrad(p, pieces, call.workspace(cuda::scanGradWorkspace(p, pieces)), call.stream());
 }
 
