@@ -119,6 +119,14 @@ function ensureKernel(kernelName: string): void {
 /** Kernels for which the composed form is the intended one unless a backend has better: no warning. */
 const alwaysComposed = new Set(['Linear', 'LinearGrad', 'Embedding', 'EmbeddingGrad']);
 
+/** Runs the composed form in place of a backend's own kernel, for a call that this one does not take. */
+export function runComposed(
+  kernelName: string,
+  {inputs, attrs}: {inputs: tf.TensorInfo[]; attrs: PresentAttr},
+): tf.TensorInfo[] {
+  return tf.tidy(() => composedForms.get(kernelName)!(inputs as tf.Tensor[], attrs));
+}
+
 /** Registers a kernel that takes an array of inputs; a kernel already there is left alone. */
 export function registerArrayKernel(kernelName: string, backendName: string, kernelFunc: ArrayKernelFunc): void {
   if (tf.getKernel(kernelName, backendName) === undefined) {

@@ -5,7 +5,10 @@
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend} from '../../src/backends/tensorflow';
 import {crossEntropy, embedding} from '../../src/index';
+import {sizedCases} from '../ops/cases/sizes';
+import {compareWithReference} from '../ops/opUnderTest';
 import {composedKernels} from '../support/composedKernels';
+import {randomSeed} from '../support/settings';
 
 const backend = () => tf.backend() as unknown as NodeBackend & Pick<tf.KernelBackend, 'readSync'>;
 
@@ -63,4 +66,18 @@ describe('labels on a GPU of TensorFlow, composed of its ops,', () => {
       expect([...tf.grad(wrong)(logits).dataSync()]).toEqual([...tf.grad(ignored)(logits).dataSync()]);
     });
   });
+});
+
+describe('sizes beyond those of the CUDA kernels', () => {
+  pretendedGpu();
+
+  for (const {op, sizes, testCase} of sizedCases()) {
+    it(`run composed on a GPU of TensorFlow: ${op.op} ${sizes}`, async () => {
+      const run = spyOn(backend(), 'executeMultipleOutputs').and.callThrough();
+      expect(await compareWithReference(op, testCase, randomSeed)).toEqual([]);
+      const native = run.calls.allArgs().filter(([name]) => name.startsWith('TfjsMamba'));
+      // The step of the scan has a CUDA kernel for any number of states; its gradient is that of the scan.
+      expect(native.filter(([name]) => name !== 'TfjsMambaSelectiveStateUpdate')).toEqual([]);
+    });
+  }
 });

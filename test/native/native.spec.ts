@@ -81,10 +81,7 @@ describe('the native kernels', () => {
     expect(results.length).toBe(6);
     for (const {error, gives} of results) {
       if (error === 'none') expect(gives).toBe(expected[error]);
-      else
-        expect(gives)
-          .withContext(error)
-          .toContain(expected[error]);
+      else expect(gives).withContext(error).toContain(expected[error]);
     }
     expect(tooLarge).toMatch(/^Invalid TF_Status: 8\nMessage: TfjsMambaMatVec: OOM when allocating tensor/);
     expect(y).toEqual([2, 2]);

@@ -62,13 +62,18 @@ describe('on a GPU device of TensorFlow', () => {
     });
   });
 
-  it('sizes beyond those of the kernels are an exception that says so', () => {
+  it('sizes beyond those of the kernels are refused by the ops, and composed by the functions above them', () => {
     tf.tidy(() => {
-      const conv = () => causalConv1d({x: random(1, 12, 8) as tf.Tensor3D, weight: random(8, 9) as tf.Tensor2D});
+      const [x, weight] = [random(1, 12, 8) as tf.Tensor3D, random(8, 9) as tf.Tensor2D];
+      const conv = () => runNativeOp(backend, 'TfjsMambaCausalConv1d', [x, weight], {ints: {NI: 2, present: 3}}, 2);
       expect(conv).toThrowError(/TfjsMambaCausalConv1d: the CUDA kernels take at most 8 taps/);
-      const [u, B] = [random(1, 12, 8) as tf.Tensor3D, random(1, 12, 65)];
-      const scan = () => selectiveScan({u, delta: u, A: random(8, 65) as tf.Tensor2D, B, C: B});
+      expect(causalConv1d({x, weight}).y.shape).toEqual([1, 12, 8]);
+      const [A, B] = [random(8, 65).abs().neg() as tf.Tensor2D, random(1, 12, 65)];
+      const grouped = B.expandDims(2);
+      const inputs = [x, x, A, grouped, grouped];
+      const scan = () => runNativeOp(backend, 'TfjsMambaSelectiveScan', inputs, {ints: {NI: 5, present: 31}}, 2);
       expect(scan).toThrowError(/TfjsMambaSelectiveScan: the CUDA kernels take at most 64 states a channel/);
+      expect(selectiveScan({u: x, delta: x, A, B, C: B}).y.shape).toEqual([1, 12, 8]);
     });
   });
 
