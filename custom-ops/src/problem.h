@@ -143,6 +143,7 @@ struct MatVec {
 struct BlockStep {
   int64_t batch, model, inner, states, taps, rank;
   float epsilon;
+  float mixerEpsilon;                // of the norms without weight on dt, B and C (FalconMamba); 0: there are none
   const float *x;                    // [B,model], the residual stream
   const float *convState, *ssmState; // [B,K-1,inner], [B,inner,N]
   const float *norm;                 // [model]

@@ -37,7 +37,10 @@ class StepOp {
   static constexpr const char *kName = "TfjsMambaStep";
 
   explicit StepOp(const Attributes &a)
-      : present_(a.integer("present")), blocks_(static_cast<int>(a.integer("blocks"))), epsilon_(a.number("epsilon")) {}
+      : present_(a.integer("present")),
+        blocks_(static_cast<int>(a.integer("blocks"))),
+        epsilon_(a.number("epsilon")),
+        mixerEpsilon_(a.number("mixer_epsilon")) {}
 
   // The blocks in their order, all of one size.
   std::vector<BlockStep> problem(Call &call) const {
@@ -78,6 +81,7 @@ class StepOp {
     BlockStep p{};
     p.batch = x[0], p.model = x[1], p.inner = in.shape(kALog)[0], p.states = in.shape(kALog)[1];
     p.taps = in.shape(kConv)[1], p.rank = in.shape(kDtProj)[0], p.epsilon = epsilon_;
+    p.mixerEpsilon = mixerEpsilon_;
     in.requireShape(kConvState, {p.batch, p.taps - 1, p.inner});
     in.requireShape(kSsmState, {p.batch, p.inner, p.states});
     in.requireShape(kNorm, {p.model});
@@ -104,7 +108,7 @@ class StepOp {
 
   int64_t present_;
   int blocks_;
-  float epsilon_;
+  float epsilon_, mixerEpsilon_;
 };
 
 }  // namespace tfjs_mamba

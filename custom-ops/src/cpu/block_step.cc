@@ -9,6 +9,7 @@ namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 
 void normalizeRow(const float *r, const float *weight, float *y, int64_t width, float epsilon);
+void normalizeRow(float *r, int64_t width, float epsilon);  // in place, without weight
 void selectiveStateUpdateOfLogA(const StateUpdate &p);  // p.A holds log(-A)
 void matVec(const MatVec &p);
 
@@ -59,6 +60,13 @@ void blockStep(const BlockStep &p) {
   slice(B, dbc, R, wide, p.rank, N);
   slice(C, dbc, R, wide, p.rank + N, N);
   slice(z, xz, R, 2 * D, D, D);
+  if (p.mixerEpsilon > 0) {
+    for (int64_t b = 0; b < R; ++b) {
+      normalizeRow(dt + b * p.rank, p.rank, p.mixerEpsilon);
+      normalizeRow(B + b * N, N, p.mixerEpsilon);
+      normalizeRow(C + b * N, N, p.mixerEpsilon);
+    }
+  }
   matVec({R, p.rank, D, false, dt, p.dtProj, nullptr, delta});
   selectiveStateUpdateOfLogA({R, D, N, 1, 1, false, false, true, p.ssmState, u, delta, p.ALog, B, C, p.D, z, p.dtBias,
                               y, p.newSsmState});

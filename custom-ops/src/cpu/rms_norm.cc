@@ -61,6 +61,11 @@ void normalizeRow(const float *r, const float *weight, float *y, int64_t width, 
     storeFirst(y + c, loadFirst(r + c, width - c) * scale * loadFirst(weight + c, width - c), width - c);
 }
 
+void normalizeRow(float *r, int64_t width, float epsilon) {
+  const float scale = inverseRms(r, width, epsilon);
+  for (int64_t c = 0; c < width; c += kLanes) storeFirst(r + c, loadFirst(r + c, width - c) * scale, width - c);
+}
+
 void rmsNorm(const NormForward &p) {
   forRowBlocks(p.rows, [&](int64_t row, int64_t) {
     const float *r = p.x + row * p.width;

@@ -77,6 +77,14 @@ __global__ void __launch_bounds__(kProductThreads) xProjKernel(BlockStep p, cons
 
 constexpr int kStepThreads = 128, kLanes = 8, kStepChannels = kStepThreads / kLanes;
 
+// In place, by all threads of the block; each keeps to elements of its own.
+__device__ inline void normalize(float *row, int64_t width, float epsilon) {
+  float squares = 0;
+  for (int64_t i = threadIdx.x; i < width; i += kStepThreads) squares += row[i] * row[i];
+  const float scale = rsqrtf(blockSum(squares) / static_cast<float>(width) + epsilon);
+  for (int64_t i = threadIdx.x; i < width; i += kStepThreads) row[i] *= scale;
+}
+
 // Eight lanes to a channel share out the terms of dt_proj, then the states.
 template <typename T>
 __global__ void __launch_bounds__(kStepThreads) stateKernel(BlockStep p, const T *dtProj, Passing at) {
@@ -92,7 +100,13 @@ __global__ void __launch_bounds__(kStepThreads) stateKernel(BlockStep p, const T
     dbc[i] = sum;
   }
   __syncthreads();
-  const float *B = dbc + p.rank, *C = B + p.states;
+  float *B = dbc + p.rank, *C = B + p.states;
+  if (p.mixerEpsilon > 0) {
+    normalize(dbc, p.rank, p.mixerEpsilon);
+    normalize(B, p.states, p.mixerEpsilon);
+    normalize(C, p.states, p.mixerEpsilon);
+    __syncthreads();
+  }
   const auto sumLanes = [](float x) {
     for (int mask = 1; mask < kLanes; mask *= 2) x += __shfl_xor_sync(kFullWarp, x, mask);
     return x;

@@ -35,7 +35,8 @@ void registerDecodeOps() {
                                    TF_ShapeInferenceContextSetUnknownShape});
   registerCpuOp<StepOp, step>({{"inputs: NI * float"},
                                {"y: float", "conv: blocks * float", "ssm: blocks * float"},
-                               {"NI: int >= 12", "blocks: int >= 1", "present: int", "epsilon: float"},
+                               {"NI: int >= 12", "blocks: int >= 1", "present: int", "epsilon: float",
+                                "mixer_epsilon: float = 0.0"},
                                TF_ShapeInferenceContextSetUnknownShape});
 }
 

@@ -32,6 +32,7 @@ void testMatVec(Harness &h, int64_t rows, int64_t in, int64_t out, bool transpos
 struct Case {
   int64_t batch, model, inner, states, taps, rank;
   bool biases, convBias;
+  float mixerEpsilon;  // 0: no norms on dt, B and C
 };
 
 struct DeviceBlock {
@@ -75,7 +76,7 @@ struct DeviceBlock {
   static BlockStep sizes(const Case &c) {
     BlockStep p{};
     p.batch = c.batch, p.model = c.model, p.inner = c.inner, p.states = c.states, p.taps = c.taps, p.rank = c.rank;
-    p.epsilon = 1e-5f;
+    p.epsilon = 1e-5f, p.mixerEpsilon = c.mixerEpsilon;
     return p;
   }
   const char *run(cudaStream_t stream) { return cuda::launchBlockStep(p, workspace.data, stream); }
@@ -103,7 +104,17 @@ void testBlock(Harness &h, const Case &c) {
       }
       u[b * E + c0] = sum * sigmoid64(sum);
     }
-  const Doubles dbc = multiply(u, block.xProj, {}, R, E, wide, false);
+  Doubles dbc = multiply(u, block.xProj, {}, R, E, wide, false);
+  const auto normalize = [&](double *row, int64_t width) {
+    double squares = 0;
+    for (int64_t i = 0; i < width; ++i) squares += row[i] * row[i];
+    const double rms = std::sqrt(squares / static_cast<double>(width) + c.mixerEpsilon);
+    for (int64_t i = 0; i < width; ++i) row[i] /= rms;
+  };
+  for (int64_t b = 0; c.mixerEpsilon > 0 && b < R; ++b) {
+    double *row = dbc.data() + b * wide;
+    normalize(row, c.rank), normalize(row + c.rank, N), normalize(row + c.rank + N, N);
+  }
   for (int64_t b = 0; b < R; ++b)
     for (int64_t i = 0; i < c.rank; ++i) dt[b * c.rank + i] = dbc[b * wide + i];
   const Doubles raw = multiply(dt, block.dtProj, block.dtBias, R, c.rank, E, false);
@@ -137,14 +148,20 @@ void testDecode(Harness &h) {
   for (int i = 0; i < 16; ++i) {
     const int64_t model = i % 2 ? 4 * h.random.integer(1, 50) : h.random.integer(1, 200);
     testBlock(h, {h.random.integer(1, 6), model, 2 * model, h.random.integer(1, 20), h.random.integer(1, 4),
-                  h.random.integer(1, 13), h.random.flip(), h.random.flip()});
+                  h.random.integer(1, 13), h.random.flip(), h.random.flip(), 0});
   }
-  testBlock(h, {1, 768, 1536, 16, 4, 48, false, true});
+  testBlock(h, {1, 768, 1536, 16, 4, 48, false, true, 0});
+  // Norms on dt, B and C; more states and taps than usual. A norm of very few terms makes the last digits of small ones
+  // those of large ones.
+  for (int i = 0; i < 8; ++i)
+    testBlock(h, {h.random.integer(1, 6), 4 * h.random.integer(4, 50), 8 * h.random.integer(4, 50),
+                  h.random.integer(8, 140), h.random.integer(1, 12), h.random.integer(8, 40), h.random.flip(),
+                  h.random.flip(), i % 2 ? 1e-6f : 0.5f});
 }
 
 void timeDecode(Harness &h) {
   // As many layers as a model has, so that weights come from memory and not from the cache.
-  for (const Case &c : {Case{1, 768, 1536, 16, 4, 48, false, true}, Case{1, 2560, 5120, 16, 4, 160, false, true}}) {
+  for (const Case &c : {Case{1, 768, 1536, 16, 4, 48, false, true, 0}, Case{1, 2560, 5120, 16, 4, 160, false, true, 0}}) {
     const int layers = c.model < 1000 ? 24 : 6;
     std::vector<std::unique_ptr<DeviceBlock>> blocks;
     for (int i = 0; i < layers; ++i) blocks.push_back(std::make_unique<DeviceBlock>(h, c));

@@ -32,8 +32,8 @@ export function stepMamba1Blocks(
   if (!hasMambaStep()) return undefined;
   const inputs = blocks.map(({weights}, i) => blockInputs(weights, states[i]));
   if (!inputs.every((block) => block !== undefined)) return undefined;
-  const {epsilon} = blocks[0].config;
-  return mambaStep({x, blocks: inputs, epsilon});
+  const {epsilon, mixerEpsilon} = blocks[0].config;
+  return mambaStep({x, blocks: inputs, epsilon, mixerEpsilon});
 }
 
 function blockInputs(weights: Weights, {conv, ssm}: LayerState): BlockInputs | undefined {

@@ -19,6 +19,11 @@ export interface MambaStepArgs {
   blocks: readonly BlockInputs[];
   /** ε of the norms; 1e-5 if absent. */
   epsilon?: number;
+  /**
+   * ε of RMS norms without weight on dt, B and C, as FalconMamba has them (`mixer_rms_eps` and `rms_forward` of transformers'
+   * `modeling_falcon_mamba.py`); if absent, there are no such norms.
+   */
+  mixerEpsilon?: number;
 }
 
 /** What {@link mambaStep} returns. */
@@ -44,8 +49,10 @@ export function hasMambaStep(): boolean {
  */
 export function mambaStep(args: MambaStepArgs): MambaStepResult {
   return tf.tidy(OP, () => {
-    checkKeys(OP, args, ['x', 'blocks', 'epsilon']);
-    checkPositive(OP, 'epsilon', args.epsilon ?? 1e-5);
+    checkKeys(OP, args, ['x', 'blocks', 'epsilon', 'mixerEpsilon']);
+    const {epsilon = 1e-5, mixerEpsilon} = args;
+    checkPositive(OP, 'epsilon', epsilon);
+    if (mixerEpsilon !== undefined) checkPositive(OP, 'mixerEpsilon', mixerEpsilon);
     const x = toTensor(OP, 'x', args.x);
     checkRank(OP, 'x', x, 2, '[batch, dModel]');
     checkNotEmpty(OP, 'x', x);
@@ -56,7 +63,7 @@ export function mambaStep(args: MambaStepArgs): MambaStepResult {
     const shapes = blockShapes(x.shape as [number, number], blocks[0]);
     blocks.forEach((block, i) => checkBlock(`blocks[${i}].`, block, shapes, blocks[0]));
     if (!hasMambaStep()) throw new Error(`${OP}: the backend ${tf.getBackend()} has no kernel for it`);
-    return runMambaStep(x, blocks, {epsilon: args.epsilon ?? 1e-5}) as MambaStepResult;
+    return runMambaStep(x, blocks, {epsilon, mixerEpsilon}) as MambaStepResult;
   });
 }
 

@@ -38,6 +38,8 @@ export type BlockInputs<T = tf.Tensor> = Record<Exclude<BlockInput, OptionalInpu
 export interface StepAttrs {
   /** ε of the norms. */
   epsilon: number;
+  /** ε of the norms without weight on dt, B and C, as FalconMamba has them; without it there are none. */
+  mixerEpsilon?: number;
 }
 
 export const mambaStepKernel = defineListKernel<StepAttrs & PresentAttr>('MambaStep');

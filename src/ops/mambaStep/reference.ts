@@ -19,6 +19,7 @@ export function mambaStepReference(
   x: Array64,
   block: BlockInputs<Array64>,
   epsilon: number,
+  mixerEpsilon?: number,
 ): {y: Array64; conv: Array64; ssm: Array64} {
   const {conv, ssm, ALog, D} = block;
   const [batch] = x.shape;
@@ -31,15 +32,20 @@ export function mambaStepReference(
     'silu',
   );
   const u = convolved.y;
-  const selection = linearReference({x: u, kernel: block.xProj}, false);
+  const projected = linearReference({x: u, kernel: block.xProj}, false);
+  const selection = (from: number, count: number): Array64 => {
+    const x = columns(projected, from, count);
+    if (mixerEpsilon === undefined) return x;
+    return rmsNormReference({x, weight: {shape: [count], values: new Float64Array(count).fill(1)}}, mixerEpsilon).y;
+  };
   const projection = (from: number): Array64 => {
-    return {shape: [batch, 1, dState], values: columns(selection, from, dState).values};
+    return {shape: [batch, 1, dState], values: selection(from, dState).values};
   };
   const next = selectiveStateUpdateReference(
     {
       state: ssm,
       u,
-      delta: linearReference({x: columns(selection, 0, rank), kernel: block.dtProj}, false),
+      delta: linearReference({x: selection(0, rank), kernel: block.dtProj}, false),
       A: {shape: ALog.shape, values: ALog.values.map((value) => -Math.exp(value))},
       B: projection(rank),
       C: projection(rank + dState),

@@ -6,9 +6,15 @@ import {blockInputs} from './kernels';
 offerNativeKernels({
   kernelName: 'MambaStep',
   run: ({inputs, backend, present, attrs}) => {
-    const {epsilon} = attrs as StepAttrs;
+    const {epsilon, mixerEpsilon = 0} = attrs as StepAttrs;
     const blocks = (inputs.length - 1) / present.length;
     const ints = {NI: inputs.length, blocks, present: bitsOf(blockInputs, present)};
-    return runNativeOp(backend, 'TfjsMambaStep', inputs, {ints, floats: {epsilon}}, 1 + 2 * blocks);
+    return runNativeOp(
+      backend,
+      'TfjsMambaStep',
+      inputs,
+      {ints, floats: {epsilon, mixer_epsilon: mixerEpsilon}},
+      1 + 2 * blocks,
+    );
   },
 });

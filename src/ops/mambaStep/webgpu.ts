@@ -102,17 +102,32 @@ const convAndXProj = defineProgram<{bias: boolean; past: boolean}>({
   }),
 });
 
+/** What dt, B and C of a channel's row are multiplied by where they are normed; the lanes that share the channel add up the squares. */
+const scalesWgsl = `
+  var sums = vec3f();
+  for (var r = share; r < p.rank; r += ${SHARES}u) { sums.x += mixed[rowDt + r] * mixed[rowDt + r]; }
+  for (var n = share; n < p.dState; n += ${SHARES}u) {
+    sums.y += mixed[rowB + n] * mixed[rowB + n];
+    sums.z += mixed[rowC + n] * mixed[rowC + n];
+  }
+  squares[lane] = sums;
+  workgroupBarrier();
+  sums = vec3f();
+  for (var l = own; l < ${CHANNELS * SHARES}u; l += ${CHANNELS}u) { sums += squares[l]; }
+  let scales = inverseSqrt(sums / vec3f(f32(p.rank), vec2f(f32(p.dState))) + p.mixerEpsilon);
+  `;
+
 /** Writes the gated output over the half of `xz` that has been convolved. */
-const updateState = defineProgram({
+const updateState = defineProgram<{normed: boolean}>({
   name: 'MambaStep (dt_proj, state)',
-  variants: [{}],
-  build: () => ({
+  variants: combinations({normed: either}),
+  build: ({normed}) => ({
     buffers: {xz: write, mixed: read, dtProj: read, dtBias: read, ALog: read, D: read, ssm: read, nextSsm: write},
-    uniforms: {channels: 'u32', dState: 'u32', rank: 'u32', size: 'u32'},
+    uniforms: {channels: 'u32', dState: 'u32', rank: 'u32', size: 'u32', ...(normed && {mixerEpsilon: 'f32'})},
     workgroupSize: CHANNELS * SHARES,
     declarations: `${softplusWgsl}${sigmoidWgsl}
 var<workgroup> steps: array<f32, ${CHANNELS * SHARES}>;
-var<workgroup> outputs: array<f32, ${CHANNELS * SHARES}>;`,
+var<workgroup> outputs: array<f32, ${CHANNELS * SHARES}>;${normed ? `\nvar<workgroup> squares: array<vec3f, ${CHANNELS * SHARES}>;` : ''}`,
     main: `
   let own = lane % ${CHANNELS}u;
   let share = lane / ${CHANNELS}u;
@@ -124,20 +139,20 @@ var<workgroup> outputs: array<f32, ${CHANNELS * SHARES}>;`,
   let rowDt = at + p.channels;
   let rowB = rowDt + p.rank;
   let rowC = rowB + p.dState;
-  var x = 0.0;
+  ${normed ? scalesWgsl : ''}var x = 0.0;
   for (var r = share; r < p.rank; r += ${SHARES}u) { x += mixed[rowDt + r] * dtProj[r * p.channels + d]; }
   steps[lane] = x;
   workgroupBarrier();
   x = dtBias[d];
-  for (var l = own; l < ${CHANNELS * SHARES}u; l += ${CHANNELS}u) { x += steps[l]; }
+  for (var l = own; l < ${CHANNELS * SHARES}u; l += ${CHANNELS}u) { x += steps[l]${normed ? ' * scales.x' : ''}; }
   let dt = softplus(x);
   let u = mixed[at + d];
   var y = 0.0;
   for (var n = share; n < p.dState; n += ${SHARES}u) {
     let decay = exp(-dt * exp(ALog[d * p.dState + n]));
-    let h = decay * ssm[i * p.dState + n] + dt * u * mixed[rowB + n];
+    let h = decay * ssm[i * p.dState + n] + dt * u * mixed[rowB + n]${normed ? ' * scales.y' : ''};
     nextSsm[i * p.dState + n] = h;
-    y += mixed[rowC + n] * h;
+    y += mixed[rowC + n]${normed ? ' * scales.z' : ''} * h;
   }
   outputs[lane] = y;
   workgroupBarrier();
@@ -187,7 +202,7 @@ interface Passing {
   mixed: TensorInfo;
 }
 
-registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & PresentAttr) => {
+registerWebGPUKernel('MambaStep', (gpu, inputs, {present, ...attrs}: StepAttrs & PresentAttr) => {
   const blocks = blocksOf(inputs, present);
   const [{ssm, convWeight, dtProj}] = blocks;
   const [batch, dModel] = inputs[0].shape;
@@ -201,7 +216,7 @@ registerWebGPUKernel('MambaStep', (gpu, inputs, {present, epsilon}: StepAttrs & 
   let x = inputs[0];
   const states = blocks.map((block, i) => {
     const next = i + 1 < blocks.length ? gpu.scratch(batch * dModel) : y;
-    const state = stepBlock(gpu, sizes, passing, block, epsilon, x, next);
+    const state = stepBlock(gpu, sizes, passing, block, attrs, x, next);
     x = next;
     return state;
   });
@@ -213,7 +228,7 @@ function stepBlock(
   {batch, dModel, channels, dState, width, rank}: Sizes,
   {xz, mixed}: Passing,
   block: BlockInputs<TensorInfo>,
-  epsilon: number,
+  {epsilon, mixerEpsilon}: StepAttrs,
   x: TensorInfo,
   y: TensorInfo,
 ): {nextConv: TensorInfo; nextSsm: TensorInfo} {
@@ -257,7 +272,7 @@ function stepBlock(
   );
   gpu.run(
     updateState,
-    {},
+    {normed: mixerEpsilon !== undefined},
     {
       buffers: {
         xz,
@@ -269,7 +284,7 @@ function stepBlock(
         ssm,
         nextSsm,
       },
-      uniforms: {channels, dState, rank, size: batch * channels},
+      uniforms: {channels, dState, rank, size: batch * channels, ...(mixerEpsilon !== undefined && {mixerEpsilon})},
       workgroups: Math.ceil((batch * channels) / CHANNELS),
     },
   );
