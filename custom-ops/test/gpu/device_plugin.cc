@@ -4,8 +4,8 @@
 // It is a Node addon as well: required before tfjs-node, whose binding looks for devices as it is loaded, it registers
 // itself with the TensorFlow it is linked to.
 //
-// All its streams are CUDA's default one: TensorFlow does not tell kernels the stream of a pluggable device, so that is
-// the one they launch on.
+// Its streams are such as do not wait for CUDA's default one, as TensorFlow's own are. TensorFlow does not tell kernels the
+// stream of a pluggable device, so they launch on the default one: the specs find what the ops then do not wait for.
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 #include <node_api.h>
@@ -34,7 +34,7 @@ bool check(cudaError_t error, TF_Status *status) {
 }
 
 cudaEvent_t asEvent(SP_Event event) { return reinterpret_cast<cudaEvent_t>(event); }
-SP_Stream defaultStream() { return reinterpret_cast<SP_Stream>(cudaStreamLegacy); }
+cudaStream_t asStream(SP_Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
 
 // Memory. TensorFlow's allocator is laid over this one, so it is asked for a few large pieces only.
 
@@ -65,20 +65,20 @@ TF_Bool memoryUsage(const SP_Device *, int64_t *free, int64_t *total) {
 
 // Copies and fills.
 
-void copy(void *to, const void *from, uint64_t size, TF_Status *status) {
-  check(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, cudaStreamLegacy), status);
+void copy(SP_Stream stream, void *to, const void *from, uint64_t size, TF_Status *status) {
+  check(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, asStream(stream)), status);
 }
 void copyAndWait(void *to, const void *from, uint64_t size, TF_Status *status) {
   check(cudaMemcpy(to, from, size, cudaMemcpyDefault), status);
 }
-void toHost(const SP_Device *, SP_Stream, void *to, const Memory *from, uint64_t size, TF_Status *status) {
-  copy(to, from->opaque, size, status);
+void toHost(const SP_Device *, SP_Stream stream, void *to, const Memory *from, uint64_t size, TF_Status *status) {
+  copy(stream, to, from->opaque, size, status);
 }
-void toDevice(const SP_Device *, SP_Stream, Memory *to, const void *from, uint64_t size, TF_Status *status) {
-  copy(to->opaque, from, size, status);
+void toDevice(const SP_Device *, SP_Stream stream, Memory *to, const void *from, uint64_t size, TF_Status *status) {
+  copy(stream, to->opaque, from, size, status);
 }
-void within(const SP_Device *, SP_Stream, Memory *to, const Memory *from, uint64_t size, TF_Status *status) {
-  copy(to->opaque, from->opaque, size, status);
+void within(const SP_Device *, SP_Stream stream, Memory *to, const Memory *from, uint64_t size, TF_Status *status) {
+  copy(stream, to->opaque, from->opaque, size, status);
 }
 void toHostAndWait(const SP_Device *, void *to, const Memory *from, uint64_t size, TF_Status *status) {
   copyAndWait(to, from->opaque, size, status);
@@ -89,8 +89,8 @@ void toDeviceAndWait(const SP_Device *, Memory *to, const void *from, uint64_t s
 void withinAndWait(const SP_Device *, Memory *to, const Memory *from, uint64_t size, TF_Status *status) {
   copyAndWait(to->opaque, from->opaque, size, status);
 }
-void fill(const SP_Device *, SP_Stream, Memory *memory, uint8_t pattern, uint64_t size, TF_Status *status) {
-  check(cudaMemsetAsync(memory->opaque, pattern, size, cudaStreamLegacy), status);
+void fill(const SP_Device *, SP_Stream stream, Memory *memory, uint8_t pattern, uint64_t size, TF_Status *status) {
+  check(cudaMemsetAsync(memory->opaque, pattern, size, asStream(stream)), status);
 }
 void zero(const SP_Device *device, SP_Stream stream, Memory *memory, uint64_t size, TF_Status *status) {
   fill(device, stream, memory, 0, size, status);
@@ -101,9 +101,17 @@ void fill32(const SP_Device *, SP_Stream, Memory *, uint32_t, uint64_t, TF_Statu
 
 // Streams and events.
 
-void createStream(const SP_Device *, SP_Stream *stream, TF_Status *) { *stream = defaultStream(); }
-void destroyStream(const SP_Device *, SP_Stream) {}
-void waitForStream(const SP_Device *, SP_Stream, SP_Stream, TF_Status *) {}
+void createStream(const SP_Device *, SP_Stream *stream, TF_Status *status) {
+  check(cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t *>(stream), cudaStreamNonBlocking), status);
+}
+void destroyStream(const SP_Device *, SP_Stream stream) { cudaStreamDestroy(asStream(stream)); }
+void waitForStream(const SP_Device *, SP_Stream dependent, SP_Stream other, TF_Status *status) {
+  cudaEvent_t reached;
+  if (!check(cudaEventCreateWithFlags(&reached, cudaEventDisableTiming), status)) return;
+  if (check(cudaEventRecord(reached, asStream(other)), status))
+    check(cudaStreamWaitEvent(asStream(dependent), reached, 0), status);
+  cudaEventDestroy(reached);  // once it has been reached
+}
 void streamStatus(const SP_Device *, SP_Stream, TF_Status *status) { check(cudaGetLastError(), status); }
 void createEvent(const SP_Device *, SP_Event *event, TF_Status *status) {
   check(cudaEventCreateWithFlags(reinterpret_cast<cudaEvent_t *>(event), cudaEventDisableTiming), status);
@@ -116,17 +124,17 @@ SE_EventStatus eventStatus(const SP_Device *, SP_Event event) {
   cudaGetLastError();  // not an error, but recorded as the last one
   return SE_EVENT_PENDING;
 }
-void recordEvent(const SP_Device *, SP_Stream, SP_Event event, TF_Status *status) {
-  check(cudaEventRecord(asEvent(event), cudaStreamLegacy), status);
+void recordEvent(const SP_Device *, SP_Stream stream, SP_Event event, TF_Status *status) {
+  check(cudaEventRecord(asEvent(event), asStream(stream)), status);
 }
-void waitForEvent(const SP_Device *, SP_Stream, SP_Event event, TF_Status *status) {
-  check(cudaStreamWaitEvent(cudaStreamLegacy, asEvent(event), 0), status);
+void waitForEvent(const SP_Device *, SP_Stream stream, SP_Event event, TF_Status *status) {
+  check(cudaStreamWaitEvent(asStream(stream), asEvent(event), 0), status);
 }
 void blockForEvent(const SP_Device *, SP_Event event, TF_Status *status) {
   check(cudaEventSynchronize(asEvent(event)), status);
 }
-void blockForStream(const SP_Device *, SP_Stream, TF_Status *status) {
-  check(cudaStreamSynchronize(cudaStreamLegacy), status);
+void blockForStream(const SP_Device *, SP_Stream stream, TF_Status *status) {
+  check(cudaStreamSynchronize(asStream(stream)), status);
 }
 void blockForAll(const SP_Device *, TF_Status *status) { check(cudaDeviceSynchronize(), status); }
 
@@ -141,8 +149,8 @@ void runCallback(void *data) {
   TF_DeleteStatus(status);
   delete callback;
 }
-TF_Bool hostCallback(const SP_Device *, SP_Stream, SE_StatusCallbackFn function, void *argument) {
-  return cudaLaunchHostFunc(cudaStreamLegacy, runCallback, new Callback{function, argument}) == cudaSuccess;
+TF_Bool hostCallback(const SP_Device *, SP_Stream stream, SE_StatusCallbackFn function, void *argument) {
+  return cudaLaunchHostFunc(asStream(stream), runCallback, new Callback{function, argument}) == cudaSuccess;
 }
 
 // Timers.
@@ -155,11 +163,11 @@ void destroyTimer(const SP_Device *, SP_Timer timer) {
   cudaEventDestroy(timer->start), cudaEventDestroy(timer->stop);
   delete timer;
 }
-void startTimer(const SP_Device *, SP_Stream, SP_Timer timer, TF_Status *status) {
-  check(cudaEventRecord(timer->start, cudaStreamLegacy), status);
+void startTimer(const SP_Device *, SP_Stream stream, SP_Timer timer, TF_Status *status) {
+  check(cudaEventRecord(timer->start, asStream(stream)), status);
 }
-void stopTimer(const SP_Device *, SP_Stream, SP_Timer timer, TF_Status *status) {
-  check(cudaEventRecord(timer->stop, cudaStreamLegacy), status);
+void stopTimer(const SP_Device *, SP_Stream stream, SP_Timer timer, TF_Status *status) {
+  check(cudaEventRecord(timer->stop, asStream(stream)), status);
 }
 uint64_t nanoseconds(SP_Timer timer) {
   float milliseconds = 0;
