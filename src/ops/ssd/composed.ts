@@ -4,7 +4,8 @@
  * Inside a chunk of Q positions the output is a product with the Q×Q matrix L ∘ CBᵀ, whose L holds the decays from one position to
  * another; what came before a chunk enters by its state. The states at the starts of chunks come from a scan over the chunks. So the
  * largest tensors are [B,L,H,Q] and [B,⌈L/Q⌉,H,P,N]. Everything is linear in x = δu; sequences of channels lie with a position a
- * column, see chunks.ts, which also says how precision is kept.
+ * column, see chunks.ts, which also says how precision is kept. No tensor has more than four axes: TensorFlow.js's WebGL programs for
+ * five have their sizes built in, and with shapes as uniforms one made for other sizes may be run.
  */
 import * as tf from '@tensorflow/tfjs';
 import {offerComposed} from '../kernel';
@@ -64,7 +65,7 @@ interface Parts {
   /** [K,G,Q,N] */
   B: tf.Tensor;
   C: tf.Tensor;
-  /** CBᵀ of a group, [K,G,1,Q,Q] */
+  /** CBᵀ of each group, [K·G,1,Q,Q] */
   CB: tf.Tensor;
 }
 
@@ -74,13 +75,13 @@ function partsOf(inputs: SsdInputs, attrs: StepSizeAttrs): Parts {
   const a = step.mul(inputs.A.expandDims(1));
   const B = toGroups(inputs.B, layout);
   const C = toGroups(inputs.C, layout);
-  const CB = tf.matMul(C, B, false, true).expandDims(2);
+  const CB = tf.matMul(C, B, false, true).reshape([-1, 1, layout.chunk, layout.chunk]);
   const x = toColumns(inputs.u, layout).mul(step.expandDims(2));
   return {layout, step: step.expandDims(2), decays: tf.tidy(() => decaysOf(a)), x, B, C, CB};
 }
 
-/** A matrix per head, [K,H,Q,Q], as those of each group, [K,G,H/G,Q,Q]; and back. */
-const byGroup = (x: tf.Tensor, {groups, heads, chunk}: Layout) => x.reshape([-1, groups, heads / groups, chunk, chunk]);
+/** A matrix per head, [K,H,Q,Q], as those of each group, [K·G,H/G,Q,Q]; and back. */
+const byGroup = (x: tf.Tensor, {groups, heads, chunk}: Layout) => x.reshape([-1, heads / groups, chunk, chunk]);
 const byHead = (x: tf.Tensor, {heads, chunk}: Layout) => x.reshape([-1, heads, chunk, chunk]);
 
 /** Columns of heads, [K,H,P,Q], as columns of groups, [K,G,H·P/G,Q]; states likewise. */
@@ -104,16 +105,20 @@ function fromStates({layout, decays, C}: Parts, states: tf.Tensor): tf.Tensor {
  */
 function carry(added: tf.Tensor, {layout, decays}: Parts, first: tf.Tensor, backwards: boolean) {
   const {batch, chunks, heads, headDim, dState} = layout;
-  const sums = tf.unstack(added.reshape([batch, chunks, heads, headDim, dState]), 1);
-  const wholes = tf.unstack(decays.whole.reshape([batch, chunks, heads, 1, 1]), 1);
+  const shape = [batch, heads, headDim * dState];
+  const sums = tf.unstack(added.reshape([batch, chunks, heads, headDim * dState]), 1);
+  const wholes = tf.unstack(decays.whole.reshape([batch, chunks, heads, 1]), 1);
   const into: tf.Tensor[] = [];
-  let carried = first;
+  let carried = first.reshape(shape);
   for (let i = 0; i < chunks; i++) {
     const c = backwards ? chunks - 1 - i : i;
     into[c] = carried;
     carried = carried.mul(wholes[c]).add(sums[c]);
   }
-  return {into: tf.stack(into, 1).reshape([batch * chunks, heads, headDim, dState]), last: carried};
+  return {
+    into: tf.stack(into, 1).reshape([batch * chunks, heads, headDim, dState]),
+    last: carried.reshape([batch, heads, headDim, dState]),
+  };
 }
 
 /** The output before the gate, [B,L,H,P], from the states at the starts of chunks. */
@@ -139,18 +144,34 @@ export function ssdComposed(inputs: SsdInputs, attrs: SsdAttrs): tf.Tensor[] {
 }
 
 /**
+ * Sums along the last axis, of what lies before each position, and from it on. They are products, as TensorFlow.js's reversed cumsum
+ * is wrong on webgpu beyond four numbers.
+ */
+const sumsBefore = (x: tf.Tensor) => timesMatrix(x, lowerTriangle(x.shape[x.rank - 1], true), true);
+const sumsFrom = (x: tf.Tensor) => timesMatrix(x, lowerTriangle(x.shape[x.rank - 1]), false);
+
+function timesMatrix(x: tf.Tensor, matrix: tf.Tensor, transposed: boolean): tf.Tensor {
+  return tf.matMul(x.reshape([-1, matrix.shape[0]]), matrix, false, transposed).reshape(x.shape);
+}
+
+/** The sum over the heads of a group, a product too: on webgl a sum over this axis is wrong where shapes are uniforms. */
+function overHeads(x: tf.Tensor): tf.Tensor {
+  const [matrices, heads] = x.shape;
+  return tf.matMul(tf.ones([matrices, 1, heads]), x.reshape([matrices, heads, -1]));
+}
+
+/**
  * The gradients through the pairs of positions of a chunk, from S_ij = L_ij gy_i·x_j: of CBᵀ, [K,G,Q,Q], and of a, [K,H,1,Q]. A decay
  * a_k lies between all i ≥ k > j; summed so, no term is there that another would cancel.
  */
 function throughPairs(gy: tf.Tensor, {layout, decays, x, CB}: Parts): [tf.Tensor, tf.Tensor] {
   return tf.tidy(() => {
-    const {heads, chunk} = layout;
+    const {groups, chunk} = layout;
     const products = tf.matMul(gy.mul(decays.row), x.mul(decays.column), true, false).mul(decays.within);
     const grouped = byGroup(products, layout);
-    const pairs = grouped.mul(CB).reshape([-1, chunk]);
-    const before = byHead(tf.matMul(pairs, lowerTriangle(chunk, true), false, true), layout); // Σ_{j<k} of row i, at column k
-    const crossing = before.mul(lowerTriangle(chunk)).sum(2).reshape([-1, heads, 1, chunk]);
-    return [grouped.sum(2), crossing];
+    const pairs = byHead(grouped.mul(CB), layout);
+    const crossing = sumsBefore(pairs).mul(lowerTriangle(chunk)).sum(2, true);
+    return [overHeads(grouped).reshape([-1, groups, chunk, chunk]), crossing];
   });
 }
 
@@ -174,10 +195,7 @@ export function ssdGradComposed(inputs: GradInputs, attrs: SsdGradAttrs): tf.Ten
   const throughWhole = states.mul(fromLater).sum([2, 3], true).mul(decays.whole);
 
   const [dCB, throughChunk] = throughPairs(gy, parts);
-  const dLogDecay = throughChunk
-    .add(throughStart.cumsum(3, false, true))
-    .add(throughEnd.cumsum(3, true))
-    .add(throughWhole);
+  const dLogDecay = throughChunk.add(sumsFrom(throughStart)).add(sumsBefore(throughEnd)).add(throughWhole);
   const dx = tf.matMul(gy.mul(decays.row), mixing(parts)).mul(decays.column).add(dxOfStates);
   const dB = tf.matMul(dCB, C, true, false).add(tf.matMul(ofGroups(x.mul(decays.toEnd), layout), later, true, false));
   const dC = tf.matMul(dCB, B).add(tf.matMul(decayed, ofGroups(states, layout), true, false));
