@@ -65,7 +65,7 @@ export type {SaveHandler} from './checkpoints/target';
 
 export type {AdamWOptions} from './training/adamW';
 export {AdamW, adamW} from './training/adamW';
-export type {CheckpointFiles, CheckpointTarget} from './training/checkpoint';
+export type {CheckpointFiles, CheckpointTarget, TrainingStore} from './training/checkpoint';
 export {memoryCheckpoints} from './training/checkpoint';
 export type {
   Batch,

@@ -46,4 +46,5 @@ export function backendInfo(): BackendInfo {
 }
 
 export * from './index';
+export type {FolderCheckpointsOptions} from './training/nodeCheckpoints';
 export {folderCheckpoints} from './training/nodeCheckpoints';

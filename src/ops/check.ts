@@ -60,8 +60,10 @@ function isRegular(value: unknown, shape: readonly number[]): boolean {
   return Array.isArray(value) && value.length === length && value.every((item) => isRegular(item, rest));
 }
 
-function describe(value: unknown): string {
-  return typeof value === 'object' ? (value?.constructor?.name ?? 'an object') : `${typeof value} ${String(value)}`;
+/** What an error says of a value: its type, and what it is if that is short. */
+export function describe(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  return typeof value === 'object' ? (value.constructor?.name ?? 'an object') : `${typeof value} ${String(value)}`;
 }
 
 /** Like toTensor, and leaves an absent argument undefined. */
@@ -118,6 +120,14 @@ export function checkPositive(op: string, name: string, value: unknown): void {
 export function checkOneOf(op: string, name: string, value: unknown, words: readonly string[]): void {
   if (!words.includes(value as string)) {
     throw new Error(`${op}: ${name} must be one of '${words.join("', '")}', but is ${describe(value)}`);
+  }
+}
+
+/** Checks that an optional signal is an AbortSignal, of whatever realm or polyfill. */
+export function checkSignal(op: string, signal: unknown): void {
+  const {aborted, throwIfAborted} = (signal ?? {}) as Partial<AbortSignal>;
+  if (signal !== undefined && (typeof aborted !== 'boolean' || typeof throwIfAborted !== 'function')) {
+    throw new Error(`${op}: signal must be an AbortSignal, but is ${describe(signal)}`);
   }
 }
 

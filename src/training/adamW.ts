@@ -159,11 +159,13 @@ export class AdamW extends tf.Optimizer {
    */
   override async getWeights(): Promise<NamedTensor[]> {
     const {steps} = this.moments;
-    const iter = await this.saveIterations();
-    const counts = steps.length > 0 ? [{name: 'steps', tensor: tf.tensor1d(steps, 'int32')}] : [];
+    const counters = tf.tidy(() => [
+      {name: 'iter', tensor: tf.scalar(this.iterations, 'int32')},
+      ...(steps.length > 0 ? [{name: 'steps', tensor: tf.tensor1d(steps, 'int32') as tf.Tensor}] : []),
+    ]);
     tf.dispose(this.counters);
-    this.counters = [iter, ...counts].map(({tensor}) => tf.keep(tensor));
-    return [iter, ...counts, ...this.moments.tensors()];
+    this.counters = counters.map(({tensor}) => tf.keep(tensor));
+    return [...counters, ...this.moments.tensors()];
   }
 
   /** Takes copies of what getWeights gave. */

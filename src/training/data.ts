@@ -3,7 +3,7 @@
  * changes; what moves is its iterator, whose position can be saved and gone on from exactly.
  */
 import * as tf from '@tensorflow/tfjs';
-import {checkKeys, checkOneOf} from '../ops/check';
+import {checkKeys, checkOneOf, describe} from '../ops/check';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import type {RandomState} from '../random';
 import {Random} from '../random';
@@ -75,21 +75,24 @@ export function tokenWindows(tokens: ArrayLike<number>, options: TokenWindowsOpt
   checkNumber(OP, 'seed', seed, 'count');
   checkOneOf(OP, 'order', order, ['random', 'sequential']);
   const needed = order === 'random' ? length + 1 : 2;
-  if (typeof tokens !== 'object' || tokens === null || !(tokens.length >= needed)) {
-    throw new Error(`${OP}: tokens must be a list of at least ${needed} token ids, but has ${tokens?.length}`);
+  if (typeof tokens !== 'object' || !Number.isInteger((tokens as ArrayLike<number> | null)?.length)) {
+    throw new Error(`${OP}: tokens must be an array of token ids, but is ${describe(tokens)}`);
+  }
+  if (!(tokens.length >= needed)) {
+    throw new Error(`${OP}: tokens must be a list of at least ${needed} token ids, but has ${tokens.length}`);
   }
   const labels = tokens.length - 1;
   if (order === 'sequential') {
     const rows = Math.ceil(labels / length);
     return {
       size: Math.ceil(rows / batchSize),
-      iterator: async (state = {row: 0}) => sequential(tokens, rows, batchSize, length, (state as {row: number}).row),
+      iterator: async (state = {row: 0}) => sequential(tokens, rows, batchSize, length, savedRow(state)),
     };
   }
   return {
     size: Infinity,
     iterator: async (state) => {
-      const random = new Random(state === undefined ? seed : (state as {random: RandomState}).random);
+      const random = new Random(state === undefined ? seed : savedRandom(state));
       return {
         next: async () => {
           const starts = Array.from({length: batchSize}, () => random.below(labels - length + 1));
@@ -99,6 +102,27 @@ export function tokenWindows(tokens: ArrayLike<number>, options: TokenWindowsOpt
       };
     },
   };
+}
+
+function savedRow(state: Json): number {
+  const {row} = (state ?? {}) as Partial<Record<string, Json>>;
+  if (!Number.isSafeInteger(row) || (row as number) < 0) {
+    throw new Error(
+      `${OP}: the position in sequential order must be {row: a whole number}, but is ${JSON.stringify(state)}`,
+    );
+  }
+  return row as number;
+}
+
+function savedRandom(state: Json): RandomState {
+  const {random} = (state ?? {}) as Partial<Record<string, Json>>;
+  const isWord = (word: unknown) => Number.isInteger(word) && (word as number) >= 0 && (word as number) < 2 ** 32;
+  if (!Array.isArray(random) || random.length !== 4 || !random.every(isWord) || !random.some((word) => word !== 0)) {
+    throw new Error(
+      `${OP}: the position in random order must be {random: four words, not all zero}, but is ${JSON.stringify(state)}`,
+    );
+  }
+  return random as RandomState;
 }
 
 function sequential(tokens: ArrayLike<number>, rows: number, batchSize: number, length: number, first: number) {
@@ -120,10 +144,19 @@ function cut(tokens: ArrayLike<number>, starts: number[], length: number): Token
   const ys = new Int32Array(starts.length * length).fill(IGNORED);
   starts.forEach((start, row) => {
     for (let t = 0; t < length && start + t + 1 < tokens.length; t++) {
-      xs[row * length + t] = tokens[start + t];
-      ys[row * length + t] = tokens[start + t + 1];
+      xs[row * length + t] = tokenAt(tokens, start + t);
+      ys[row * length + t] = tokenAt(tokens, start + t + 1);
     }
   });
   const shape: [number, number] = [starts.length, length];
-  return {xs: tf.tensor2d(xs, shape, 'int32'), ys: tf.tensor2d(ys, shape, 'int32')};
+  return tf.tidy(() => ({xs: tf.tensor2d(xs, shape, 'int32'), ys: tf.tensor2d(ys, shape, 'int32')}));
+}
+
+function tokenAt(tokens: ArrayLike<number>, place: number): number {
+  const token = tokens[place];
+  // An Int32Array would cut 1.5 down to 1, and NaN to 0.
+  if ((token | 0) !== token) {
+    throw new Error(`${OP}: tokens must hold whole numbers of 32 bits, but has ${String(token)} at ${place}`);
+  }
+  return token;
 }

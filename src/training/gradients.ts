@@ -5,6 +5,7 @@
  * of each are multiplied by its count, added, and the sum is divided by all counts in the end. The result is that of one big batch.
  */
 import * as tf from '@tensorflow/tfjs';
+import {freeingTape} from '../backends/tape';
 import {crossEntropy} from '../ops/crossEntropy';
 import type {Batch} from './data';
 
@@ -44,32 +45,33 @@ export function batchLoss(model: tf.LayersModel, {xs, ys}: Batch, {loss}: Object
   });
 }
 
-/** The gradients of a step over at least one batch. */
+/** The gradients of a step over at least one batch. If it throws, none of its tensors stay. */
 export function stepGradients(model: tf.LayersModel, batches: Batch[], objective: Objective): StepGradients {
   const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
   const ofBatch = (batch: Batch) =>
-    tf.tidy(() => tf.variableGrads(() => batchLoss(model, batch, objective, true), variables));
+    freeingTape(() => tf.variableGrads(() => batchLoss(model, batch, objective, true), variables));
   if (batches.length === 1) {
     const {value, grads} = ofBatch(batches[0]);
     return {loss: value, gradients: grads};
   }
-  const gradients: Record<string, tf.Tensor> = {};
-  let loss = tf.scalar(0);
-  let total = tf.scalar(0);
-  for (const batch of batches) {
-    const count = tf.tidy(() => objective.count(batch.ys) as tf.Scalar);
-    const {value, grads} = ofBatch(batch);
-    // One variable at a time, so that no third copy of all gradients is ever there.
-    for (const [name, grad] of Object.entries(grads)) {
-      gradients[name] = addWeighted(gradients[name], grad, count);
+  return tf.tidy(() => {
+    const gradients: Record<string, tf.Tensor> = {};
+    let loss = tf.scalar(0);
+    let total = tf.scalar(0);
+    for (const batch of batches) {
+      const count = tf.tidy(() => objective.count(batch.ys) as tf.Scalar);
+      const {value, grads} = ofBatch(batch);
+      // One variable at a time, so that no third copy of all gradients is ever there.
+      for (const [name, grad] of Object.entries(grads)) {
+        gradients[name] = addWeighted(gradients[name], grad, count);
+      }
+      loss = addWeighted(loss, value, count);
+      total = addWeighted(total, count);
     }
-    loss = addWeighted(loss, value, count);
-    total = addWeighted(total, count);
-  }
-  // Where no label counts, the sums are zero.
-  const scale = tf.tidy(() => tf.div<tf.Scalar>(1, total.maximum(1)));
-  total.dispose();
-  return {loss, gradients, scale};
+    // Where no label counts, the sums are zero. Chosen by a comparison, since tf.maximum may lose a NaN.
+    const scale = tf.div<tf.Scalar>(1, tf.where(total.less(1), tf.onesLike(total), total));
+    return {loss, gradients, scale};
+  });
 }
 
 /** sum + term · weight; disposes sum and term. */

@@ -84,11 +84,13 @@ export class Moments {
         'adamW: setWeights takes what getWeights of an adamW gave: iter, steps, all moments m, all moments v',
       );
     }
+    const copies = tf.tidy(() => tensors.map(({tensor}) => tensor.clone()));
+    copies.forEach((copy) => tf.keep(copy));
     const waiting = names.map((name, i) => ({
       name,
       step: steps[i],
-      firstMoment: tf.keep(tensors[i].tensor.clone()),
-      secondMoment: tf.keep(tensors[count + i].tensor.clone()),
+      firstMoment: copies[i],
+      secondMoment: copies[count + i],
     }));
     this.dispose();
     this.waiting = waiting;

@@ -7,28 +7,43 @@
  */
 import {mkdir, open, readdir, rename, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {CheckpointFiles, CheckpointTarget} from './checkpoint';
+import {openStaging} from '../nodeStaging';
+import {checkNumber} from '../ops/adamW/hyperparameters';
+import {checkKeys, describe} from '../ops/check';
+import type {CheckpointFiles, TrainingStore} from './checkpoint';
 
+/** The options of {@link folderCheckpoints}. */
+export interface FolderCheckpointsOptions {
+  /** How many of the last checkpoints stay (1). To go on from an earlier one, remove the folders with higher numbers. */
+  keep?: number;
+}
+
+const OP = 'folderCheckpoints';
 const UNFINISHED = 'unfinished';
 
 /**
  * Keeps the checkpoints of one training run in `folder`, which is made if need be.
  *
- * @throws Error if the folder holds something else.
+ * @throws Error if an option is wrong or the folder holds something else.
  */
-export function folderCheckpoints(folder: string): CheckpointTarget {
+export function folderCheckpoints(folder: string, options: FolderCheckpointsOptions = {}): TrainingStore {
+  if (typeof folder !== 'string' || folder === '')
+    throw new Error(`${OP}: folder must be a path, but is ${describe(folder)}`);
+  checkKeys(OP, options, ['keep']);
+  const {keep = 1} = options;
+  checkNumber(OP, 'keep', keep, 'positiveCount');
   return {
     async save(files) {
       const older = await finished(folder);
       const unfinished = join(folder, UNFINISHED);
       await rm(unfinished, {recursive: true, force: true});
-      await mkdir(unfinished, {recursive: true});
-      for (const [name, bytes] of Object.entries(files)) {
-        await writeDurably(join(unfinished, name), bytes);
-      }
-      await rename(unfinished, join(folder, String((older.at(-1) ?? 0) + 1)));
-      for (const number of older) {
-        await rm(join(folder, String(number)), {recursive: true});
+      await mkdir(folder, {recursive: true});
+      const staging = await openStaging(unfinished);
+      for (const [name, bytes] of Object.entries(files)) await staging.write(name, [bytes]);
+      await staging.publish(join(folder, String((older.at(-1) ?? 0) + 1)));
+      for (const number of older.slice(0, older.length - keep + 1)) {
+        await rename(join(folder, String(number)), unfinished); // what has a number is whole, to the end
+        await rm(unfinished, {recursive: true});
       }
     },
     async load() {
@@ -52,16 +67,6 @@ async function finished(folder: string): Promise<number[]> {
     .filter((name) => name !== UNFINISHED)
     .map(Number)
     .sort((a, b) => a - b);
-}
-
-async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'wx');
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 async function readFiles(folder: string): Promise<CheckpointFiles> {

@@ -1,8 +1,8 @@
 /** What the trainer takes and tells. */
 import type * as tf from '@tensorflow/tfjs';
 import {checkNumber} from '../ops/adamW/hyperparameters';
-import {checkKeys} from '../ops/check';
-import type {CheckpointTarget} from './checkpoint';
+import {checkKeys, checkSignal, describe} from '../ops/check';
+import type {TrainingStore} from './checkpoint';
 import type {BatchDataset} from './data';
 import type {Objective} from './gradients';
 
@@ -15,7 +15,12 @@ export interface TrainerOptions {
   gradientAccumulation?: number;
   /**
    * The mean loss of a batch from its labels and the model's outputs. Unless given, that of a language model: cross entropy of
-   * logits [B,L,V] over the int32 labels [B,L] that are not -100.
+   * logits [B,L,V] over the int32 labels [B,L] that are not -100, summed in float64 on cpu and wasm.
+   *
+   * In a loss of your own, mind two things that TensorFlow.js 4.22 does on wasm: `mean` and `sum` run on in one float32, so that the
+   * mean of five million 0.1 is 0.0957 (one axis after the other, `x.mean(-1).mean()`, keeps the digits); and `minimum(a, b)`,
+   * `maximum(a, b)` and `clipByValue` lose a NaN that is in b or is clipped, so that a run gone wrong looks sound
+   * (`tf.where(a.less(b), a, b)` keeps one that is in b).
    */
   loss?: Objective['loss'];
   /** The number of things that the mean in `loss` runs over; the rows of the batch unless given. A scalar. */
@@ -62,7 +67,7 @@ export interface FitOptions {
   /** A loss over other data, every so many steps and at `steps`; over the first `batches` of it if given. */
   validation?: {dataset: BatchDataset; every: number; batches?: number};
   /** Goes on from the target's last checkpoint if it has one; saves every so many steps if `every` is given, and at the end. */
-  checkpoint?: {target: CheckpointTarget; every?: number};
+  checkpoint?: {target: TrainingStore; every?: number};
   /** Aborting it ends training after the step at hand, with a checkpoint. */
   signal?: AbortSignal;
 }
@@ -83,24 +88,36 @@ const OP = 'trainer';
 
 /** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */
 export function checkFit(dataset: BatchDataset, options: FitOptions): void {
-  if (typeof dataset?.iterator !== 'function') {
-    throw new Error(`${OP}: dataset must have an iterator(), as tokenWindows and tf.data.Dataset have`);
-  }
+  checkDataset('dataset', dataset);
   checkKeys(OP, options, ['steps', 'callbacks', 'reportEvery', 'validation', 'checkpoint', 'signal']);
-  const {steps, reportEvery = 1, validation, checkpoint} = options;
+  const {steps, callbacks, reportEvery = 1, validation, checkpoint, signal} = options;
   checkNumber(OP, 'steps', steps, 'positiveCount');
   checkNumber(OP, 'reportEvery', reportEvery, 'positiveCount');
-  if (validation !== undefined) {
-    checkNumber(OP, 'validation.every', validation.every, 'positiveCount');
-    if (validation.batches !== undefined) checkNumber(OP, 'validation.batches', validation.batches, 'positiveCount');
-    if (typeof validation.dataset?.iterator !== 'function') {
-      throw new Error(`${OP}: validation.dataset must have an iterator(), as tokenWindows and tf.data.Dataset have`);
+  checkSignal(OP, signal);
+  if (callbacks !== undefined) {
+    checkKeys(`${OP}: callbacks`, callbacks, ['onStep', 'onValidation', 'onCheckpoint']);
+    for (const [name, callback] of Object.entries(callbacks) as [string, unknown][]) {
+      if (callback !== undefined && typeof callback !== 'function') {
+        throw new Error(`${OP}: callbacks.${name} must be a function, but is ${describe(callback)}`);
+      }
     }
   }
+  if (validation !== undefined) {
+    checkNumber(OP, 'validation.every', validation?.every, 'positiveCount');
+    if (validation.batches !== undefined) checkNumber(OP, 'validation.batches', validation.batches, 'positiveCount');
+    checkDataset('validation.dataset', validation.dataset);
+  }
   if (checkpoint !== undefined) {
-    if (typeof checkpoint.target?.save !== 'function' || typeof checkpoint.target.load !== 'function') {
+    if (typeof checkpoint?.target?.save !== 'function' || typeof checkpoint.target.load !== 'function') {
       throw new Error(`${OP}: checkpoint.target must have save(files) and load()`);
     }
     if (checkpoint.every !== undefined) checkNumber(OP, 'checkpoint.every', checkpoint.every, 'positiveCount');
+  }
+}
+
+/** Throws, naming the argument, unless it can be asked for batches. */
+export function checkDataset(name: string, dataset: BatchDataset): void {
+  if (typeof dataset?.iterator !== 'function') {
+    throw new Error(`${OP}: ${name} must have an iterator(), as tokenWindows and tf.data.Dataset have`);
   }
 }

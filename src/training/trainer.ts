@@ -7,16 +7,20 @@ import {clipScale, globalNorm} from '../ops/adamW';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkKeys} from '../ops/check';
 import {AdamW} from './adamW';
-import {loadCheckpoint, saveCheckpoint} from './checkpoint';
-import type {Batch, BatchDataset, BatchIterator} from './data';
+import {disposeBatches, openIterator, take} from './batches';
+import {readCheckpoint, saveCheckpoint, takeUp} from './checkpoint';
+import type {Batch, BatchDataset} from './data';
 import type {Objective, StepGradients} from './gradients';
 import {batchLoss, countRows, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
-import {checkFit} from './options';
+import {checkDataset, checkFit} from './options';
 import {macrotask} from '../macrotask';
 import {Clock} from './pace';
 
 const OP = 'trainer';
+
+/** The models and optimizers that a fit is at work on: a second one would change them in between its steps. */
+const atWork = new WeakSet<object>();
 
 /** Mean loss and gradient norm of a step, still on the device. */
 type StepScalars = Record<'loss' | 'norm', tf.Scalar>;
@@ -59,23 +63,45 @@ export class Trainer {
    * same weights as never having stopped: bit for bit on backends whose kernels are deterministic, provided that the model itself
    * draws no random numbers (dropout) and the dataset's iterator can tell its state.
    *
-   * @throws Error naming the option that is wrong, or if a loss is not a finite number.
+   * A checkpoint takes the place of the one before only when its weights are finite and give a finite loss on the batches of its last
+   * step, for which they are run once more, forward. If something throws, no tensor stays but the weights and what the optimizer keeps.
+   *
+   * @throws Error naming the option that is wrong, if a loss is not a finite number, or while another fit of this model or optimizer
+   *   is at work.
    */
   async fit(dataset: BatchDataset, options: FitOptions): Promise<FitResult> {
     checkFit(dataset, options);
+    const mine = [this.model, this.optimizer];
+    if (mine.some((object) => atWork.has(object))) {
+      throw new Error(`${OP}: another fit of this model or optimizer is still at work; wait until it has ended`);
+    }
+    mine.forEach((object) => atWork.add(object));
+    try {
+      return await this.run(dataset, options);
+    } finally {
+      mine.forEach((object) => atWork.delete(object));
+    }
+  }
+
+  private async run(dataset: BatchDataset, options: FitOptions): Promise<FitResult> {
     const {steps, callbacks = {}, reportEvery = 1, validation, checkpoint, signal} = options;
-    const resumed = checkpoint && (await loadCheckpoint(checkpoint.target, this.model, this.optimizer));
-    this.step = resumed?.step ?? this.step;
-    const iterator = await dataset.iterator(resumed?.data);
+    const resumed = checkpoint && (await readCheckpoint(checkpoint.target, this.model));
+    const iterator = await openIterator(dataset, resumed?.data);
     if (checkpoint && iterator.state === undefined) {
       throw new Error(`${OP}: checkpoint needs a dataset whose iterator has state(), such as tokenWindows`);
     }
+    if (resumed) {
+      await takeUp(resumed, this.model, this.optimizer);
+      this.step = resumed.step;
+    }
     const result: FitResult = {step: this.step, ended: 'steps'};
     let saved = this.step;
+    let batches: Batch[] = [];
     let scalars: StepScalars | undefined;
     const save = async () => {
       // Looked at first, so that a run gone wrong never replaces a good checkpoint.
       if (scalars) await this.read(scalars);
+      await this.checkLoss(batches);
       await saveCheckpoint(checkpoint!.target, this.model, this.optimizer, {step: this.step, data: iterator.state!()});
       saved = this.step;
       await callbacks.onCheckpoint?.({step: this.step});
@@ -88,11 +114,13 @@ export class Trainer {
           result.ended = 'aborted';
           break;
         }
-        const batches = await take(iterator, this.gradientAccumulation);
-        if (batches.length === 0) {
+        const next = await take(iterator, this.gradientAccumulation);
+        if (next.length === 0) {
           result.ended = 'data';
           break;
         }
+        disposeBatches(batches);
+        batches = next;
         clock.count(batches);
         tf.dispose(scalars ?? {});
         scalars = this.update(batches);
@@ -113,32 +141,40 @@ export class Trainer {
       }
       if (checkpoint && saved < this.step) await save();
     } finally {
+      disposeBatches(batches);
       tf.dispose(scalars ?? {});
     }
     return result;
   }
 
   /**
-   * The mean loss over a dataset, weighted as one big batch, in inference mode.
+   * The mean loss over a dataset, weighted as one big batch, in inference mode. Sums over batches are in float64.
    *
    * @param dataset Batches of inputs and labels.
    * @param options How much of it to take.
    * @param options.batches Only the first so many.
    */
-  async evaluate(dataset: BatchDataset, {batches = Infinity}: {batches?: number} = {}): Promise<Evaluation> {
+  async evaluate(dataset: BatchDataset, options: {batches?: number} = {}): Promise<Evaluation> {
+    checkDataset('dataset', dataset);
+    checkKeys(OP, options, ['batches']);
+    const {batches = Infinity} = options;
+    if (batches !== Infinity) checkNumber(OP, 'batches', batches, 'positiveCount');
     const iterator = await dataset.iterator();
     let sum = 0;
     let total = 0;
     for (let i = 0; i < batches; i++) {
-      const [batch] = await take(iterator, 1);
-      if (batch === undefined) break;
-      const both = tf.tidy(() => {
-        const loss = batchLoss(this.model, batch, this.objective, false);
-        return tf.stack([loss, this.objective.count(batch.ys)]);
-      });
-      tf.dispose([batch.xs, batch.ys]);
-      const [loss, count] = await both.data();
-      both.dispose();
+      const taken = await take(iterator, 1);
+      if (taken.length === 0) break;
+      let both: tf.Tensor;
+      try {
+        both = tf.tidy(() => {
+          const loss = batchLoss(this.model, taken[0], this.objective, false);
+          return tf.stack([loss, this.objective.count(taken[0].ys)]);
+        });
+      } finally {
+        disposeBatches(taken);
+      }
+      const [loss, count] = await readOnce(both);
       sum += loss * count;
       total += count;
       await macrotask();
@@ -149,24 +185,15 @@ export class Trainer {
     return {loss: sum / total, perplexity: Math.exp(sum / total)};
   }
 
-  /** One step; disposes the batches. */
   private update(batches: Batch[]): StepScalars {
-    let sums: StepGradients;
-    try {
-      sums = stepGradients(this.model, batches, this.objective);
-    } finally {
-      tf.dispose(batches.flatMap(({xs, ys}) => [xs, ys]));
-    }
-    const result = tf.tidy(() => {
-      const {loss, gradients, scale} = sums;
+    return tf.tidy(() => {
+      const {loss, gradients, scale} = stepGradients(this.model, batches, this.objective);
       const sumNorm = globalNorm(Object.values(gradients));
       const norm = scale ? sumNorm.mul<tf.Scalar>(scale) : sumNorm;
       const clip = this.clipNorm === undefined ? undefined : clipScale(norm, this.clipNorm);
       this.apply(gradients, scale && clip ? scale.mul<tf.Scalar>(clip) : (scale ?? clip));
-      return {loss: scale ? loss.mul<tf.Scalar>(scale) : loss.clone(), norm};
+      return {loss: scale ? loss.mul<tf.Scalar>(scale) : loss, norm};
     });
-    tf.dispose([sums.loss, sums.scale ?? [], Object.values(sums.gradients)].flat());
-    return result;
   }
 
   private apply(gradients: StepGradients['gradients'], scale: tf.Scalar | undefined): void {
@@ -182,9 +209,7 @@ export class Trainer {
   }
 
   private async read(scalars: StepScalars): Promise<Pick<StepReport, 'loss' | 'gradientNorm'>> {
-    const both = tf.stack([scalars.loss, scalars.norm]);
-    const [loss, gradientNorm] = await both.data();
-    both.dispose();
+    const [loss, gradientNorm] = await readOnce(tf.stack([scalars.loss, scalars.norm]));
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new Error(
         `${OP}: step ${this.step} has loss ${loss} and gradient norm ${gradientNorm}; ` +
@@ -192,6 +217,18 @@ export class Trainer {
       );
     }
     return {loss, gradientNorm};
+  }
+
+  /** Throws unless the weights as they are now give a finite loss: that of the step is of the weights before it. */
+  private async checkLoss(batches: Batch[]): Promise<void> {
+    const losses = tf.tidy(() => tf.stack(batches.map((batch) => batchLoss(this.model, batch, this.objective, false))));
+    const wrong = [...(await readOnce(losses))].find((loss) => !Number.isFinite(loss));
+    if (wrong !== undefined) {
+      throw new Error(
+        `${OP}: the weights after step ${this.step} give the loss ${wrong}, so they are not saved and the checkpoint before stays; ` +
+          'a lower learning rate, a longer warm-up or clipNorm may help',
+      );
+    }
   }
 }
 
@@ -204,15 +241,13 @@ export function trainer(model: tf.LayersModel, options: TrainerOptions): Trainer
   return new Trainer(model, options);
 }
 
-/** Up to `count` batches: fewer at the end of the data. */
-async function take(iterator: BatchIterator, count: number): Promise<Batch[]> {
-  const batches: Batch[] = [];
-  while (batches.length < count) {
-    const {done, value} = await iterator.next();
-    if (done) break;
-    batches.push(value);
+/** The values of a tensor, which is disposed. */
+async function readOnce(tensor: tf.Tensor): Promise<ArrayLike<number> & Iterable<number>> {
+  try {
+    return await tensor.data();
+  } finally {
+    tensor.dispose();
   }
-  return batches;
 }
 
 function currentRate(optimizer: tf.Optimizer): number | undefined {

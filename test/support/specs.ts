@@ -18,6 +18,7 @@ const onceOnly = [
   'lm/tokenizers.spec.ts',
   'models/',
   'ops/reference.spec.ts',
+  'training/checkpointFiles.spec.ts',
   'training/nodeCheckpoints.spec.ts',
   'webgpu.spec.ts',
 ];

@@ -40,9 +40,11 @@ export function regressionData(batchSize: number, size = Infinity): BatchDataset
         next: async () => {
           if (position >= size) return {done: true, value: undefined};
           const random = seededRandom(position++);
-          const xs = toTensor(normal(random, [batchSize, 3]));
-          const ys = tf.tidy(() => tf.concat([xs.sum(1, true), xs.prod(1, true)], 1));
-          return {done: false, value: {xs, ys}};
+          const value = tf.tidy(() => {
+            const xs = toTensor(normal(random, [batchSize, 3]));
+            return {xs, ys: tf.concat([xs.sum(1, true), xs.prod(1, true)], 1)};
+          });
+          return {done: false, value};
         },
         state: () => position,
       };

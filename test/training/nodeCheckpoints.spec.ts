@@ -42,6 +42,31 @@ describe('folderCheckpoints', () => {
     expect((await readdir(folder)).length).toBe(1);
   });
 
+  it('keeps as many as it is told to, and gives the last; without that, the one before', async () => {
+    const target = folderCheckpoints(folder, {keep: 3});
+    for (let value = 1; value <= 5; value++) await target.save(files(value));
+    expect(await readdir(folder)).toEqual(['3', '4', '5']);
+    expect(await target.load()).toEqual(files(5));
+    await rm(join(folder, '5'), {recursive: true});
+    expect(await target.load()).toEqual(files(4));
+    await folderCheckpoints(folder, {keep: 2}).save(files(6));
+    expect(await readdir(folder)).toEqual(['4', '5']);
+    expect(await target.load()).toEqual(files(6));
+  });
+
+  it('names the option that is wrong', () => {
+    const wrong: [unknown, unknown, string][] = [
+      [folder, {keep: 0}, 'folderCheckpoints: keep must be a positive whole number, but is 0'],
+      [folder, {keep: 'all'}, 'folderCheckpoints: keep must be a positive whole number, but is string all'],
+      [folder, {last: 1}, 'folderCheckpoints: unknown argument last; expected keep'],
+      [folder, null, 'folderCheckpoints: the argument must be an object with keep, but is null'],
+      [undefined, {}, 'folderCheckpoints: folder must be a path, but is undefined'],
+    ];
+    for (const [path, options, message] of wrong) {
+      expect(() => folderCheckpoints(path as string, options as object)).toThrowError(message);
+    }
+  });
+
   it('keeps the last whole one when a save fails half-way', async () => {
     const target = folderCheckpoints(folder);
     await target.save(files(1));

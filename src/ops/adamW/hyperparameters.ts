@@ -1,4 +1,5 @@
 /** Checks of numbers that an optimizer is made with, shared by the op and the optimizer. */
+import {describe} from '../check';
 
 /** An interval of numbers and its words. */
 export interface Range {
@@ -20,11 +21,6 @@ export function checkNumber(op: string, name: string, value: unknown, range: key
   if (typeof value !== 'number' || !Number.isFinite(value) || !has(value)) {
     throw new Error(`${op}: ${name} must be ${words}, but is ${typeof value === 'number' ? value : describe(value)}`);
   }
-}
-
-function describe(value: unknown): string {
-  if (value === undefined || value === null) return String(value);
-  return typeof value === 'object' ? value.constructor.name : `${typeof value} ${String(value)}`;
 }
 
 /** Throws unless the constants of Adam are in range. */

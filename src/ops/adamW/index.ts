@@ -65,11 +65,15 @@ export function globalNorm(tensors: tf.Tensor[]): tf.Scalar {
 
 /**
  * What gradients of norm `norm` are multiplied by so that it becomes at most `maxNorm`: min(1, maxNorm / (norm + 1e-6)), as torch
- * clips. A scalar on the device.
+ * clips. A scalar on the device. A norm that is NaN gives NaN, on every backend, so that a diverged step shows.
  */
 export function clipScale(norm: tf.Scalar, maxNorm: number): tf.Scalar {
   checkNumber('clipScale', 'maxNorm', maxNorm, 'positive');
-  return tf.tidy(() => tf.minimum(1, tf.div(maxNorm, norm.add(1e-6))));
+  return tf.tidy(() => {
+    const ratio = tf.div<tf.Scalar>(maxNorm, norm.add(1e-6));
+    // Chosen by a comparison: tf.minimum(1, NaN) is 1 on wasm, and what it is on a GPU is not laid down.
+    return tf.where(ratio.greater(1), tf.onesLike(ratio), ratio);
+  });
 }
 
 function checkUpdate(args: AdamWUpdateArgs): void {
