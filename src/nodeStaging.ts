@@ -1,8 +1,8 @@
 /**
  * Writes several files so that they appear together or not at all, and stay if the machine loses its power. Node only.
  *
- * A staging folder is filled out of sight, each file flushed to the disk; then it gets its name, or its files get theirs, by renaming,
- * which a file system does in one piece; then the folder that holds the names is flushed as well.
+ * A staging folder is filled out of sight, each file flushed to the disk; then it gets its name, which a
+ * file system does in one piece, and the folder that holds the name is flushed as well.
  */
 import {mkdir, open, rename, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
@@ -13,8 +13,6 @@ export interface Staging {
   write(name: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
   /** Gives the whole folder its name, which nothing else may have. */
   publish(path: string): Promise<void>;
-  /** Gives one file its name, in place of what has it, and returns when that is on the disk. */
-  publishFile(name: string, path: string): Promise<void>;
   /** Takes the folder away, with what is left in it. */
   discard(): Promise<void>;
 }
@@ -39,16 +37,12 @@ export async function openStaging(path: string): Promise<Staging> {
       await rename(path, name);
       await syncFolder(dirname(name));
     },
-    async publishFile(name, target) {
-      await rename(join(path, name), target);
-      await syncFolder(dirname(target));
-    },
     discard: () => rm(path, {recursive: true, force: true}),
   };
 }
 
 /** Flushes the names in a folder; where the system has no such thing (Windows), they are as safe as it makes them. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   const folder = await open(path);
   try {

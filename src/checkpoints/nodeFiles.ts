@@ -3,15 +3,15 @@
  * hands it to platform.ts.
  */
 import {createHash, randomUUID} from 'node:crypto';
-import {mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle} from 'node:fs/promises';
+import {mkdir, open, readFile, rename, stat, writeFile, type FileHandle} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import type {ByteFile, OnBytes} from './bytes';
 import type {ByteCache} from './cache';
+import {finishSave, folderTarget} from './nodeTarget';
 import type {FilePlatform} from './platform';
 import {weightFileName, type CheckpointSource} from './source';
-import type {CheckpointTarget} from './target';
 
 /** What `registerFilePlatform` is to be given in Node. */
 export const nodeFiles: FilePlatform = {
@@ -19,14 +19,13 @@ export const nodeFiles: FilePlatform = {
     const local = path.startsWith('file:') ? fileURLToPath(path) : path;
     const found = await statOrUndefined(local);
     if (!found) return undefined;
+    await finishSave(found.isDirectory() ? local : dirname(local));
     if (found.isDirectory()) return folderSource(local);
     return {...folderSource(dirname(local)), name: local, weights: weightFileName(basename(local))};
   },
 
   async openTarget(path) {
-    const folder = path.startsWith('file:') ? fileURLToPath(path) : path;
-    await mkdir(folder, {recursive: true});
-    return folderTarget(folder);
+    return folderTarget(path.startsWith('file:') ? fileURLToPath(path) : path);
   },
 
   async openCache(path) {
@@ -83,43 +82,6 @@ async function readFully(
     onBytes?.(bytesRead);
   }
   return bytes;
-}
-
-/** Files of an earlier save that would be taken for part of this one. */
-const staleWeights = /^model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
-
-/**
- * Files are written to a hidden folder inside the target and moved out of it when all of them are complete and on disk, so
- * an interrupted save leaves the earlier one as it was. Other files in the folder are left alone.
- */
-async function folderTarget(folder: string): Promise<CheckpointTarget> {
-  const temporary = join(folder, `.saving-${randomUUID()}`);
-  await mkdir(temporary);
-  const written = new Set<string>();
-  return {
-    async write(name, _size, pieces) {
-      const file = await open(join(temporary, name), 'wx');
-      try {
-        for await (const piece of pieces) await writeFully(file, piece);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      written.add(name);
-    },
-    async commit() {
-      for (const name of written) await rename(join(temporary, name), join(folder, name));
-      for (const name of await readdir(folder)) {
-        if (staleWeights.test(name) && !written.has(name)) await rm(join(folder, name));
-      }
-      await rm(temporary, {recursive: true});
-    },
-    discard: () => rm(temporary, {recursive: true, force: true}),
-  };
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
 }
 
 function folderCache(folder: string): ByteCache {

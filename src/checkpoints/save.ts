@@ -49,19 +49,24 @@ export async function writeCheckpoint(
   });
   const place = await openTarget(target);
   try {
-    await writeWeights(place, tensors, format, maxShardBytes);
+    const shards = shard(tensors, format, maxShardBytes);
+    const names = shardNames(place, shards.length);
+    if (shards.length > 1) await writeShards(place, shards, names, format);
     await writeJson(place, 'config.json', json);
     await writeJson(place, 'generation_config.json', {
       bos_token_id: config.bosTokenId ?? null,
       eos_token_id: eosTokenId(config),
       pad_token_id: config.padTokenId ?? null,
     });
+    // Last, since these are what makes the others a checkpoint.
+    if (shards.length === 1) await writeShards(place, shards, names, format);
+    else await writeIndex(place, shards, names, format);
     signal?.throwIfAborted();
+    await place.commit();
   } catch (error) {
     await place.discard();
     throw error;
   }
-  await place.commit();
 }
 
 /** A weight as it will stand in the file. */
@@ -90,21 +95,26 @@ function toWrite(
   };
 }
 
-async function writeWeights(
+async function writeShards(
   place: CheckpointTarget,
-  tensors: TensorToWrite[],
+  shards: TensorToWrite[][],
+  names: string[],
   format: FloatFormat,
-  maxShardBytes: number,
 ): Promise<void> {
-  const shards = shard(tensors, format, maxShardBytes);
-  const names = shards.map((_, i) => (shards.length === 1 ? 'model.safetensors' : shardName(i, shards.length)));
   for (const [i, members] of shards.entries()) {
     const size = safetensorsHeader(members, format).length + totalBytes(members, format);
     await place.write(names[i], size, safetensorsPieces(members, format));
   }
-  if (shards.length === 1) return;
+}
+
+async function writeIndex(
+  place: CheckpointTarget,
+  shards: TensorToWrite[][],
+  names: string[],
+  format: FloatFormat,
+): Promise<void> {
   await writeJson(place, 'model.safetensors.index.json', {
-    metadata: {total_size: totalBytes(tensors, format)},
+    metadata: {total_size: totalBytes(shards.flat(), format)},
     weight_map: Object.fromEntries(shards.flatMap((members, i) => members.map(({name}) => [name, names[i]]))),
   });
 }
@@ -125,9 +135,15 @@ function shard(tensors: TensorToWrite[], format: FloatFormat, maxBytes: number):
   return shards;
 }
 
-function shardName(index: number, count: number): string {
+/** The names of shards. Where the usual ones are in use, by a checkpoint that must stay whole until the end, with a `v2` in them. */
+function shardNames(place: CheckpointTarget, count: number): string[] {
+  if (count === 1) return ['model.safetensors'];
   const digits = (n: number) => String(n).padStart(5, '0');
-  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
+  for (let version = 1; ; version++) {
+    const model = version === 1 ? 'model' : `model-v${version}`;
+    const names = Array.from({length: count}, (_, i) => `${model}-${digits(i + 1)}-of-${digits(count)}.safetensors`);
+    if (!names.some((name) => place.isTaken(name))) return names;
+  }
 }
 
 function totalBytes(tensors: readonly TensorToWrite[], format: FloatFormat): number {

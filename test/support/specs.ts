@@ -19,6 +19,7 @@ const onceOnly = [
   'models/',
   'ops/reference.spec.ts',
   'training/checkpointFiles.spec.ts',
+  'training/killing.spec.ts',
   'training/nodeCheckpoints.spec.ts',
   'webgpu.spec.ts',
 ];
