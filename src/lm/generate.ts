@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type {ResolvedMambaConfig} from '../config/config';
 import type {MambaState} from './model';
 import {macrotask} from '../macrotask';
+import {checkSignal, describe} from '../ops/check';
 import {findsTopLogits, topLogits} from '../ops/topLogits';
 import {Random} from '../random';
 import type {SamplingOptions} from './sampling';
@@ -44,6 +45,8 @@ const OP = 'generate';
 
 /** A prompt's progress. */
 interface Row {
+  /** Its place among the prompts. */
+  number: number;
   seen: Set<number>;
   random: () => number;
   done: boolean;
@@ -65,9 +68,16 @@ export async function* generate(
   const prompts = checkPrompts(prompt, config.vocabSize);
   checkOptions(options, config);
   const {maxNewTokens = 256, stopTokens = config.eosTokenIds, signal, seed} = options;
-  const rows = prompts.map((ids, i): Row => {
-    const random = new Random(seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seed * 65537 + i);
-    return {seen: new Set(ids), random: () => random.uint32() / 2 ** 32, done: false, last: ids[ids.length - 1]};
+  /** Those that are not finished, in the order of the state. */
+  let rows = prompts.map((ids, number): Row => {
+    const random = new Random(seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seed * 65537 + number);
+    return {
+      number,
+      seen: new Set(ids),
+      random: () => random.uint32() / 2 ** 32,
+      done: false,
+      last: ids[ids.length - 1],
+    };
   });
   signal?.throwIfAborted();
   const breath = new Breath();
@@ -77,9 +87,9 @@ export async function* generate(
       const choices = await readChoices(logits, options, config.realVocabSize);
       logits.dispose();
       const step: GeneratedToken[] = [];
-      for (const [row, progress] of rows.entries()) {
-        if (progress.done) continue;
-        const {total, choose, logit} = choices[row];
+      for (const [i, progress] of rows.entries()) {
+        const row = progress.number;
+        const {total, choose, logit} = choices[i];
         if (!Number.isFinite(total)) {
           throw new Error(
             `${OP}: the logits of token ${index} of row ${row} are not finite; the model's weights are broken`,
@@ -94,7 +104,15 @@ export async function* generate(
         }
       }
       yield* step;
-      if (rows.every(({done}) => done)) return;
+      const going = rows.filter(({done}) => !done);
+      if (going.length === 0) return;
+      if (going.length < rows.length) {
+        state = takeRows(
+          state,
+          rows.flatMap(({done}, i) => (done ? [] : [i])),
+        );
+        rows = going;
+      }
       await breath.take();
       signal?.throwIfAborted();
       const next = model.step(
@@ -107,6 +125,21 @@ export async function* generate(
   } finally {
     tf.dispose([logits, state]);
   }
+}
+
+/** Some rows of a state, which is disposed: a finished row costs no further step. */
+function takeRows(state: MambaState, rows: number[]): MambaState {
+  const taken = tf.tidy(() => {
+    const indices = tf.tensor1d(rows, 'int32');
+    const take = (part: tf.TensorContainer): tf.TensorContainer => {
+      if (part instanceof tf.Tensor) return tf.gather(part, indices);
+      if (Array.isArray(part)) return part.map(take);
+      return Object.fromEntries(Object.entries(part as tf.TensorContainerObject).map(([name, x]) => [name, take(x)]));
+    };
+    return take(state);
+  });
+  tf.dispose(state);
+  return taken as MambaState;
 }
 
 /** What a row chooses its next token from. */
@@ -192,10 +225,14 @@ const optionNames = [
 ];
 
 function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new Error(`${OP}: options must be an object with ${optionNames.join(', ')}, but is ${describe(options)}`);
+  }
   const unknown = Object.keys(options).find((name) => !optionNames.includes(name));
   if (unknown !== undefined) {
     throw new Error(`${OP}: unknown option ${unknown}; expected ${optionNames.join(', ')}`);
   }
+  checkSignal(OP, options.signal);
   checkSampling(OP, options);
   const {maxNewTokens = 1, stopTokens = [], seed = 0} = options;
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {

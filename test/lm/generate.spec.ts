@@ -117,6 +117,32 @@ describe('generate', () => {
     expect(stopped.length).toBeLessThan(free.length);
   });
 
+  it('steps only rows that are not finished, which get what they would get alone', async () => {
+    const prompts = [[1, 2], [3, 4], [7], [9, 8, 2]];
+    const step = spyOn(model, 'step').and.callThrough();
+    for (const options of [{temperature: 0}, {temperature: 1.5, seed: 3}, {temperature: 1, topK: 2, seed: 8}]) {
+      const free = await collect(model, prompts, {...options, maxNewTokens: 12});
+      const stopTokens = [idsOf(free, 2)[2], idsOf(free, 0)[5]];
+      const wanted = free.filter(({id, index, row}) => {
+        const end = idsOf(free, row).findIndex((other) => stopTokens.includes(other));
+        return !stopTokens.includes(id) && (end < 0 || index < end);
+      });
+      step.calls.reset();
+      const stopped = await collect(model, prompts, {...options, maxNewTokens: 12, stopTokens});
+      const sizes = step.calls.allArgs().map(([ids]) => (ids as number[]).length);
+      expect(stopped.map(({id, index, row}) => [id, index, row])).toEqual(
+        wanted.map(({id, index, row}) => [id, index, row]),
+      );
+      stopped.forEach(({logprob}, i) => expect(logprob).toBeCloseTo(wanted[i].logprob, 4));
+      const lengths = prompts.map((_, row) => {
+        const end = idsOf(free, row).findIndex((id) => stopTokens.includes(id));
+        return end < 0 ? 11 : end;
+      });
+      const going = (index: number) => lengths.filter((length) => length > index).length;
+      expect(sizes).toEqual(Array.from({length: Math.max(...lengths)}, (_, i) => going(i)));
+    }
+  });
+
   it('stops at the end of text of the configuration by default', async () => {
     const [first] = idsOf(await collect(model, [2], {temperature: 0, maxNewTokens: 1}));
     const ended = smallModel({eosTokenIds: [first]});
@@ -202,6 +228,14 @@ describe('generate', () => {
       [[1], {temperature: -1}, /^generate: temperature must be a number of 0 or more, but is -1/],
       [[1], {topk: 3}, /^generate: unknown option topk; expected maxNewTokens/],
       [[1], {stopTokens: [99]}, /^generate: stopTokens must be a list of token ids/],
+      [[1], null as never, /^generate: options must be an object with maxNewTokens, .*, but is null/],
+      [[1], 'hot' as never, /^generate: options must be an object with maxNewTokens, .*, but is string hot/],
+      [[1], {signal: 'x'}, /^generate: signal must be an AbortSignal, but is string x/],
+      [[1], {signal: null}, /^generate: signal must be an AbortSignal, but is null/],
+      [[1], {signal: new AbortController()}, /^generate: signal must be an AbortSignal, but is AbortController/],
+      [null as never, {}, /^generate: prompt must be a list of token ids/],
+      [[[1], null] as never, {}, /^generate: prompt 1 must be a list of one or more token ids/],
+      [[1, [2]] as never, {}, /^generate: prompt must hold integers in \[0, 16\), but has 2/],
       [[1], {seed: -1}, /^generate: seed must be a whole number/],
       [[1], {state: []}, /^prefill: state must have an entry for each of the 2 blocks, but has 0 entries/],
     ];
