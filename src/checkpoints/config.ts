@@ -8,6 +8,7 @@
 import {resolveConfig, type MambaConfig, type ResolvedMambaConfig} from '../lm/config';
 import type {FloatFormat} from './floats';
 import {isObject, type JsonObject} from './json';
+import {shown} from './quote';
 
 /** Whose layout a checkpoint has. */
 export type CheckpointFormat = 'huggingface' | 'state-spaces';
@@ -27,9 +28,16 @@ export function readConfig(file: string, json: JsonObject): {config: ResolvedMam
   }
 }
 
-/** The ids that end a text according to `generation_config.json`, which has the last word; undefined if it says nothing. */
-export function readEosTokenIds(file: string, json: JsonObject): number[] | undefined {
-  return new Fields(file, json).tokenIds('eos_token_id');
+/**
+ * The ids that end a text according to `generation_config.json`, which has the last word; undefined if it says nothing. Ids
+ * beyond the vocabulary, which no text can have, are left out with a warning: the file is often another model's.
+ */
+export function readEosTokenIds(file: string, json: JsonObject, vocabSize: number): number[] | undefined {
+  const ids = new Fields(file, json).tokenIds('eos_token_id');
+  const known = ids?.filter((id) => id < vocabSize);
+  if (known?.length === ids?.length) return ids;
+  warn(file, `eos_token_id ${shown(ids)} is not all below the vocabulary's size, ${vocabSize}; the rest is left out`);
+  return known!.length === 0 ? undefined : known;
 }
 
 function recognize(fields: Fields): CheckpointFormat {
@@ -46,14 +54,16 @@ function readHuggingFace(fields: Fields): MambaConfig {
   if (fields.boolean('rms_norm') === false) fields.refuse('rms_norm', false, 'true is');
   if (fields.has('quantization_config')) throw new Error(`${fields.file}: quantized weights are not supported`);
   const rank = fields.value('time_step_rank');
+  const vocabSize = fields.required('vocab_size');
+  const dModel = fields.required('hidden_size');
   return {
-    vocabSize: fields.required('vocab_size'),
+    vocabSize,
     realVocabSize: fields.number('real_vocab_size'),
-    dModel: fields.required('hidden_size'),
+    dModel,
     nLayer: fields.required('num_hidden_layers'),
     dState: fields.number('state_size'),
     dConv: fields.number('conv_kernel'),
-    expand: fields.number('expand'),
+    expand: readExpand(fields, dModel),
     dInner: fields.number('intermediate_size'),
     dtRank: rank === 'auto' ? rank : fields.number('time_step_rank'),
     dtMin: fields.number('time_step_min'),
@@ -67,9 +77,34 @@ function readHuggingFace(fields: Fields): MambaConfig {
     tieEmbeddings: fields.boolean('tie_word_embeddings'),
     // As transformers has it: 0 where the file is silent, none where it says null.
     eosTokenIds: fields.names('eos_token_id') ? (fields.tokenIds('eos_token_id') ?? []) : [0],
-    bosTokenId: fields.number('bos_token_id'),
-    padTokenId: fields.number('pad_token_id'),
+    bosTokenId: readUnusedId(fields, 'bos_token_id', vocabSize),
+    padTokenId: readUnusedId(fields, 'pad_token_id', vocabSize),
   };
+}
+
+/** Where `intermediate_size` says something else, that is the width, as in transformers, and `expand` says nothing. */
+function readExpand(fields: Fields, dModel: number): number | undefined {
+  const [expand, dInner] = [fields.number('expand'), fields.number('intermediate_size')];
+  if (expand === undefined || dInner === undefined || Math.abs(expand * dModel - dInner) < 1) return expand;
+  warn(fields.file, `intermediate_size ${dInner} is not expand · hidden_size = ${expand * dModel}; it is followed`);
+  return undefined;
+}
+
+/** An id that nothing here uses, so that one that is no token's is no reason to refuse a model. Of a list, the first. */
+function readUnusedId(fields: Fields, field: string, vocabSize: number): number | undefined {
+  const value = fields.value(field);
+  const id: unknown = Array.isArray(value) ? value[0] : value;
+  if (id === undefined) return undefined;
+  if (!Number.isSafeInteger(id)) {
+    throw new Error(`${fields.file}: ${field} must be a token id, but is ${shown(value)}`);
+  }
+  if ((id as number) >= 0 && (id as number) < vocabSize) return id as number;
+  warn(fields.file, `${field} ${shown(value)} is no token of a vocabulary of ${vocabSize}; it is left out`);
+  return undefined;
+}
+
+function warn(file: string, message: string): void {
+  console.warn(`${file}: ${message}`);
 }
 
 /** Every argument of the original `Mamba` layer; `use_fast_path` chooses an implementation, not a result. */
@@ -94,7 +129,7 @@ function readStateSpaces(fields: Fields): MambaConfig {
   const layer = ssm.string('layer') ?? 'Mamba1';
   if (layer !== 'Mamba1') ssm.refuse('layer', layer, '"Mamba1" is');
   const unknown = ssm.keys().find((key) => !ssmArguments.has(key));
-  if (unknown !== undefined) throw new Error(`${ssm.file} has ${JSON.stringify(unknown)}, which is not supported`);
+  if (unknown !== undefined) throw new Error(`${ssm.file} has ${shown(unknown)}, which is not supported`);
   if (fields.boolean('rms_norm') === false) fields.refuse('rms_norm', false, 'true is');
   const width = fields.number('d_intermediate') ?? 0;
   if (width !== 0) fields.refuse('d_intermediate', width, '0, blocks without an MLP, is');
@@ -222,25 +257,25 @@ class Fields {
     if (value === undefined) return undefined;
     const ids: unknown[] = Array.isArray(value) ? value : [value];
     if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0)) {
-      throw new Error(`${this.file}: ${field} must be a token id or an array of them, but is ${JSON.stringify(value)}`);
+      throw new Error(`${this.file}: ${field} must be a token id or an array of them, but is ${shown(value)}`);
     }
     return ids as number[];
   }
 
   object(field: string): Fields {
     const value = this.value(field) ?? {};
-    if (!isObject(value)) throw new Error(`${this.file}: ${field} must be an object, but is ${JSON.stringify(value)}`);
+    if (!isObject(value)) throw new Error(`${this.file}: ${field} must be an object, but is ${shown(value)}`);
     return new Fields(`${this.file}: ${field}`, value);
   }
 
   refuse(field: string, value: unknown, supported: string): never {
-    throw new Error(`${this.file}: ${field} ${JSON.stringify(value)} is not supported, only ${supported}`);
+    throw new Error(`${this.file}: ${field} ${shown(value)} is not supported, only ${supported}`);
   }
 
   private typed(field: string, type: 'number' | 'boolean' | 'string'): unknown {
     const value = this.value(field);
     if (value !== undefined && typeof value !== type) {
-      throw new Error(`${this.file}: ${field} must be a ${type}, but is ${JSON.stringify(value)}`);
+      throw new Error(`${this.file}: ${field} must be a ${type}, but is ${shown(value)}`);
     }
     return value;
   }
