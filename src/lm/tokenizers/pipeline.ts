@@ -23,7 +23,7 @@ export function normalizer(field: Field): Step | null {
   if (field.isNull) return null;
   const type = field.get('type').oneOf(...plainNormalizers, 'Prepend', 'Replace', 'BertNormalizer', 'Sequence');
   if (type === 'Sequence') {
-    return {type, normalizers: field.get('normalizers').list().map(normalizer)};
+    return {type, normalizers: steps(field.get('normalizers'), normalizer)};
   }
   if (type === 'Prepend') return {type, prepend: field.get('prepend').string()};
   if (type === 'Replace') return replacement(field);
@@ -50,10 +50,8 @@ export function preTokenizer(field: Field): Step | null {
       ...['BertPreTokenizer', 'CharDelimiterSplit', 'Sequence'],
     );
   switch (type) {
-    case 'Sequence': {
-      const steps = field.get('pretokenizers').list().map(preTokenizer);
-      return sequence(steps.filter((step) => step !== null));
-    }
+    case 'Sequence':
+      return sequence(steps(field.get('pretokenizers'), preTokenizer));
     case 'ByteLevel':
       return byteLevel(field);
     case 'Metaspace':
@@ -93,7 +91,7 @@ export function decoder(field: Field): Step | null {
     .oneOf('ByteLevel', 'WordPiece', 'Metaspace', 'BPEDecoder', 'Replace', 'Fuse', 'Strip', 'ByteFallback', 'Sequence');
   switch (type) {
     case 'Sequence':
-      return {type, decoders: field.get('decoders').list().map(decoder)};
+      return {type, decoders: steps(field.get('decoders'), decoder)};
     case 'Replace':
       return replacement(field);
     case 'WordPiece':
@@ -111,14 +109,19 @@ export function decoder(field: Field): Step | null {
   }
 }
 
+/** Those of a sequence, none of which may be missing. */
+function steps(field: Field, step: (field: Field) => Step | null): Step[] {
+  return field.list().map((item) => step(item) ?? item.wrong('an object'));
+}
+
 function byteLevel(field: Field): Step {
-  const steps: Step[] = [];
+  const before: Step[] = [];
   // With a space as its sign, all that Metaspace does is to put one in front.
   if (field.get('add_prefix_space').boolean(true)) {
-    steps.push({type: 'Metaspace', replacement: ' ', prepend_scheme: 'always'});
+    before.push({type: 'Metaspace', replacement: ' ', prepend_scheme: 'always'});
   }
-  if (field.get('use_regex').boolean(true)) steps.push(split(gpt2, 'Isolated'));
-  return sequence([...steps, {type: 'ByteLevel', add_prefix_space: false, use_regex: false}]);
+  if (field.get('use_regex').boolean(true)) before.push(split(gpt2, 'Isolated'));
+  return sequence([...before, {type: 'ByteLevel', add_prefix_space: false, use_regex: false}]);
 }
 
 /** The package never splits here; where that matters is seen by the vocabulary, see model.ts. */
