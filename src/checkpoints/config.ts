@@ -13,6 +13,7 @@ import type {AnyMixer} from '../mixers/mixer';
 import type {HuggingFaceFamily} from '../mixers/published';
 import type {JsonObject} from './json';
 import {JsonFields} from './jsonFields';
+import {shown} from './quote';
 
 /** Whose layout a checkpoint has. */
 export type CheckpointFormat = 'huggingface' | 'state-spaces';
@@ -31,9 +32,16 @@ export function readConfig(file: string, json: JsonObject): {config: ResolvedMam
   }
 }
 
-/** The ids that end a text according to `generation_config.json`, which has the last word; undefined if it says nothing. */
-export function readEosTokenIds(file: string, json: JsonObject): number[] | undefined {
-  return new JsonFields(file, json).tokenIds('eos_token_id');
+/**
+ * The ids that end a text according to `generation_config.json`, which has the last word; undefined if it says nothing. Ids
+ * beyond the vocabulary, which no text can have, are left out with a warning: the file is often another model's.
+ */
+export function readEosTokenIds(file: string, json: JsonObject, vocabSize: number): number[] | undefined {
+  const ids = new JsonFields(file, json).tokenIds('eos_token_id');
+  const known = ids?.filter((id) => id < vocabSize);
+  if (known?.length === ids?.length) return ids;
+  warn(file, `eos_token_id ${shown(ids)} is not all below the vocabulary's size, ${vocabSize}; the rest is left out`);
+  return known!.length === 0 ? undefined : known;
 }
 
 /** A mixer and one of the families that files know it by. */
@@ -69,21 +77,48 @@ function readHuggingFace(fields: JsonFields, {mixer, family}: FamilyOfMixer): Ma
   if (fields.boolean('rms_norm') === false) fields.refuse('rms_norm', false, 'true is');
   if (fields.has('quantization_config')) throw new Error(`${fields.file}: quantized weights are not supported`);
   fields.heed(family.objection);
+  const vocabSize = fields.required('vocab_size');
+  const dModel = fields.required('hidden_size');
   return {
-    vocabSize: fields.required('vocab_size'),
+    vocabSize,
     realVocabSize: fields.number('real_vocab_size'),
-    dModel: fields.required('hidden_size'),
+    dModel,
     nLayer: fields.required('num_hidden_layers'),
     mixer: mixer.name,
     ...family.defaults,
-    ...ownFields(fields, mixer, family.names),
+    ...withOneWidth(fields.file, ownFields(fields, mixer, family.names), dModel),
     epsilon: fields.number('layer_norm_epsilon'),
     tieEmbeddings: fields.boolean('tie_word_embeddings'),
     // As transformers has it: 0 where the file is silent, none where it says null.
     eosTokenIds: fields.names('eos_token_id') ? (fields.tokenIds('eos_token_id') ?? []) : [0],
-    bosTokenId: fields.number('bos_token_id'),
-    padTokenId: fields.number('pad_token_id'),
+    bosTokenId: readUnusedId(fields, 'bos_token_id', vocabSize),
+    padTokenId: readUnusedId(fields, 'pad_token_id', vocabSize),
   };
+}
+
+/** Where `intermediate_size` says something else, that is the width, as in transformers, and `expand` says nothing. */
+function withOneWidth(file: string, own: Partial<MambaConfig>, dModel: number): Partial<MambaConfig> {
+  const {expand, dInner, ...rest} = own;
+  if (expand === undefined || dInner === undefined || Math.abs(expand * dModel - dInner) < 1) return own;
+  warn(file, `intermediate_size ${dInner} is not expand · hidden_size = ${expand * dModel}; it is followed`);
+  return {...rest, dInner};
+}
+
+/** An id that nothing here uses, so that one that is no token's is no reason to refuse a model. Of a list, the first. */
+function readUnusedId(fields: JsonFields, field: string, vocabSize: number): number | undefined {
+  const value = fields.value(field);
+  const id: unknown = Array.isArray(value) ? value[0] : value;
+  if (id === undefined) return undefined;
+  if (!Number.isSafeInteger(id)) {
+    throw new Error(`${fields.file}: ${field} must be a token id, but is ${shown(value)}`);
+  }
+  if ((id as number) >= 0 && (id as number) < vocabSize) return id as number;
+  warn(fields.file, `${field} ${shown(value)} is no token of a vocabulary of ${vocabSize}; it is left out`);
+  return undefined;
+}
+
+function warn(file: string, message: string): void {
+  console.warn(`${file}: ${message}`);
 }
 
 function readStateSpaces(fields: JsonFields): MambaConfig {
@@ -98,7 +133,7 @@ function readStateSpaces(fields: JsonFields): MambaConfig {
   const {mixer, layer} = found;
   const known = ['layer', ...Object.values(layer.names), ...layer.ignored];
   const unknown = ssm.keys().find((key) => !known.includes(key));
-  if (unknown !== undefined) throw new Error(`${ssm.file} has ${JSON.stringify(unknown)}, which is not supported`);
+  if (unknown !== undefined) throw new Error(`${ssm.file} has ${shown(unknown)}, which is not supported`);
   ssm.heed(layer.objection);
   if (fields.boolean('rms_norm') === false) fields.refuse('rms_norm', false, 'true is');
   const width = fields.number('d_intermediate') ?? 0;

@@ -1,18 +1,22 @@
 /**
  * JSON from files nobody vouches for. JSON.parse alone lets the last of two equal keys win silently, and stumbles over the
- * Infinity that Python writes; a scan before it settles both, and bounds the depth.
+ * Infinity that Python writes; a scan before it settles both, and bounds the depth and the number of values.
  */
 import {readText, type ByteFile} from './bytes';
 
-/** Large enough for the tokenizer or the index of any published model. */
-const maxBytes = 64 * 1024 * 1024;
+/**
+ * Large enough for the index or the header of any published model, by a factor of 100. Together they hold what JSON.parse
+ * may take below 300 MB and two seconds: it is the number of values, not of bytes, that costs, above all of keys.
+ */
+export const maxJsonBytes = 32 * 1024 * 1024;
+const maxValues = 128 * 1024;
 const maxDepth = 64;
 
 export type JsonObject = Record<string, unknown>;
 
 /** Reads a file that holds one JSON object. */
 export async function readJsonObject(file: ByteFile): Promise<JsonObject> {
-  return parseJsonObject(file.name, await readText(file, maxBytes));
+  return parseJsonObject(file.name, await readText(file, maxJsonBytes));
 }
 
 /**
@@ -35,12 +39,16 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Checks keys and depth; gives the text back with non-finite numbers quoted. */
+/** Checks keys, depth and the number of values; gives the text back with non-finite numbers quoted. */
 function scan(name: string, text: string): string {
   const open: (Set<string> | undefined)[] = []; // keys of each open object, undefined for an array
   let expectKey = false;
   let out = '';
   let copied = 0;
+  let values = 0;
+  const addValue = () => {
+    if (++values > maxValues) throw new Error(`${name} has more than ${maxValues} values`);
+  };
   for (let i = 0; i < text.length; i++) {
     switch (text[i]) {
       case '"': {
@@ -54,6 +62,7 @@ function scan(name: string, text: string): string {
       }
       case '{':
       case '[':
+        addValue();
         expectKey = text[i] === '{';
         open.push(expectKey ? new Set() : undefined);
         if (open.length > maxDepth) throw new Error(`${name} nests deeper than ${maxDepth} levels`);
@@ -64,6 +73,7 @@ function scan(name: string, text: string): string {
         expectKey = false;
         break;
       case ',':
+        addValue();
         expectKey = open.at(-1) !== undefined;
         break;
       case 'I':
@@ -82,18 +92,17 @@ function scan(name: string, text: string): string {
 
 /** Index after the closing quote of the string that begins at `start`. */
 function endOfString(name: string, text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    let backslashes = 0;
-    while (text[end - 1 - backslashes] === '\\') backslashes++;
-    if (backslashes % 2 === 0) return end + 1;
+  for (let i = start + 1; i < text.length; i++) {
+    if (text[i] === '\\') i++;
+    else if (text[i] === '"') return i + 1;
   }
   throw new Error(`${name} is not JSON: it ends inside a string`);
 }
 
 function addKey(name: string, keys: Set<string>, quoted: string): void {
-  let key: string;
+  let key = quoted.slice(1, -1);
   try {
-    key = JSON.parse(quoted) as string;
+    if (key.includes('\\')) key = JSON.parse(quoted) as string;
   } catch {
     throw new Error(`${name} is not JSON: ${quoted.slice(0, 80)} is no string`);
   }

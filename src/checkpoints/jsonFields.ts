@@ -1,7 +1,7 @@
 /** Typed access to a JSON object of a file, with errors that name the file and the field. */
 import type {Field} from '../mixers/fields';
-import {show} from '../mixers/fields';
 import {isObject, type JsonObject} from './json';
+import {shown} from './quote';
 
 const jsonTypes = {number: 'a number', boolean: 'a boolean', string: 'a string', object: 'an array'} as const;
 
@@ -57,14 +57,14 @@ export class JsonFields {
     if (value === undefined) return undefined;
     const ids: unknown[] = Array.isArray(value) ? value : [value];
     if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0)) {
-      throw new Error(`${this.file}: ${field} must be a token id or an array of them, but is ${show(value)}`);
+      throw new Error(`${this.file}: ${field} must be a token id or an array of them, but is ${shown(value)}`);
     }
     return ids as number[];
   }
 
   object(field: string): JsonFields {
     const value = this.value(field) ?? {};
-    if (!isObject(value)) throw new Error(`${this.file}: ${field} must be an object, but is ${show(value)}`);
+    if (!isObject(value)) throw new Error(`${this.file}: ${field} must be an object, but is ${shown(value)}`);
     return new JsonFields(`${this.file}: ${field}`, value);
   }
 
@@ -76,13 +76,13 @@ export class JsonFields {
 
   /** A setting that a model here cannot follow. */
   refuse(field: string, value: unknown, supported: string): never {
-    throw new Error(`${this.file}: ${field} ${show(value)} is not supported, only ${supported}`);
+    throw new Error(`${this.file}: ${field} ${shown(value)} is not supported, only ${supported}`);
   }
 
   private typed(field: string, type: keyof typeof jsonTypes): unknown {
     const value = this.value(field);
     if (value === undefined || typeof value === type) return value;
-    throw new Error(`${this.file}: ${field} must be ${jsonTypes[type]}, but is ${show(value)}`);
+    throw new Error(`${this.file}: ${field} must be ${jsonTypes[type]}, but is ${shown(value)}`);
   }
 }
 

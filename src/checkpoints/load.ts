@@ -9,6 +9,7 @@ import {pieceBytes} from './bytes';
 import {readConfig, readEosTokenIds, type CheckpointFormat} from './config';
 import {isFloatFormat} from './floats';
 import {readJsonObject} from './json';
+import {withoutWrappers, withPublishedNames} from './prefixes';
 import {openSource, type CheckpointSource, type SourceOptions} from './source';
 import {byteLength, readBytes, readFloats, type StoredTensor} from './tensors';
 import {transpose} from './transpose';
@@ -70,7 +71,9 @@ export async function readCheckpoint(
   const {config, format} = await readConfigs(folder);
   accept?.(config);
   const progress = new Progress(options.onProgress);
-  const files = await openWeightFiles(folder, signal, (file, count) => progress.add(file, count));
+  const isCopy = (name: string) => config.tieEmbeddings && withoutWrappers(name) === head;
+  const opened = await openWeightFiles(folder, signal, (file, count) => progress.add(file, count), isCopy);
+  const files = {...opened, tensors: withPublishedNames(opened.name, opened.tensors)};
   const matches = matchWeights(config, files);
   await checkTiedHead(config, files);
   progress.start(files.files.reduce((sum, {size}) => sum + size, 0));
@@ -94,8 +97,8 @@ async function readConfigs(folder: CheckpointSource): Promise<ReturnType<typeof 
   const {config, format} = readConfig(file.name, await readJsonObject(file));
   const generation = await folder.open('generation_config.json');
   if (!generation) return {config, format};
-  const eosTokenIds = readEosTokenIds(generation.name, await readJsonObject(generation)) ?? config.eosTokenIds;
-  return {config: {...config, eosTokenIds}, format};
+  const eosTokenIds = readEosTokenIds(generation.name, await readJsonObject(generation), config.vocabSize);
+  return {config: {...config, eosTokenIds: eosTokenIds ?? config.eosTokenIds}, format};
 }
 
 /** Gives every weight its tensor, in the order in which they are best read. */

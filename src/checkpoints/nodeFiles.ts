@@ -55,7 +55,11 @@ class NodeFile implements ByteFile {
     private readonly onBytes?: OnBytes,
   ) {}
 
-  async read(start: number, end: number): Promise<Uint8Array> {
+  read(start: number, end: number): Promise<Uint8Array> {
+    return this.readOpened(start, end).catch(naming(this.name));
+  }
+
+  private async readOpened(start: number, end: number): Promise<Uint8Array> {
     const file = await open(this.name);
     try {
       const {size, mtimeMs} = await file.stat();
@@ -97,7 +101,15 @@ function folderCache(folder: string): ByteCache {
 }
 
 function statOrUndefined(path: string) {
-  return stat(path).catch(undefinedIfMissing);
+  return stat(path).catch(undefinedIfMissing).catch(naming(path));
+}
+
+/** Not every system error names a file, and none says that it was to be read. */
+function naming(path: string) {
+  return (error: NodeJS.ErrnoException): never => {
+    if (error.code === undefined) throw error;
+    throw new Error(`${path} cannot be read: ${error.message}`, {cause: error});
+  };
 }
 
 function undefinedIfMissing(error: NodeJS.ErrnoException): undefined {

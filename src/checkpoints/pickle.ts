@@ -1,11 +1,17 @@
 /**
  * A reader of Python pickles that cannot run anything. A pickle is a program for a small stack machine, and Python's own
  * machine imports and calls whatever the program names. This one knows only the opcodes that torch.save emits for a state
- * dict (protocol 2), builds plain values, and leaves every name, call and state to `rules`, which refuse what they do not
- * know. Dictionaries become Maps, so that no key can reach a prototype.
+ * dict (protocol 2; those of 3 are the same), builds plain values, and leaves every name, call and state to `rules`, which
+ * refuse what they do not know. Dictionaries become Maps, so that no key can reach a prototype.
+ *
+ * Every opcode makes at most one value, and their number is bounded, so that no pickle costs much more than its own size.
  *
  * Opcodes: https://github.com/python/cpython/blob/main/Lib/pickletools.py
  */
+import {quote} from './quote';
+
+/** A tensor takes some 40; this is enough for 12,000 of them. */
+const maxOpcodes = 512 * 1024;
 
 export interface PickleRules {
   /** What GLOBAL stands for; throws unless it is known. */
@@ -89,13 +95,19 @@ export function readPickle(bytes: Uint8Array, rules: PickleRules): unknown {
     return memo.get(index);
   };
 
-  for (;;) {
+  for (let count = 0; ; count++) {
+    if (count === maxOpcodes) throw new Error(`the pickle has more than ${maxOpcodes} opcodes`);
     const position = at;
     const opcode = u8();
     switch (opcode) {
-      case 0x80: // PROTO
-        if (u8() !== 2) throw new Error('the pickle is not of protocol 2, which torch.save writes');
+      case 0x80: {
+        // PROTO
+        const protocol = u8();
+        if (protocol !== 2 && protocol !== 3) {
+          throw new Error('the pickle is not of protocol 2, which torch.save writes, nor of 3, which it can');
+        }
         break;
+      }
       case 0x2e: {
         // STOP
         const value = pop();
@@ -189,11 +201,6 @@ export function readPickle(bytes: Uint8Array, rules: PickleRules): unknown {
   }
 }
 
-/** A name from a file, fit for an error message. */
-export function quote(name: string): string {
-  return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
-}
-
 /** Opcodes that run code in Python, for the message. */
 const refused = new Map([
   [0x69, ' (INST)'],
@@ -206,8 +213,9 @@ const refused = new Map([
   [0x93, ' (STACK_GLOBAL)'],
 ]);
 
-/** A little-endian two's complement integer of any length. */
+/** A little-endian two's complement integer. */
 function integer(bytes: Uint8Array): number {
+  if (bytes.length > 8) throw new Error('the pickle has an integer beyond 2^53');
   let value = 0n;
   for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
   const result = Number(BigInt.asIntN(8 * bytes.length, value));

@@ -4,10 +4,11 @@
  * a file that opens is a file whose every tensor is there in full.
  */
 import {decodeText, pieceBytes, type ByteFile} from './bytes';
-import {isObject, parseJsonObject} from './json';
-import {countElements, dtypeBytes, type StoredTensor} from './tensors';
+import {isObject, maxJsonBytes, parseJsonObject} from './json';
+import {shown} from './quote';
+import {checkNames, countElements, dtypeBytes, type StoredTensor} from './tensors';
 
-/** As in the reference implementation. */
+/** As in the reference implementation. What is read here has to be smaller still, see json.ts. */
 const maxHeaderBytes = 100_000_000;
 
 export interface SafetensorsFile {
@@ -42,13 +43,20 @@ export async function openSafetensors(file: ByteFile): Promise<SafetensorsFile> 
   if (dataStart > file.size) {
     throw new Error(`${file.name}: the header ends at byte ${dataStart}, but the file at ${file.size}; is it cut off?`);
   }
+  if (headerBytes > maxJsonBytes) {
+    throw new Error(`${file.name}: a header of ${headerBytes} bytes is more than the ${maxJsonBytes} of any model`);
+  }
   const text = decodeText(`${file.name}: the header`, await file.read(8, dataStart));
   if (!text.startsWith('{')) throw new Error(`${file.name}: the header does not start with {`);
   const header = parseJsonObject(`${file.name}: the header`, text);
 
-  const entries = Object.entries(header)
-    .filter(([name]) => name !== '__metadata__')
-    .map(([name, value]) => checkEntry(file.name, name, value));
+  const names = Object.keys(header).filter((name) => name !== '__metadata__');
+  try {
+    checkNames(names);
+  } catch (error) {
+    throw new Error(`${file.name}: ${(error as Error).message}`, {cause: error});
+  }
+  const entries = names.map((name) => checkEntry(file.name, name, header[name]));
   checkLayout(file, entries, dataStart);
   return {
     metadata: checkMetadata(file.name, header['__metadata__']),
@@ -56,7 +64,9 @@ export async function openSafetensors(file: ByteFile): Promise<SafetensorsFile> 
   };
 }
 
-function checkMetadata(file: string, metadata: unknown = {}): Map<string, string> {
+/** Absent, or null, which is as much as absent to the reference implementation. */
+function checkMetadata(file: string, metadata: unknown): Map<string, string> {
+  metadata ??= {};
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
     throw new Error(`${file}: __metadata__ must be an object of strings`);
   }
@@ -70,16 +80,16 @@ function checkEntry(file: string, name: string, value: unknown): Entry {
   if (!isObject(value)) return fail('is not described by an object');
   const {dtype, shape, data_offsets: offsets} = value;
   const itemBytes = dtypeBytes.get(dtype as string);
-  if (itemBytes === undefined) return fail(`has the unknown dtype ${JSON.stringify(dtype)}`);
-  if (!isNaturals(shape)) return fail(`must have a shape of whole numbers, but has ${JSON.stringify(shape)}`);
+  if (itemBytes === undefined) return fail(`has the unknown dtype ${shown(dtype)}`);
+  if (!isNaturals(shape)) return fail(`must have a shape of whole numbers, but has ${shown(shape)}`);
   if (!isNaturals(offsets) || offsets.length !== 2) {
-    return fail(`must have two whole numbers as data_offsets, but has ${JSON.stringify(offsets)}`);
+    return fail(`must have two whole numbers as data_offsets, but has ${shown(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
   const bytes = (countElements(shape) ?? Infinity) * itemBytes;
   if (end - begin !== bytes) {
     return fail(
-      `of shape [${shape}] and dtype ${dtype as string} takes ${bytes} bytes, but its data_offsets [${offsets}] span ${end - begin}`,
+      `of shape ${shown(shape)} and dtype ${dtype as string} takes ${bytes} bytes, but its data_offsets [${offsets}] span ${end - begin}`,
     );
   }
   return {name, dtype: dtype as string, shape, begin, end};

@@ -1,5 +1,6 @@
 /** What every weight file is once its table of contents has been read: named tensors whose bytes can be read one by one. */
 import {decodeFloats, bytesPerFloat, isFloatFormat} from './floats';
+import {quote} from './quote';
 
 export interface StoredTensor {
   readonly name: string;
@@ -18,9 +19,13 @@ export interface StoredTensor {
   isSameAs?(other: StoredTensor): boolean;
 }
 
-/** Bytes of an element of each type that files are known to hold. */
+/**
+ * Bytes of an element of each type that files are known to hold: those of safetensors. Only floats of 16 and 32 bits can be
+ * a weight here; the others are known so that they can be refused by name.
+ */
 export const dtypeBytes: ReadonlyMap<string, number> = new Map([
   ...Object.entries(bytesPerFloat),
+  ['C64', 8],
   ['F64', 8],
   ['I64', 8],
   ['I32', 4],
@@ -31,7 +36,31 @@ export const dtypeBytes: ReadonlyMap<string, number> = new Map([
   ['U16', 2],
   ['U8', 1],
   ['BOOL', 1],
+  ['F8_E4M3', 1],
+  ['F8_E4M3FNUZ', 1],
+  ['F8_E5M2', 1],
+  ['F8_E5M2FNUZ', 1],
+  ['F8_E8M0', 1],
+  ['F6_E2M3', 0.75],
+  ['F6_E3M2', 0.75],
+  ['F4', 0.5],
 ]);
+
+/** The largest published model has 1,000 tensors. */
+const maxTensors = 65_536;
+const maxNameLength = 1024;
+
+/**
+ * Bounds what a table of contents can cost before anything in it is looked at.
+ *
+ * @throws An error without the file's name.
+ */
+export function checkNames(names: readonly string[]): void {
+  if (names.length > maxTensors)
+    throw new Error(`${names.length} tensors are more than the ${maxTensors} of any model`);
+  const long = names.find((name) => name.length > maxNameLength);
+  if (long !== undefined) throw new Error(`tensor ${quote(long)} has a name of ${long.length} characters`);
+}
 
 /** Number of elements; undefined if that is more than a number can count exactly. */
 export function countElements(shape: readonly number[]): number | undefined {

@@ -4,9 +4,10 @@
  */
 import {ReadAhead, type ByteFile, type OnBytes} from './bytes';
 import {isObject, readJsonObject} from './json';
+import {shown} from './quote';
 import {openSafetensors} from './safetensors';
 import type {CheckpointSource} from './source';
-import type {StoredTensor} from './tensors';
+import {checkNames, type StoredTensor} from './tensors';
 import {openTorchArchive} from './torchArchive';
 
 /** Looked for in this order. */
@@ -28,11 +29,15 @@ export interface WeightFiles {
 /** Is told of bytes as they come, and of which file. */
 export type OnFileBytes = (file: string, count: number) => void;
 
-/** @throws An error naming the file, the tensor or the shard that is at fault. */
+/**
+ * @param isCopy Whether a tensor of this name only repeats another, so that an index and its shards need not agree on it.
+ * @throws An error naming the file, the tensor or the shard that is at fault.
+ */
 export async function openWeightFiles(
   source: CheckpointSource,
   signal?: AbortSignal,
   onBytes?: OnFileBytes,
+  isCopy: (name: string) => boolean = () => false,
 ): Promise<WeightFiles> {
   const names = source.weights === undefined ? candidates : [source.weights];
   const open = (name: string) => source.open(name, name.endsWith('.json') ? undefined : count(name, onBytes));
@@ -40,7 +45,7 @@ export async function openWeightFiles(
     signal?.throwIfAborted();
     const file = await open(name);
     if (!file) continue;
-    if (name.endsWith('.json')) return openShards(file, open, signal);
+    if (name.endsWith('.json')) return openShards(file, open, signal, isCopy);
     const reader = new ReadAhead(file, signal);
     return {name: file.name, tensors: await openTensors(name, reader, signal), files: [reader]};
   }
@@ -51,22 +56,28 @@ async function openShards(
   index: ByteFile,
   open: (name: string) => Promise<ByteFile | undefined>,
   signal: AbortSignal | undefined,
+  isCopy: (name: string) => boolean,
 ): Promise<WeightFiles> {
   const {weight_map: weightMap} = await readJsonObject(index);
   if (!isObject(weightMap)) throw new Error(`${index.name} lacks a weight_map`);
   const shardOf = new Map(Object.entries(weightMap));
+  try {
+    checkNames([...shardOf.keys()]);
+  } catch (error) {
+    throw new Error(`${index.name}: ${(error as Error).message}`, {cause: error});
+  }
   const tensors = new Map<string, StoredTensor>();
   const files: ReadAhead[] = [];
   for (const shard of new Set(shardOf.values())) {
     if (typeof shard !== 'string' || !/^[\w-][\w.-]*\.(safetensors|bin)$/.test(shard)) {
-      throw new Error(`${index.name} names the file ${JSON.stringify(shard)}, which is no weight file beside it`);
+      throw new Error(`${index.name} names the file ${shown(shard)}, which is no weight file beside it`);
     }
     const file = await open(shard);
     if (!file) throw new Error(`${index.name} names the shard ${shard}, which is missing`);
     const reader = new ReadAhead(file, signal);
     files.push(reader);
     for (const [name, tensor] of await openTensors(shard, reader, signal)) {
-      if (shardOf.get(name) !== shard) {
+      if (shardOf.get(name) !== shard && !isCopy(name)) {
         const stated = shardOf.has(name) ? `is in ${String(shardOf.get(name))}` : 'is in no shard';
         throw new Error(`${file.name} has tensor ${name}, which according to ${index.name} ${stated}`);
       }
@@ -74,7 +85,8 @@ async function openShards(
     }
   }
   for (const [name, shard] of shardOf) {
-    if (!tensors.has(name)) throw new Error(`${index.name} has tensor ${name} in ${String(shard)}, which lacks it`);
+    if (!tensors.has(name) && !isCopy(name))
+      throw new Error(`${index.name} has tensor ${name} in ${String(shard)}, which lacks it`);
   }
   return {name: index.name, tensors, files};
 }

@@ -86,7 +86,6 @@ describe('config.json', () => {
       [{...tinyConfig, time_step_init_scheme: 'zero'}, /dtInit must be/],
       [{...tinyConfig, use_bias: 1}, /use_bias must be a boolean, but is 1/],
       [{...tinyConfig, eos_token_id: 5}, /eosTokenIds must be a token id below vocabSize, 5/],
-      [{...tinyConfig, intermediate_size: 9, expand: 2}, /dInner must be expand · dModel/],
       [{vocab_size: 5}, /no Mamba configuration/],
       [{...stateSpaces, ssm_cfg: {layer: 'Mamba3'}}, /ssm_cfg: layer "Mamba3" is not supported, only "Mamba1"/],
       [{...stateSpaces, ssm_cfg: {headdim: 64}}, /ssm_cfg has "headdim", which is not supported/],

@@ -91,7 +91,7 @@ describe('torch archives', () => {
       ['__builtin__', 'getattr'],
       ['torch', 'load'],
       ['torch', '__proto__'],
-      ['torch._utils', '_rebuild_parameter'],
+      ['torch._utils', '_rebuild_qtensor'],
       ['torch.storage', '_load_from_bytes'],
       ['collections', 'defaultdict'],
       ['numpy.core.multiarray', '_reconstruct'],

@@ -15,6 +15,7 @@ const onceOnly = [
   'random.spec.ts',
   'lm/config.spec.ts',
   'lm/sampling.spec.ts',
+  'lm/pythonTokenizers.spec.ts',
   'lm/tokenizers.spec.ts',
   'models/',
   'ops/reference.spec.ts',
