@@ -19,8 +19,8 @@ rm -f "$reports".*
 finish() {
   status=$?
   node bin/tfjs-mamba.js setup-native > /dev/null
-  # A leak is found as a process ends, after its specs have been counted.
-  if cat "$reports".* 2> /dev/null; then status=1; fi
+  # A leak is found as a process ends, after its specs have been counted. The memory that a spec asks for in vain is none.
+  if grep -hv 'WARNING: AddressSanitizer failed to allocate' "$reports".* 2> /dev/null; then status=1; fi
   exit "$status"
 }
 node bin/tfjs-mamba.js setup-native
