@@ -18,6 +18,9 @@ export type OnBytes = (count: number) => void;
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
+/** Large enough for the tokenizer or the index of any published model; a text file of more is refused. */
+export const maxTextBytes = 64 * MiB;
+
 /** Largest piece that is read or written at a time. */
 export const pieceBytes = 8 * MiB;
 

@@ -2,17 +2,15 @@
  * JSON from files nobody vouches for. JSON.parse alone lets the last of two equal keys win silently, and stumbles over the
  * Infinity that Python writes; a scan before it settles both, and bounds the depth.
  */
-import {readText, type ByteFile} from './bytes';
+import {maxTextBytes, readText, type ByteFile} from './bytes';
 
-/** Large enough for the tokenizer or the index of any published model. */
-const maxBytes = 64 * 1024 * 1024;
 const maxDepth = 64;
 
 export type JsonObject = Record<string, unknown>;
 
 /** Reads a file that holds one JSON object. */
 export async function readJsonObject(file: ByteFile): Promise<JsonObject> {
-  return parseJsonObject(file.name, await readText(file, maxBytes));
+  return parseJsonObject(file.name, await readText(file, maxTextBytes));
 }
 
 /**
