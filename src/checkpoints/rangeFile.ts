@@ -31,7 +31,14 @@ export class RangeFile implements ByteFile {
   }
 
   async read(start: number, end: number): Promise<Uint8Array> {
-    if (end <= this.prefix.length) return this.prefix.subarray(start, end);
+    const {prefix} = this;
+    if (end <= prefix.length) return prefix.subarray(start, end);
+    if (start < prefix.length) {
+      const bytes = new Uint8Array(end - start);
+      bytes.set(prefix.subarray(start));
+      bytes.set(await this.read(prefix.length, end), prefix.length - start);
+      return bytes;
+    }
     if (this.whole) return (await this.whole).read(start, end);
     const kept = await this.http.cached(this.version, this.size, start, end);
     if (kept) {
