@@ -1,7 +1,7 @@
 /**
  * Keeps downloaded bytes for the next time: in the browser in its Cache API, in Node in a folder. Entries are named by URL,
  * version and byte range, so a changed file is never mixed with its predecessor, and a broken download goes on where it
- * stopped.
+ * stopped. What comes back is checked (checkedCache.ts), so a cache need not be reliable.
  */
 import {filePlatform} from './platform';
 

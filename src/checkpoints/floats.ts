@@ -80,7 +80,7 @@ function narrowToBFloat16(bits: number): number {
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
-/** Typed arrays must start at a multiple of their element size. */
+/** Typed arrays must start at a multiple of their element size. (A Buffer's `slice` would copy nothing.) */
 function aligned(bytes: Uint8Array, size: number): Uint8Array {
-  return bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
 }

@@ -3,7 +3,7 @@
  * hands it to platform.ts.
  */
 import {createHash, randomUUID} from 'node:crypto';
-import {mkdir, open, readFile, rename, stat, writeFile, type FileHandle} from 'node:fs/promises';
+import {mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -31,10 +31,12 @@ export const nodeFiles: FilePlatform = {
   async openCache(path) {
     const folder = path ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tfjs-mamba');
     await mkdir(folder, {recursive: true});
+    await removeLeftovers(folder).catch(() => {}); // as good as it goes: nothing depends on it
     return folderCache(folder);
   },
 };
 
+/** Follows links, also out of the folder: Hugging Face's own cache is made of links to blobs that lie elsewhere. */
 function folderSource(folder: string): CheckpointSource {
   return {
     name: folder,
@@ -93,11 +95,26 @@ function folderCache(folder: string): ByteCache {
   return {
     get: (key) => readFile(path(key)).catch(undefinedIfMissing),
     async put(key, bytes) {
-      const temporary = join(folder, randomUUID());
-      await writeFile(temporary, bytes);
-      await rename(temporary, path(key));
+      const temporary = join(folder, `${randomUUID()}.partial`);
+      try {
+        await writeFile(temporary, bytes);
+        await rename(temporary, path(key));
+      } catch (error) {
+        await rm(temporary, {force: true});
+        throw error;
+      }
     },
   };
+}
+
+/** What a process left that was ended while it wrote; a file that is being written is younger. */
+async function removeLeftovers(folder: string): Promise<void> {
+  const yesterday = Date.now() - 24 * 3600 * 1000;
+  for (const name of await readdir(folder)) {
+    if (!/^[\da-f-]{36}\.partial$/.test(name)) continue;
+    const found = await statOrUndefined(join(folder, name));
+    if (found && found.mtimeMs < yesterday) await rm(join(folder, name), {force: true});
+  }
 }
 
 function statOrUndefined(path: string) {

@@ -4,8 +4,13 @@
  */
 import type {ByteFile, OnBytes} from './bytes';
 import {openCache, type CacheOption} from './cache';
-import {openHttpFile, type HttpOptions} from './http';
+import {CheckedCache} from './checkedCache';
+import {RefusedError} from './endpoint';
+import {openHttpFile} from './http';
+import type {HttpOptions} from './httpFile';
+import {maxJsonBytes} from './json';
 import {filePlatform} from './platform';
+import {withoutSecrets} from './secrets';
 
 /** A folder with a checkpoint in it. A program may bring its own, say of files that the user has chosen in a browser. */
 export interface CheckpointSource {
@@ -13,6 +18,8 @@ export interface CheckpointSource {
   readonly name: string;
   /** The weight file, or index of weight files, that was asked for by name. */
   readonly weights?: string;
+  /** Why a file that `open` did not find may be there all the same, for the error that says what is missing. */
+  readonly doubt?: string;
   /** A file of the folder; undefined if there is none of that name. `onBytes` is told of its bytes as they come. */
   open(file: string, onBytes?: OnBytes): Promise<ByteFile | undefined>;
 }
@@ -23,8 +30,13 @@ export interface SourceOptions {
   signal?: AbortSignal;
   /** Branch, tag or commit of a model on the Hub ('main'). */
   revision?: string;
-  /** Whether downloads are kept for the next time (false). */
+  /**
+   * Whether downloads are kept for the next time (false). What comes out of the cache is checked, and fetched again if it is
+   * damaged; this needs `crypto.subtle`, which pages have on https and localhost only, and without which nothing is kept.
+   */
   cache?: CacheOption;
+  /** Milliseconds for which a server may be silent, before its answer or within it, until it is asked once more (30,000). */
+  timeout?: number;
 }
 
 /**
@@ -35,15 +47,17 @@ export async function openSource(
   source: string | CheckpointSource,
   options: SourceOptions = {},
 ): Promise<CheckpointSource> {
-  const {signal, revision} = options;
+  const {signal, revision, timeout} = options;
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0)) {
+    throw new Error(`fromPretrained: timeout must be a positive number of milliseconds, but is ${String(timeout)}`);
+  }
   signal?.throwIfAborted();
   const isUrl = typeof source === 'string' && /^https?:\/\//i.test(source);
   const onDisk = typeof source === 'string' && !isUrl ? await filePlatform()?.openSource(source) : undefined;
   const folder = typeof source === 'object' ? source : onDisk;
   if (folder === undefined || isUrl) {
-    const http: HttpOptions = {signal, cache: await openCache(options.cache)};
     const url = checkpointUrl(source as string, revision);
-    return httpSource(url, http);
+    return httpSource(url, {signal, timeout, cache: await openCheckedCache(options.cache)});
   }
   if (revision !== undefined) refuseRevision(folder.name);
   return folder;
@@ -62,28 +76,83 @@ export function checkpointUrl(source: string, revision?: string): URL {
   if (revision !== undefined) refuseRevision(source);
   const inPage = typeof document !== 'undefined' && /^\.{0,2}\//.test(source);
   if (inPage || /^https?:\/\//i.test(source)) {
-    const url = new URL(source, inPage ? document.baseURI : undefined);
+    const url = parseUrl(source, inPage ? document.baseURI : undefined);
     if (!isFile(url) && !url.pathname.endsWith('/')) url.pathname += '/';
     return url;
   }
   const hint = filePlatform() ? 'there is no such file or folder' : 'files need the entry point tfjs-mamba/node';
   throw new Error(
-    `fromPretrained: source must be a URL, a Hub id (owner/name) or a path, but is ${JSON.stringify(source)}; ${hint}`,
+    `fromPretrained: source must be a URL, a Hub id (owner/name) or a path, but is ${JSON.stringify(withoutSecrets(source))}; ${hint}`,
   );
 }
 
+function parseUrl(source: string, base: string | undefined): URL {
+  let url: URL;
+  try {
+    url = new URL(source, base);
+  } catch {
+    // What the URL class throws has the whole address in it.
+    throw new Error(`fromPretrained: source ${withoutSecrets(source)} is no valid URL`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new Error(
+      `fromPretrained: source ${withoutSecrets(url.href)} has a user name or a password before the host, which fetch ` +
+        'refuses; leave them out, or give a CheckpointSource that sends them in a header',
+    );
+  }
+  return url;
+}
+
+async function openCheckedCache(option: CacheOption | undefined): Promise<CheckedCache | undefined> {
+  const cache = await openCache(option);
+  if (cache === undefined || globalThis.crypto?.subtle) return cache && new CheckedCache(cache);
+  console.warn(
+    'fromPretrained: nothing is cached, because what is kept is checked with crypto.subtle, which pages have on https and ' +
+      'localhost only',
+  );
+  return undefined;
+}
+
 function httpSource(url: URL, options: HttpOptions): CheckpointSource {
-  const file = isFile(url) ? decodeURIComponent(url.pathname.split('/').at(-1)!) : undefined;
+  const file = isFile(url) ? lastSegment(url) : undefined;
+  let opened = false;
+  let doubt: string | undefined;
   return {
-    name: url.href,
+    name: withoutSecrets(url.href),
     weights: weightFileName(file),
-    open(name, onBytes) {
+    get doubt() {
+      return doubt;
+    },
+    async open(name, onBytes) {
       const address = new URL(encodeURIComponent(name), url);
       // Signed URLs carry their signature here.
       address.search = url.search;
-      return openHttpFile(address.href, options, onBytes);
+      try {
+        const found = await openHttpFile(
+          address.href,
+          options,
+          onBytes,
+          name.endsWith('.json') ? maxJsonBytes : undefined,
+        );
+        opened ||= found !== undefined;
+        return found;
+      } catch (error) {
+        // Buckets whose contents may not be listed answer so for a file that they do not have.
+        if (!opened || !(error instanceof RefusedError && error.status === 403)) throw error;
+        doubt = error.message;
+        return undefined;
+      }
     },
   };
+}
+
+function lastSegment({pathname}: URL): string {
+  const segment = pathname.split('/').at(-1)!;
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 function isFile(url: URL): boolean {
@@ -96,5 +165,5 @@ export function weightFileName(file: string | undefined): string | undefined {
 }
 
 function refuseRevision(source: string): never {
-  throw new Error(`fromPretrained: revision is for models on the Hub, but source is ${source}`);
+  throw new Error(`fromPretrained: revision is for models on the Hub, but source is ${withoutSecrets(source)}`);
 }

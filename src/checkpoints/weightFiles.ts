@@ -45,14 +45,15 @@ export async function openWeightFiles(
     signal?.throwIfAborted();
     const file = await open(name);
     if (!file) continue;
-    if (name.endsWith('.json')) return openShards(file, open, signal, isCopy);
+    if (name.endsWith('.json')) return openShards(source, file, open, signal, isCopy);
     const reader = new ReadAhead(file, signal);
     return {name: file.name, tensors: await openTensors(name, reader, signal), files: [reader]};
   }
-  throw new Error(`${source.name} has no weights; looked for ${names.join(', ')}`);
+  throw new Error(`${source.name} has no weights; looked for ${names.join(', ')}${doubt(source)}`);
 }
 
 async function openShards(
+  source: CheckpointSource,
   index: ByteFile,
   open: (name: string) => Promise<ByteFile | undefined>,
   signal: AbortSignal | undefined,
@@ -73,7 +74,7 @@ async function openShards(
       throw new Error(`${index.name} names the file ${shown(shard)}, which is no weight file beside it`);
     }
     const file = await open(shard);
-    if (!file) throw new Error(`${index.name} names the shard ${shard}, which is missing`);
+    if (!file) throw new Error(`${index.name} names the shard ${shard}, which is missing${doubt(source)}`);
     const reader = new ReadAhead(file, signal);
     files.push(reader);
     for (const [name, tensor] of await openTensors(shard, reader, signal)) {
@@ -101,4 +102,8 @@ async function openTensors(
 
 function count(name: string, onBytes: OnFileBytes | undefined): OnBytes | undefined {
   return onBytes && ((bytes) => onBytes(name, bytes));
+}
+
+function doubt({doubt}: CheckpointSource): string {
+  return doubt === undefined ? '' : `; ${doubt}`;
 }

@@ -11,21 +11,25 @@ import {countParameters, largestWeight} from '../config/weightTable';
 import {checkFits} from './memory';
 import {MambaLM} from './model';
 
-/** How a checkpoint is loaded: progress, abort, revision, cache. */
+/** How a checkpoint is loaded: progress, abort, revision, cache, time-out. */
 export type FromPretrainedOptions = LoadOptions;
 
 /**
  * Loads a checkpoint in the Hugging Face layout (`model_type: "mamba"`) or the original one of state-spaces, in safetensors (also
  * sharded) or `pytorch_model.bin`, in float32, float16 or bfloat16; computation is in float32.
  *
- * @param source A URL or Hub id; in Node also a folder or file.
+ * Downloads: what breaks off or is refused for a moment is asked for again, from the byte it had come to, and a server may be
+ * silent for `timeout` milliseconds; no message has the query of a URL in it, where signatures are.
+ *
+ * @param source A URL or Hub id; in Node also a folder or file. Links in a folder are followed wherever they lead, because
+ *   Hugging Face's own cache is made of them; an index of shards can name no file outside the folder.
  * @throws Error naming the file and what is wrong with it; no model, and no tensor, is left behind.
  */
 export async function fromPretrained(
   source: string | CheckpointSource,
   options: FromPretrainedOptions = {},
 ): Promise<MambaLM> {
-  checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache']);
+  checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache', 'timeout']);
   const checkpoint = await readCheckpoint(source, options, (config) => {
     checkFits('fromPretrained', 4 * countParameters(config), 4 * largestWeight(config));
   });

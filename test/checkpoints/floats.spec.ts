@@ -93,6 +93,16 @@ describe('half floats', () => {
     }
   });
 
+  it('decodes a Buffer that is not aligned, which Node reads files into', () => {
+    const padded = Buffer.concat([Buffer.of(0), new Uint8Array(Float32Array.of(1.5, -2).buffer)]);
+    const aligned = new ArrayBuffer(16);
+    const buffer = Buffer.from(aligned, 0, 9);
+    padded.copy(buffer);
+    const out = new Float32Array(2);
+    decodeFloats('F32', buffer.subarray(1), out, 0);
+    expect([...out]).toEqual([1.5, -2]);
+  });
+
   it('decodes bytes that are not aligned, to any place', () => {
     const bytes = new Uint8Array(1 + 8);
     bytes.set(new Uint8Array(Uint16Array.of(0x3c00, 0xc000, 0x3800, 0).buffer), 1);

@@ -49,6 +49,17 @@ export function expectSameWeights(actual: Map<string, Float32Array>, expected: M
   }
 }
 
+/** The same, in a moment where there is much to compare. */
+export function areSameWeights(actual: Map<string, Float32Array>, expected: Map<string, Float32Array>): boolean {
+  if (actual.size !== expected.size) return false;
+  return [...expected].every(([name, values]) => {
+    const found = actual.get(name);
+    return (
+      found !== undefined && Buffer.compare(Buffer.from(bits(found).buffer), Buffer.from(bits(values).buffer)) === 0
+    );
+  });
+}
+
 export function bits(values: Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
