@@ -148,7 +148,7 @@ describe('a server that misbehaves', () => {
       endless(response.writeHead(200, {etag: '"v1"'}));
     };
     server.answer = forever;
-    await expectError(/config\.json has more than the 67108864 bytes such a file may have/);
+    await expectError(/config\.json has more than the 33554432 bytes such a file may have/);
     expect(sent).toBeLessThan(80e6);
     const open = () => openHttpFile(`${server.origin}/${weightFile}`, {}, undefined, 1e6);
     const refused: [Answer, RegExp][] = [
