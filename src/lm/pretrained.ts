@@ -15,8 +15,10 @@ import {MambaLM} from './model';
 export type FromPretrainedOptions = LoadOptions;
 
 /**
- * Loads a checkpoint in the Hugging Face layout (`model_type: "mamba"`) or the original one of state-spaces, in safetensors (also
+ * Loads a checkpoint in the Hugging Face layout (Mamba, FalconMamba, Mamba-2) or the original one of state-spaces, in safetensors (also
  * sharded) or `pytorch_model.bin`, in float32, float16 or bfloat16; computation is in float32.
+ *
+ * What is odd but changes no number, such as ids beyond the vocabulary, is passed over with a warning that names the file.
  *
  * Downloads: what breaks off or is refused for a moment is asked for again, from the byte it had come to, and a server may be
  * silent for `timeout` milliseconds; no message has the query of a URL in it, where signatures are.
