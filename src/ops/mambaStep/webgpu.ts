@@ -160,7 +160,7 @@ var<workgroup> outputs: array<f32, ${CHANNELS * SHARES}>;${normed ? `\nvar<workg
   y = D[d] * u;
   for (var l = own; l < ${CHANNELS * SHARES}u; l += ${CHANNELS}u) { y += outputs[l]; }
   let gate = xz[(2u * b + 1u) * p.channels + d];
-  xz[2u * b * p.channels + d] = y * gate * sigmoid(gate);`,
+  xz[2u * b * p.channels + d] = y * (gate * sigmoid(gate));`,
   }),
 });
 
