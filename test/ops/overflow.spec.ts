@@ -4,12 +4,14 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {Array64, Arrays} from '../support/arrays';
-import {fill, mapValues} from '../support/arrays';
+import {fill, mapValues, seededRandom, uniform} from '../support/arrays';
+import {randomSeed} from '../support/settings';
 import {convCase} from './cases/causalConv1d';
+import {rmsNormCase} from './cases/rmsNorm';
 import {scanCase} from './cases/selectiveScan';
 import {stateUpdateCase} from './cases/selectiveStateUpdate';
 import type {OpCase, OpUnderTest} from './opUnderTest';
-import {anyOp, evaluateOp} from './opUnderTest';
+import {anyOp, compareWithReference, evaluateOp} from './opUnderTest';
 
 const {abs, fround} = Math;
 
@@ -160,4 +162,27 @@ describe('at the edge of float32,', () => {
     const names = xs.map((x) => `silu of ${x}`);
     expect(await wrongCases(anyOp(convCase), {inputs, options: {activation: 'silu'}}, names)).toEqual([]);
   });
+
+  for (const [name, size, epsilon] of [
+    ['1e20', 1e20, 1e-5],
+    ['3e38', 3e38, 1e-5],
+    ['1e15', 1e15, 1e-5],
+    ['1e-15, where ε is all', 1e-15, 1e-5],
+    ['1e-18 and hardly any ε', 1e-18, 1e-37],
+    ['1e-30 and hardly any ε', 1e-30, 1e-37],
+  ] as const) {
+    for (const channels of [1, 5, 40]) {
+      it(`the norm of ${channels} values of about ${name} is right, and its gradient`, async () => {
+        const random = seededRandom(channels);
+        const x = fill([3, channels], () => size * (random() - 0.5));
+        const inputs = {
+          x,
+          residual: fill(x.shape, () => size * (random() - 0.5)),
+          weight: uniform(random, [channels], 1, 2),
+        };
+        // Of one channel the gradient of x is nothing, and what is left of the rest is rounding.
+        expect(await compareWithReference(anyOp(rmsNormCase), {inputs, options: {epsilon}}, randomSeed)).toEqual([]);
+      });
+    }
+  }
 });

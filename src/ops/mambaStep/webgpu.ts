@@ -52,7 +52,17 @@ const normAndInProj = defineProgram<{bias: boolean}>({
       sum += value * vec2f(normWeight[i] * kernel[i * p.n + column], value);
     }
   }${columnSum('vec2f')}
-  let scale = inverseSqrt(total.y / f32(p.k) + p.epsilon);
+  var factor = 1.0;
+  if (!(total.y < 3e38 && total.y / f32(p.k) + p.epsilon > 1e-30)) {
+    // Where squares leave float32: all of it again, scaled, as in rmsNorm.
+    factor = select(0x1p80, 0x1p-80, total.y > 1.0);
+    total = vec2f();
+    for (var i = 0u; i < p.k; i++) {
+      let value = factor * x[b * p.k + i];
+      total += value * vec2f(normWeight[i] * kernel[i * p.n + column], value);
+    }
+  }
+  let scale = inverseSqrt(total.y / f32(p.k) + p.epsilon * factor * factor);
   y[b * p.n + column] = total.x * scale${bias ? ' + bias[column]' : ''};`,
   }),
 });
