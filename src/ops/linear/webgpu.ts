@@ -99,9 +99,11 @@ fn valueB(term: u32, column: u32, end: u32) -> f32 {
 
 type Thin = {bias: boolean; rows: number};
 const thinVariants = combinations<Thin>({bias: either, rows: [1, 2, 4, THIN_ROWS]});
+/** Where row r begins; one that is not there is the last again. */
+const rowAt = (r: number) => (r === 0 ? '0u' : `min(${r}u, p.m - 1u) * p.k`);
 const thinUniforms = {m: 'u32', n: 'u32', k: 'u32'} as const;
 
-/** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. A row that is not there is the last again. */
+/** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. */
 const thin = defineProgram<Thin>({
   name: 'Linear (thin)',
   variants: thinVariants,
@@ -113,7 +115,7 @@ const thin = defineProgram<Thin>({
     main: `
   let own = lane % 64u;
   let column = group * 64u + own;
-  ${forRows(rows, (r) => `let row${r} = min(${r}u, p.m - 1u) * p.k; var sum${r} = 0.0;`)}
+  ${forRows(rows, (r) => `let row${r} = ${rowAt(r)}; var sum${r} = 0.0;`)}
   if (column < p.n) {
     for (var i = lane / 64u; i < p.k; i += 4u) {
       let weight = kernel[i * p.n + column];
@@ -142,7 +144,7 @@ const thinTransposed = defineProgram<Thin>({
     declarations: `var<workgroup> parts: array<f32, ${64 * rows}>;`,
     main: `
   let column = group * 4u + lane / 16u;
-  ${forRows(rows, (r) => `let row${r} = min(${r}u, p.m - 1u) * p.k; var sum${r} = 0.0;`)}
+  ${forRows(rows, (r) => `let row${r} = ${rowAt(r)}; var sum${r} = 0.0;`)}
   if (column < p.n) {
     for (var i = lane % 16u; i < p.k; i += 16u) {
       let weight = kernel[column * p.k + i];

@@ -31,11 +31,14 @@ const ROWS = 4;
 const either = [false, true];
 const someRows = [1, 2, ROWS];
 
-/** `column`, and in each lane a part of the sums of rows `b0`, `b1`, … of which those that are not there are the last again. */
+/** The number of the workgroup's row r; of one that is not there, that of the last. */
+const rowOf = (r: number) => (r === 0 ? 'firstRow' : `min(firstRow + ${r}u, p.batch - 1u)`);
+
+/** `column`, and in each lane a part of the sums of the rows `b0`, `b1` and so on. */
 const columnPlace = (rows: number, type: string) => `
   let firstRow = group / p.tiles * ${rows}u;
   let column = group % p.tiles * ${COLUMNS}u + lane % ${COLUMNS}u;
-  ${forRows(rows, (r) => `let b${r} = min(firstRow + ${r}u, p.batch - 1u); var sum${r} = ${type}();`)}`;
+  ${forRows(rows, (r) => `let b${r} = ${rowOf(r)}; var sum${r} = ${type}();`)}`;
 
 /** The first COLUMNS lanes then have the sums of the columns of the first row in `total`, the next those of the second, `b` being the row. */
 const columnSum = (rows: number, type: string) => `
@@ -116,7 +119,7 @@ fn convolve(b: u32, d: u32, own: bool) -> f32 {
   let firstRow = group / p.tiles * ${rows}u;
   let column = group % p.tiles * ${NARROW}u;
   let own = group % p.tiles == 0u; // writes what all compute
-  ${forRows(rows, (r) => `let b${r} = min(firstRow + ${r}u, p.batch - 1u); var sum${r} = vec4f(0.0);`)}
+  ${forRows(rows, (r) => `let b${r} = ${rowOf(r)}; var sum${r} = vec4f(0.0);`)}
   for (var d = lane; d < p.channels; d += ${LANES}u) {
     ${forRows(rows, (r) => `let u${r} = convolve(b${r}, d, own);`)}
     for (var j = 0u; j < min(${NARROW}u, p.n - column); j++) {
