@@ -8,13 +8,14 @@
 
 const ROUND: f32 = 12582912;
 
-/** Where 2^x is split: the low bits of the result are round(x). x is held within ±127, beyond which it is nothing or overflows. */
+/** x held where 2^x can be split: below -127 it is nothing. From 127.5 on its power of two, and so `scaled`, is infinite. */
 // @ts-ignore: decorator
 @inline
 export function hold2(x: v128): v128 {
-  return f32x4.pmax(f32x4.pmin(x, f32x4.splat(127)), f32x4.splat(-127));
+  return f32x4.pmax(f32x4.pmin(x, f32x4.splat(128)), f32x4.splat(-127));
 }
 
+/** Where 2^x is split: the low bits of the result are round(x). */
 // @ts-ignore: decorator
 @inline
 export function shift(x: v128): v128 {
@@ -34,11 +35,35 @@ export function exp2m1Part(x: v128, shifted: v128): v128 {
   return f32x4.mul(p, r);
 }
 
-/** v·2^x from the two parts of 2^x: what a decay close to 1 takes away keeps its digits, and so does what a strong one leaves. */
+/**
+ * v·2^x from the two parts of 2^x: what a decay close to 1 takes away keeps its digits, and so does what a strong one leaves. Right
+ * wherever the result is finite, which it need not be for v near the largest float, x above 127.5, and infinite v; then there is
+ * `scaledAnyhow`.
+ */
 // @ts-ignore: decorator
 @inline
 export function scaled(v: v128, part: v128, power: v128): v128 {
   return f32x4.mul(power, f32x4.add(v, f32x4.mul(v, part)));
+}
+
+/**
+ * The same for any v and x, as float64 has it before it is rounded: 0·2^200 is 0, ∞·2^-200 is ∞. The power of two is taken in halves,
+ * each of them a float, and an infinity does not meet its negative.
+ */
+export function scaledAnyhow(v: v128, x: v128): v128 {
+  const infinity = f32x4.splat(Infinity);
+  const h = f32x4.pmax(f32x4.pmin(x, f32x4.splat(252)), f32x4.splat(-252));
+  const shifted = shift(h);
+  const k = i32x4.sub(shifted, f32x4.splat(ROUND));
+  const half = i32x4.shr_s(k, 1);
+  const first = f32x4.mul(v, powerOf(half));
+  const sum = f32x4.add(first, f32x4.mul(first, exp2m1Part(h, shifted)));
+  const finite = f32x4.mul(v128.bitselect(first, sum, f32x4.eq(f32x4.abs(first), infinity)), powerOf(i32x4.sub(k, half)));
+  // Where float64's power is nothing or infinite itself; NaN if x is.
+  let rest = f32x4.add(f32x4.splat(1), f32x4.sub(h, h));
+  rest = v128.bitselect(f32x4.splat(0), rest, f32x4.lt(x, f32x4.splat(-1075)));
+  rest = v128.bitselect(infinity, rest, f32x4.ge(x, f32x4.splat(1024)));
+  return f32x4.mul(finite, rest);
 }
 
 /** (1 + p)·2^k - 1, where the low bits of `shifted` are k. */
@@ -74,7 +99,7 @@ function expm1Near0(r: v128): v128 {
   return f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r);
 }
 
-/** The argument held where its power of two is a float. */
+/** The argument held where its power of two is a float; nobody asks for more than e^0, but for what rounding adds to it. */
 // @ts-ignore: decorator
 @inline
 function held(x: v128): v128 {

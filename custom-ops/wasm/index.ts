@@ -1,9 +1,9 @@
-/** The functions that JavaScript calls, with pointers into TensorFlow.js's heap. Everything is float32 unless it says otherwise. */
+/** The functions that JavaScript calls (but for those of a block, which are only kept apart by this), with pointers into TensorFlow.js's heap. Everything is float32 unless it says otherwise. */
 export {causalConv1d, causalConv1dGrad} from './conv';
 export {crossEntropy, crossEntropyGrad} from './loss';
 export {product, columnSums} from './product';
 export {rmsNorm, rmsNormGrad} from './norm';
 export {adamW, storeFloat, sumSquares} from './optimizer';
-export {selectiveScan} from './scan';
-export {selectiveScanGrad} from './scanGrad';
+export {scanBlockAnyhow, selectiveScan} from './scan';
+export {backBlockAnyhow, selectiveScanGrad} from './scanGrad';
 export {selectiveStateUpdate} from './stateUpdate';

@@ -1,6 +1,11 @@
-/** The selective scan, forwards: chunk by chunk, in a chunk block by block of channels. */
-import {VECTOR, load4, store4} from './vector';
-import {exp2m1Part, hold2, powerOf, scaled, shift, silu} from './functions';
+/**
+ * The selective scan, forwards: chunk by chunk, in a chunk block by block of channels.
+ *
+ * The fast form of a decay is right as long as states are finite (`scaled`). One that is not stays so to the end, so the final state
+ * tells whether all of it has to be done again with `scaledAnyhow`: nothing is paid for numbers that nearly nobody has.
+ */
+import {VECTOR, allFinite, load4, store4} from './vector';
+import {exp2m1Part, hold2, powerOf, scaled, scaledAnyhow, shift, silu} from './functions';
 import {LOG2E, blockSize, fromVectors, perChannel, stepSizes, timeStride, toVectors} from './scanCommon';
 
 /**
@@ -12,6 +17,22 @@ export function selectiveScan(
   y: usize, finalState: usize, states: usize, scratch: usize,
   batch: i32, length: i32, channels: i32, dState: i32,
   groupsB: i32, constantB: bool, groupsC: i32, constantC: bool, useSoftplus: bool, chunk: i32,
+): void {
+  for (let anyhow = 0; anyhow < 2; anyhow++) {
+    scan(
+      u, delta, A, B, C, D, z, deltaBias, initialState, y, finalState, states, scratch,
+      batch, length, channels, dState, groupsB, constantB, groupsC, constantC, useSoftplus, chunk, anyhow !== 0,
+    );
+    if (allFinite(finalState, batch * channels * dState)) return;
+  }
+}
+
+function scan(
+  u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize, initialState: usize,
+  y: usize, finalState: usize, states: usize, scratch: usize,
+  batch: i32, length: i32, channels: i32, dState: i32,
+  groupsB: i32, constantB: bool, groupsC: i32, constantC: bool, useSoftplus: bool, chunk: i32,
+  anyhow: bool,
 ): void {
   const perGroupB = channels / groupsB;
   const perGroupC = channels / groupsC;
@@ -50,10 +71,20 @@ export function selectiveScan(
         const bias = perChannel(deltaBias, d, count);
         const groupB = <usize>((d / perGroupB) * dState) << 2;
         const groupC = <usize>((d / perGroupC) * dState) << 2;
-        scanBlock(
-          u + at, delta + at, B + first * timeB + groupB, C + first * timeC + groupC, z ? z + at : 0, y + at,
-          exponents + block, state + block, skip, bias, row, timeB, timeC, steps, dState, count, useSoftplus,
-        );
+        const rowsB = B + first * timeB + groupB;
+        const rowsC = C + first * timeC + groupC;
+        const gate = z ? z + at : 0;
+        if (anyhow) {
+          scanBlockAnyhow(
+            u + at, delta + at, rowsB, rowsC, gate, y + at, exponents + block, state + block, D !== 0, skip, bias,
+            row, timeB, timeC, steps, dState, count, useSoftplus,
+          );
+        } else {
+          scanBlock(
+            u + at, delta + at, rowsB, rowsC, gate, y + at, exponents + block, state + block, D !== 0, skip, bias,
+            row, timeB, timeC, steps, dState, count, useSoftplus, false,
+          );
+        }
         d += count;
       }
       if (states) states += table;
@@ -67,21 +98,26 @@ export function selectiveScan(
 }
 
 /** One chunk of one block. */
+// @ts-ignore: decorator
+@inline
 function scanBlock(
   u: usize, delta: usize, B: usize, C: usize, z: usize, y: usize, exponents: usize, state: usize,
-  skip: v128, bias: v128, row: usize, timeB: usize, timeC: usize, steps: i32, dState: i32, count: i32, useSoftplus: bool,
+  hasD: bool, skip: v128, bias: v128, row: usize, timeB: usize, timeC: usize, steps: i32, dState: i32, count: i32, useSoftplus: bool,
+  anyhow: bool,
 ): void {
   const end = <usize>dState << 2;
   for (let t = 0; t < steps; t++) {
     const dt = stepSizes(delta, bias, count, useSoftplus);
     const ut = load4(u, count);
     const input = f32x4.mul(dt, ut);
-    let sum = f32x4.mul(skip, ut);
+    let sum = hasD ? f32x4.mul(skip, ut) : f32x4.splat(0);
     for (let n: usize = 0; n < end; n += 4) {
       const at = n << 2;
-      const x = hold2(f32x4.mul(dt, v128.load(exponents + at)));
-      const shifted = shift(x);
-      const decayed = scaled(v128.load(state + at), exp2m1Part(x, shifted), powerOf(shifted));
+      const x = f32x4.mul(dt, v128.load(exponents + at));
+      const held = hold2(x);
+      const shifted = shift(held);
+      const h = v128.load(state + at);
+      const decayed = anyhow ? scaledAnyhow(h, x) : scaled(h, exp2m1Part(held, shifted), powerOf(shifted));
       const next = f32x4.add(decayed, f32x4.mul(input, v128.load_splat<f32>(B + n)));
       v128.store(state + at, next);
       sum = f32x4.add(sum, f32x4.mul(v128.load_splat<f32>(C + n), next));
@@ -94,4 +130,14 @@ function scanBlock(
     B += timeB;
     C += timeC;
   }
+}
+
+/** With `scaledAnyhow`. In one function with the other form, both would be slower by a tenth: that it is exported keeps them apart. */
+export function scanBlockAnyhow(
+  u: usize, delta: usize, B: usize, C: usize, z: usize, y: usize, exponents: usize, state: usize,
+  hasD: bool, skip: v128, bias: v128, row: usize, timeB: usize, timeC: usize, steps: i32, dState: i32, count: i32, useSoftplus: bool,
+): void {
+  scanBlock(
+    u, delta, B, C, z, y, exponents, state, hasD, skip, bias, row, timeB, timeC, steps, dState, count, useSoftplus, true,
+  );
 }

@@ -2,16 +2,18 @@
  * The selective scan, backwards: chunk by chunk from the end. A block's states over a chunk are computed again from the one that
  * the forward kept at its start, with their decays; then the chunk is walked back. Sums over time and batch go through float32 for
  * one chunk and are float64 from there on; dB and dC, sums over channels, are four sums that are added at the end of a group.
+ *
+ * As forwards (scan.ts), all of it is done again with `scaledAnyhow` where a state, or the gradient of one, has not been finite.
  */
-import {VECTOR, load4, narrow, store4, sum4, wideSum4} from './vector';
-import {exp2m1Part, hold2, powerOf, scaled, shift, sigmoid, siluSlope} from './functions';
+import {VECTOR, allFinite, lanes4, load4, narrow, store4, sum4, wideSum4} from './vector';
+import {exp2m1Part, hold2, powerOf, scaled, scaledAnyhow, shift, sigmoid, siluSlope} from './functions';
 import {LN2, LOG2E, blockSize, fromVectors, perChannel, stepSizes, timeStride, toVectors} from './scanCommon';
 
 // Where things lie in scratch, set once per call.
 let exponents: usize; // A·log2 e; a vector per block and state
 let carried: usize; // exp(δ_{t+1} A) s_{t+1}, likewise; at the end of the sequence the gradient of the final state
 let history: usize; // the block's states before each step of the chunk, and after the last
-let decays: usize; // exp(δ_t A) in two parts, see functions.ts
+let decays: usize; // exp(δ_t A) in two parts, see functions.ts; or its exponent in units of ln 2
 let stepsAt: usize; // δ_t
 let sumB: usize; // dB of the chunk, one group: a vector per step and state
 let sumC: usize;
@@ -33,6 +35,25 @@ export function selectiveScanGrad(
   scratch: usize, batch: i32, length: i32, channels: i32, dState: i32,
   groupsB: i32, constantB: bool, groupsC: i32, constantC: bool, useSoftplus: bool, chunk: i32,
 ): void {
+  for (let anyhow = 0; anyhow < 2; anyhow++) {
+    const finite = walk(
+      u, delta, A, B, C, D, z, deltaBias, states, dy, dFinalState, du, dDelta, dA, dB, dC, dD, dz, dBias, dInitial,
+      scratch, batch, length, channels, dState, groupsB, constantB, groupsC, constantC, useSoftplus, chunk, anyhow !== 0,
+    );
+    if (finite) return;
+  }
+}
+
+/** Whether all states and their gradients have been finite. */
+function walk(
+  u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize, states: usize,
+  dy: usize, dFinalState: usize,
+  du: usize, dDelta: usize, dA: usize, dB: usize, dC: usize, dD: usize, dz: usize, dBias: usize, dInitial: usize,
+  scratch: usize, batch: i32, length: i32, channels: i32, dState: i32,
+  groupsB: i32, constantB: bool, groupsC: i32, constantC: bool, useSoftplus: bool, chunk: i32,
+  anyhow: bool,
+): bool {
+  let finite = true;
   const perGroupB = channels / groupsB;
   const perGroupC = channels / groupsC;
   const timeB = timeStride(constantB, groupsB, dState);
@@ -72,16 +93,29 @@ export function selectiveScanGrad(
         if (d % perGroupC === 0) memory.fill(sumC, 0, <usize>steps * vectors);
         memory.fill(sumA, 0, vectors);
         toVectors(kept, d, count, dState, history, 1);
-        replay(u + at, delta + at, rowsB, exponents + block, bias, row, timeB, steps, dState, count, useSoftplus);
-        walkBack(
-          u + at, delta + at, rowsB, rowsC, z ? z + at : 0, dy + at, du + at, dDelta + at, z ? dz + at : 0,
-          exponents + block, carried + block, d, skip, bias, row, timeB, timeC, steps, dState, count, useSoftplus,
-        );
+        const gate = z ? z + at : 0;
+        const dGate = z ? dz + at : 0;
+        if (anyhow) {
+          backBlockAnyhow(
+            u + at, delta + at, rowsB, rowsC, gate, dy + at, du + at, dDelta + at, dGate, exponents + block, carried + block,
+            d, D !== 0, skip, bias, row, timeB, timeC, steps, dState, count, useSoftplus,
+          );
+        } else {
+          backBlock(
+            u + at, delta + at, rowsB, rowsC, gate, dy + at, du + at, dDelta + at, dGate, exponents + block, carried + block,
+            d, D !== 0, skip, bias, row, timeB, timeC, steps, dState, count, useSoftplus, false,
+          );
+        }
+        finite = finite && allFinite(history + <usize>steps * vectors, dState << 2);
         addTable(sumA, wideA, d, count, dState);
         d += count;
         if (d % perGroupB === 0) flush(sumB, steps, dState, dB + first * timeB + groupB, timeB, wideB + (groupB << 1));
         if (d % perGroupC === 0) flush(sumC, steps, dState, dC + first * timeC + groupC, timeC, wideC + (groupC << 1));
       }
+    }
+    for (let d = 0, block: usize = 0; d < channels; block += vectors) {
+      finite = finite && allFinite(carried + block, dState << 2);
+      d += blockSize(d, perGroupB, perGroupC);
     }
     if (dInitial) {
       for (let d = 0, block: usize = 0; d < channels; block += vectors) {
@@ -96,6 +130,7 @@ export function selectiveScanGrad(
   if (constantC) narrow(wideC, dC, size);
   if (dD) narrow(wideD, dD, channels);
   if (dBias) narrow(wideBias, dBias, channels);
+  return finite;
 }
 
 function layOut(scratch: usize, size: i32, channels: i32, vectors: usize, chunk: i32): void {
@@ -118,13 +153,43 @@ function layOut(scratch: usize, size: i32, channels: i32, vectors: usize, chunk:
   memory.fill(wideA, 0, wideBias + (<usize>channels << 3) - wideA);
 }
 
+/** One chunk of one block. */
+// @ts-ignore: decorator
+@inline
+function backBlock(
+  u: usize, delta: usize, B: usize, C: usize, z: usize, dy: usize, du: usize, dDelta: usize, dz: usize,
+  exponent: usize, carry: usize, d: i32, hasD: bool, skip: v128, bias: v128,
+  row: usize, timeB: usize, timeC: usize, steps: i32, dState: i32, count: i32, useSoftplus: bool, anyhow: bool,
+): void {
+  replay(u, delta, B, exponent, bias, row, timeB, steps, dState, count, useSoftplus, anyhow);
+  walkBack(
+    u, delta, B, C, z, dy, du, dDelta, dz, exponent, carry, d, hasD, skip, bias,
+    row, timeB, timeC, steps, dState, count, useSoftplus, anyhow,
+  );
+}
+
+/** With `scaledAnyhow`, exported for the reason that scanBlockAnyhow is. */
+export function backBlockAnyhow(
+  u: usize, delta: usize, B: usize, C: usize, z: usize, dy: usize, du: usize, dDelta: usize, dz: usize,
+  exponent: usize, carry: usize, d: i32, hasD: bool, skip: v128, bias: v128,
+  row: usize, timeB: usize, timeC: usize, steps: i32, dState: i32, count: i32, useSoftplus: bool,
+): void {
+  backBlock(
+    u, delta, B, C, z, dy, du, dDelta, dz, exponent, carry, d, hasD, skip, bias,
+    row, timeB, timeC, steps, dState, count, useSoftplus, true,
+  );
+}
+
 /** Runs the chunk forwards and keeps its states and decays. */
+// @ts-ignore: decorator
+@inline
 function replay(
   u: usize, delta: usize, B: usize, exponent: usize, bias: v128, row: usize, timeB: usize,
-  steps: i32, dState: i32, count: i32, useSoftplus: bool,
+  steps: i32, dState: i32, count: i32, useSoftplus: bool, anyhow: bool,
 ): void {
   const end = <usize>dState << 2;
   const vectors = <usize>dState * VECTOR;
+  const lanes = lanes4(count);
   let h = history;
   let decay = decays;
   for (let t = 0; t < steps; t++) {
@@ -132,14 +197,21 @@ function replay(
     v128.store(stepsAt + <usize>t * VECTOR, dt);
     const input = f32x4.mul(dt, load4(u, count));
     for (let n: usize = 0; n < end; n += 4, h += VECTOR, decay += 2 * VECTOR) {
-      const x = hold2(f32x4.mul(dt, v128.load(exponent + (n << 2))));
-      const shifted = shift(x);
-      const part = exp2m1Part(x, shifted);
+      const x = f32x4.mul(dt, v128.load(exponent + (n << 2)));
+      const b = v128.load_splat<f32>(B + n);
+      if (anyhow) {
+        v128.store(decay, x);
+        const next = f32x4.add(scaledAnyhow(v128.load(h), x), f32x4.mul(input, b));
+        v128.store(h + vectors, v128.and(next, lanes)); // in lanes without a channel 0·∞ may be
+        continue;
+      }
+      const held = hold2(x);
+      const shifted = shift(held);
+      const part = exp2m1Part(held, shifted);
       const power = powerOf(shifted);
-      const decayed = scaled(v128.load(h), part, power);
       v128.store(decay, part);
       v128.store(decay + VECTOR, power);
-      v128.store(h + vectors, f32x4.add(decayed, f32x4.mul(input, v128.load_splat<f32>(B + n))));
+      v128.store(h + vectors, f32x4.add(scaled(v128.load(h), part, power), f32x4.mul(input, b)));
     }
     u += row;
     delta += row;
@@ -148,13 +220,16 @@ function replay(
 }
 
 /** Walks the chunk from its last step to its first. */
+// @ts-ignore: decorator
+@inline
 function walkBack(
   u: usize, delta: usize, B: usize, C: usize, z: usize, dy: usize, du: usize, dDelta: usize, dz: usize,
-  exponent: usize, carry: usize, d: i32, skip: v128, bias: v128,
-  row: usize, timeB: usize, timeC: usize, steps: i32, dState: i32, count: i32, useSoftplus: bool,
+  exponent: usize, carry: usize, d: i32, hasD: bool, skip: v128, bias: v128,
+  row: usize, timeB: usize, timeC: usize, steps: i32, dState: i32, count: i32, useSoftplus: bool, anyhow: bool,
 ): void {
   const end = <usize>dState << 2;
   const vectors = <usize>dState * VECTOR;
+  const lanes = lanes4(count);
   let skipSum = f32x4.splat(0);
   let biasSum = f32x4.splat(0);
   for (let t = steps - 1; t >= 0; t--) {
@@ -177,16 +252,18 @@ function walkBack(
       open = sigmoid(gate);
       gy = f32x4.mul(dOut, f32x4.mul(gate, open));
     }
-    let y = f32x4.mul(skip, ut);
+    let y = hasD ? f32x4.mul(skip, ut) : f32x4.splat(0);
     let dStep = f32x4.splat(0);
     let dInput = f32x4.splat(0);
     for (let n: usize = 0; n < end; n += 4) {
       const k = n << 2;
-      const c = v128.load_splat<f32>(rowC + n);
+      let c = v128.load_splat<f32>(rowC + n);
+      if (anyhow) c = v128.and(c, lanes);
       const after = v128.load(h + vectors + k);
       y = f32x4.add(y, f32x4.mul(c, after));
       const s = f32x4.add(f32x4.mul(c, gy), v128.load(carry + k));
-      const decayed = scaled(s, v128.load(decay + 2 * k), v128.load(decay + 2 * k, VECTOR));
+      const decay0 = v128.load(decay + 2 * k);
+      const decayed = anyhow ? scaledAnyhow(s, decay0) : scaled(s, decay0, v128.load(decay + 2 * k, VECTOR));
       const through = f32x4.mul(decayed, v128.load(h + k));
       v128.store(carry + k, decayed);
       v128.store(toC + k, f32x4.add(v128.load(toC + k), f32x4.mul(gy, after)));
@@ -198,7 +275,8 @@ function walkBack(
     if (z) {
       store4(dz + at, f32x4.mul(f32x4.mul(dOut, y), siluSlope(gate, open)), count);
     }
-    store4(du + at, f32x4.add(f32x4.mul(dt, dInput), f32x4.mul(skip, gy)), count);
+    const dDirect = f32x4.mul(dt, dInput);
+    store4(du + at, hasD ? f32x4.add(dDirect, f32x4.mul(skip, gy)) : dDirect, count);
     skipSum = f32x4.add(skipSum, f32x4.mul(gy, ut));
     let step = f32x4.add(f32x4.mul(dStep, f32x4.splat(LN2)), f32x4.mul(dInput, ut));
     if (useSoftplus) {

@@ -1,6 +1,6 @@
 /** One step of the selective scan, over a state [B,D,N] in memory order: here a vector holds four states of one channel. */
-import {VECTOR, load4, store4, sum4} from './vector';
-import {exp2m1Part, hold2, powerOf, scaled, shift, silu} from './functions';
+import {VECTOR, allFinite, lanes4, load4, store4, sum4} from './vector';
+import {exp2m1Part, hold2, powerOf, scaled, scaledAnyhow, shift, silu} from './functions';
 import {LOG2E, perChannel, stepSizes} from './scanCommon';
 
 /** B and C are [B,G,N]; pointers of absent inputs are 0. `scratch`: three vectors. */
@@ -8,6 +8,21 @@ export function selectiveStateUpdate(
   state: usize, u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize,
   y: usize, next: usize, scratch: usize,
   batch: i32, channels: i32, dState: i32, groupsB: i32, groupsC: i32, useSoftplus: bool,
+): void {
+  // Again where something is not finite, see scan.ts.
+  for (let anyhow = 0; anyhow < 2; anyhow++) {
+    update(
+      state, u, delta, A, B, C, D, z, deltaBias, y, next, scratch,
+      batch, channels, dState, groupsB, groupsC, useSoftplus, anyhow !== 0,
+    );
+    if (allFinite(next, batch * channels * dState) && allFinite(y, batch * channels)) return;
+  }
+}
+
+function update(
+  state: usize, u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize,
+  y: usize, next: usize, scratch: usize,
+  batch: i32, channels: i32, dState: i32, groupsB: i32, groupsC: i32, useSoftplus: bool, anyhow: bool,
 ): void {
   const perGroupB = channels / groupsB;
   const perGroupC = channels / groupsC;
@@ -26,11 +41,12 @@ export function selectiveStateUpdate(
         const sum = step(
           state + table, A + channel * row,
           B + <usize>(b * groupsB + <i32>channel / perGroupB) * row, C + <usize>(b * groupsC + <i32>channel / perGroupC) * row,
-          next + table, v128.load_splat<f32>(scratch + (i << 2)), v128.load_splat<f32>(scratch + VECTOR + (i << 2)), dState,
+          next + table, v128.load_splat<f32>(scratch + (i << 2)), v128.load_splat<f32>(scratch + VECTOR + (i << 2)), dState, anyhow,
         );
         store<f32>(scratch + 2 * VECTOR + (i << 2), sum);
       }
-      const sum = f32x4.add(v128.load(scratch + 2 * VECTOR), f32x4.mul(perChannel(D, d, count), ut));
+      let sum = v128.load(scratch + 2 * VECTOR);
+      if (D) sum = f32x4.add(sum, f32x4.mul(perChannel(D, d, count), ut));
       store4(y + at, z ? f32x4.mul(sum, silu(load4(z + at, count))) : sum, count);
     }
   }
@@ -38,17 +54,20 @@ export function selectiveStateUpdate(
 
 /** Advances the states of one channel and returns Σ C·h. */
 function step(
-  state: usize, A: usize, B: usize, C: usize, next: usize, dt: v128, input: v128, dState: i32,
+  state: usize, A: usize, B: usize, C: usize, next: usize, dt: v128, input: v128, dState: i32, anyhow: bool,
 ): f32 {
   let sum = f32x4.splat(0);
   for (let n = 0; n < dState; n += 4) {
     const count = min(4, dState - n);
     const at = <usize>n << 2;
-    const x = hold2(f32x4.mul(dt, f32x4.mul(load4(A + at, count), f32x4.splat(LOG2E))));
-    const shifted = shift(x);
-    const decayed = scaled(load4(state + at, count), exp2m1Part(x, shifted), powerOf(shifted));
-    const h = f32x4.add(decayed, f32x4.mul(input, load4(B + at, count)));
+    const x = f32x4.mul(dt, f32x4.mul(load4(A + at, count), f32x4.splat(LOG2E)));
+    const before = load4(state + at, count);
+    const held = hold2(x);
+    const shifted = shift(held);
+    const decayed = anyhow ? scaledAnyhow(before, x) : scaled(before, exp2m1Part(held, shifted), powerOf(shifted));
+    let h = f32x4.add(decayed, f32x4.mul(input, load4(B + at, count)));
     store4(next + at, h, count);
+    if (anyhow) h = v128.and(h, lanes4(count)); // beyond the last state ∞·0 may be
     sum = f32x4.add(sum, f32x4.mul(load4(C + at, count), h));
   }
   return sum4(sum);

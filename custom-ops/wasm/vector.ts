@@ -71,6 +71,23 @@ export function wideSum4(v: v128): f64 {
   return f64x2.extract_lane(pairs, 0) + f64x2.extract_lane(pairs, 1);
 }
 
+/** Whether none of the `count` floats at `at` is infinite or not a number. */
+export function allFinite(at: usize, count: i32): bool {
+  let zero = f32x4.splat(0);
+  for (; count > 0; count -= 4, at += VECTOR) {
+    const v = load4(at, count);
+    zero = f32x4.add(zero, f32x4.sub(v, v));
+  }
+  return sum4(zero) === 0;
+}
+
+/** All bits of the first `count` lanes, four at most. */
+// @ts-ignore: decorator
+@inline
+export function lanes4(count: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(count));
+}
+
 /** Adds four floats to the four doubles at `at`. */
 // @ts-ignore: decorator
 @inline

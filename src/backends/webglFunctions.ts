@@ -6,13 +6,16 @@ export const functions = `
 vec4 exp2Part(vec4 r) {
   return r * (0.693147182 + r * (0.240226492 + r * (5.55035733e-2 + r * (9.61823761e-3 + r * (1.33907353e-3 + r * 1.54035116e-4)))));
 }
-// v·2^x: what a decay close to 1 takes away keeps its digits, and so does what a strong one leaves.
+vec4 powerOf(ivec4 k) { return intBitsToFloat((k + 127) << 23); }
+// v·2^x: what a decay close to 1 takes away keeps its digits, and so does what a strong one leaves. What 2^x has beyond the largest
+// power of two is a factor of its own, so that the result overflows only if it is too large itself.
 vec4 scaled(vec4 v, vec4 x) {
-  vec4 held = clamp(x, -126., 127.);
+  vec4 held = clamp(x, -126., 254.);
   vec4 k = floor(held + 0.5);
-  vec4 power = intBitsToFloat((ivec4(k) + 127) << 23);
+  ivec4 whole = ivec4(k);
+  ivec4 most = min(whole, 127);
   vec4 kept = vec4(greaterThanEqual(x, vec4(-126.)));
-  return kept * power * (v + v * exp2Part(held - k));
+  return kept * powerOf(most) * (v + v * exp2Part(held - k)) * powerOf(whole - most);
 }
 float exact_exp(float x) {
   float held = clamp(x, -87., 88.);

@@ -10,7 +10,7 @@
 /** How a shader uses a buffer, and what its elements are. */
 export interface BufferUse {
   access: 'read' | 'read_write';
-  element: 'f32' | 'i32' | 'vec4f';
+  element: 'f32' | 'i32' | 'vec4f' | 'atomic<i32>';
 }
 
 /** The source of one variant of a program. */
@@ -67,6 +67,7 @@ export const read: BufferUse = {access: 'read', element: 'f32'};
 export const write: BufferUse = {access: 'read_write', element: 'f32'};
 export const readInts: BufferUse = {access: 'read', element: 'i32'};
 export const writeInts: BufferUse = {access: 'read_write', element: 'i32'};
+export const atomicInts: BufferUse = {access: 'read_write', element: 'atomic<i32>'};
 export const readQuads: BufferUse = {access: 'read', element: 'vec4f'};
 export const writeQuads: BufferUse = {access: 'read_write', element: 'vec4f'};
 

@@ -73,3 +73,15 @@ export const workgroupSumOfQuadsWgsl = (size: number) => reduceWgsl('workgroupSu
 
 /** `workgroupMax(x, lane)` of f32. */
 export const workgroupMaxWgsl = (size: number) => reduceWgsl('workgroupMax', size, 'f32', (a, b) => `max(${a}, ${b})`);
+
+/**
+ * How many rows of few a workgroup takes along as it reads weights: all, rounded up to a power of two for the sake of few variants, but
+ * `most` at most. One row alone has a variant of its own, in which nothing is in its way.
+ */
+export function rowsTogether(rows: number, most: number): number {
+  return Math.min(2 ** Math.ceil(Math.log2(rows)), most);
+}
+
+/** One piece of code for each of the rows. */
+export const forRows = (rows: number, code: (r: number) => string) =>
+  Array.from({length: rows}, (_, r) => code(r)).join('\n    ');

@@ -8,6 +8,8 @@ import {Gpu, registerWebGPUKernel} from '../../src/backends/webgpu';
 import {pipelinesReady} from '../../src/backends/webgpuPipelines';
 import type {Program, Variant} from '../../src/backends/webgpuProgram';
 import {write} from '../../src/backends/webgpuProgram';
+import {linear} from '../../src/ops';
+import {normal, seededRandom, toTensor} from '../support/arrays';
 import {expectSurvival, scanOnes, smallModel} from './gpu';
 
 interface WebGPUBackend extends tf.KernelBackend {
@@ -50,6 +52,28 @@ async function run(...calls: [Program<{value: number | string}>, number | string
   tf.dispose(outputs);
   return values.map(([value]) => value);
 }
+
+describe('few rows on webgpu', () => {
+  it('are multiplied together as each is alone, bit for bit', async () => {
+    const random = seededRandom(5);
+    const kernels = [toTensor(normal(random, [300, 70])), toTensor(normal(random, [70, 300]))];
+    const bias = toTensor(normal(random, [70]));
+    for (let rows = 2; rows <= 8; rows++) {
+      const x = toTensor(normal(random, [rows, 300]));
+      for (const [i, kernel] of kernels.entries()) {
+        const args = {kernel, bias, transposeKernel: i === 1};
+        const together = linear({x, ...args});
+        const alone = tf.tidy(() => tf.concat(tf.split(x, rows).map((row) => linear({x: row, ...args}))));
+        expect(await together.data())
+          .withContext(`${rows} rows`)
+          .toEqual(await alone.data());
+        tf.dispose([together, alone]);
+      }
+      tf.dispose(x);
+    }
+    tf.dispose([kernels, bias]);
+  });
+});
 
 describe('pipelines of webgpu', () => {
   it('are not shared by programs of one name, nor by variants that read alike', async () => {

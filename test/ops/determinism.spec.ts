@@ -6,9 +6,10 @@ import type {Arrays} from '../support/arrays';
 import {mapValues, normal, readAndDispose, seededRandom, toTensor} from '../support/arrays';
 import {randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
+import {embeddingCase} from './cases/linear';
 import {scanCase} from './cases/selectiveScan';
 import type {OpCase, OpUnderTest} from './opUnderTest';
-import {anyOp, evaluateOp, projected, projectionsOf} from './opUnderTest';
+import {anyOp, compareWithReference, evaluateOp, projected, projectionsOf} from './opUnderTest';
 
 /** The outputs while a gradient is being recorded: kernels may do more then. */
 async function recordedOutputs(op: OpUnderTest, {inputs, options}: OpCase, projections: Arrays): Promise<Arrays> {
@@ -50,6 +51,15 @@ describe('the same inputs give the same bits', () => {
       const params = {...all, formB: form, formC: form, batch: 2, length: 500, channels: 48, dState: 16};
       await expectSameBits(anyOp(scanCase), scanCase.build(params));
     }
+  });
+
+  it('in embedding of many positions, whose ids come up often, once and never', async () => {
+    const random = seededRandom(randomSeed);
+    const [rows, positions] = [700, 1500];
+    const ids = Array.from({length: positions}, () => Math.floor(rows * random() ** 4));
+    const testCase = {inputs: {weight: normal(random, [rows, 3])}, options: {ids, idShape: [positions]}};
+    await expectSameBits(anyOp(embeddingCase), testCase);
+    expect(await compareWithReference(anyOp(embeddingCase), testCase, randomSeed)).toEqual([]);
   });
 
   it('in linear that reads 8 MB of weights again and again, which a backend may move meanwhile', async () => {

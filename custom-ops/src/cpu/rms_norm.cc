@@ -23,12 +23,26 @@ SIMD_INLINE float rowSum(int64_t width, const Term &term) {
   return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-SIMD_INLINE float inverseRms(const float *r, int64_t width, float epsilon) {
-  const float squares = rowSum(width, [&](int64_t c, int64_t n) {
-    const Vec v = loadFirst(r + c, n);
+SIMD_INLINE float sumOfSquares(const float *r, int64_t width, float factor) {
+  return rowSum(width, [&](int64_t c, int64_t n) {
+    const Vec v = loadFirst(r + c, n) * factor;
     return v * v;
   });
-  return 1.0f / __builtin_sqrtf(squares / static_cast<float>(width) + epsilon);
+}
+
+// 1 / sqrt(mean((factor r)^2) + factor^2 epsilon); the factor is 1 unless squares leave float32.
+struct RowScale {
+  float factor, inverse;
+};
+
+SIMD_INLINE RowScale scaleOf(const float *r, int64_t width, float epsilon) {
+  float factor = 1, squares = sumOfSquares(r, width, factor);
+  const float count = static_cast<float>(width);
+  if (!(squares < 3e38f && squares / count + epsilon > 1e-30f)) {
+    factor = squares > 1 ? 0x1p-80f : 0x1p80f;
+    squares = sumOfSquares(r, width, factor);
+  }
+  return {factor, 1.0f / __builtin_sqrtf(squares / count + epsilon * factor * factor)};
 }
 
 // A few channels in double precision: dr is what of g = dy * weight is not along r, and when there is little else than
@@ -56,14 +70,17 @@ void forRowBlocks(int64_t rows, const Row &row) {
 }  // namespace
 
 void normalizeRow(const float *r, const float *weight, float *y, int64_t width, float epsilon) {
-  const float scale = inverseRms(r, width, epsilon);
-  for (int64_t c = 0; c < width; c += kLanes)
-    storeFirst(y + c, loadFirst(r + c, width - c) * scale * loadFirst(weight + c, width - c), width - c);
+  const RowScale scale = scaleOf(r, width, epsilon);
+  for (int64_t c = 0; c < width; c += kLanes) {
+    const Vec hat = loadFirst(r + c, width - c) * scale.factor * scale.inverse;
+    storeFirst(y + c, hat * loadFirst(weight + c, width - c), width - c);
+  }
 }
 
 void normalizeRow(float *r, int64_t width, float epsilon) {
-  const float scale = inverseRms(r, width, epsilon);
-  for (int64_t c = 0; c < width; c += kLanes) storeFirst(r + c, loadFirst(r + c, width - c) * scale, width - c);
+  const RowScale scale = scaleOf(r, width, epsilon);
+  for (int64_t c = 0; c < width; c += kLanes)
+    storeFirst(r + c, loadFirst(r + c, width - c) * scale.factor * scale.inverse, width - c);
 }
 
 void rmsNorm(const NormForward &p) {
@@ -88,17 +105,17 @@ void rmsNormGrad(const NormBackward &p) {
   forRowBlocks(p.rows, [&](int64_t row, int64_t block) {
     const float *r = p.r + row * width, *dy = p.dy + row * width;
     float *dWeight = partial + block * width, *dr = p.dr + row * width;
-    const float scale = inverseRms(r, width, p.epsilon);
+    const RowScale scale = scaleOf(r, width, p.epsilon);
     const bool narrow = width <= kNarrow;
     if (narrow) narrowRowGrad(p, r, dy, dr);
-    // The mean of g * r_hat, where g = dy * weight and r_hat = r * scale.
-    const float along = scale / static_cast<float>(width) * rowSum(width, [&](int64_t c, int64_t n) {
-                          return loadFirst(dy + c, n) * loadFirst(p.weight + c, n) * loadFirst(r + c, n);
+    // The mean of g * r_hat, where g = dy * weight and r_hat = factor r * inverse.
+    const float along = scale.inverse / static_cast<float>(width) * rowSum(width, [&](int64_t c, int64_t n) {
+                          return loadFirst(dy + c, n) * loadFirst(p.weight + c, n) * (loadFirst(r + c, n) * scale.factor);
                         });
     for (int64_t c = 0; c < width; c += kLanes) {
       const int64_t n = width - c;
-      const Vec hat = loadFirst(r + c, n) * scale, d = loadFirst(dy + c, n);
-      Vec out = narrow ? loadFirst(dr + c, n) : (d * loadFirst(p.weight + c, n) - hat * along) * scale;
+      const Vec hat = loadFirst(r + c, n) * scale.factor * scale.inverse, d = loadFirst(dy + c, n);
+      Vec out = narrow ? loadFirst(dr + c, n) : (d * loadFirst(p.weight + c, n) - hat * along) * scale.inverse * scale.factor;
       if (p.dSum) out += loadFirst(p.dSum + row * width + c, n);
       storeFirst(dr + c, out, n);
       storeFirst(dWeight + c, loadFirst(dWeight + c, n) + d * hat, n);

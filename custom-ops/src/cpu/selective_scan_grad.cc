@@ -128,13 +128,15 @@ void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t ste
   zero(r.y, steps * kTile), zero(r.sumSB, steps * kTile), zero(r.dDelta, steps * kTile);
 }
 
-// From the sums over the states to du, ddelta and dz; dD and the bias gradient of the chunk are added to theirs.
+// From the sums over the states to du, ddelta and dz; dD and the bias gradient of the chunk are added to theirs. An absent
+// D is no zero, which times infinity would be NaN.
+template <bool hasD>
 void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t steps, const Rows2D &r, float *dD,
                  float *dBias) {
   const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
   for (int64_t c = 0; c < tile.width; c += kLanes) {
     const int64_t n = tile.width - c;
-    const Vec D = p.D ? loadFirst(p.D + tile.channel + c, n) : Vec{};
+    const Vec D = hasD ? loadFirst(p.D + tile.channel + c, n) : Vec{};
     const Vec bias = p.deltaBias ? loadFirst(p.deltaBias + tile.channel + c, n) : Vec{};
     Vec sumD{}, sumBias{};
     for (int64_t t = 0; t < steps; ++t) {
@@ -146,12 +148,13 @@ void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t st
         dDelta = x > 20.0f ? dDelta : dDelta * sigmoid(x);
       }
       storeFirst(p.ddelta + at, dDelta, n);
-      storeFirst(p.du + at, D * dOut + load(r.delta + in) * sumSB, n);
+      const Vec delta = load(r.delta + in);
+      storeFirst(p.du + at, hasD ? D * dOut + delta * sumSB : delta * sumSB, n);
       sumD += dOut * u;
       sumBias += dDelta;
       if (p.z) {
         const Vec slope = siluGradient(loadFirst(p.z + at, n), load(r.gate + in));
-        storeFirst(p.dz + at, loadFirst(p.dy + at, n) * (load(r.y + in) + D * u) * slope, n);
+        storeFirst(p.dz + at, loadFirst(p.dy + at, n) * (hasD ? load(r.y + in) + D * u : load(r.y + in)) * slope, n);
       }
     }
     store(dD + c, load(dD + c) + sumD);
@@ -211,7 +214,7 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
       if (!constantB) foldRows<S>(out.dB + to, N, lanesB, steps);
       if (!constantC) foldRows<S>(out.dC + to, N, lanesC, steps);
     });
-    finishChunk(p, tile, t0, steps, r, dD, dBias);
+    p.D ? finishChunk<true>(p, tile, t0, steps, r, dD, dBias) : finishChunk<false>(p, tile, t0, steps, r, dD, dBias);
   }
 
   storeTransposed(out.dA + stateRow, dA, tile.width, N);

@@ -40,7 +40,8 @@ void updateBlock(const StateUpdate &p, int64_t b, int64_t first) {
         const Vec next = exp2Vec(delta2[i] * a) * loadFirst(h + n, left) +
                          deltaU[i] * loadFirst(B + n, left);
         storeFirst(to + n, next, left);
-        sum += next * loadFirst(C + n, left);
+        // Beyond the last state next may be infinity times 0; what was stored is not.
+        sum += (left < kLanes ? loadFirst(to + n, left) : next) * loadFirst(C + n, left);
       }
       store(rows + i * kLanes, sum);
     }

@@ -1,7 +1,7 @@
 // exp, softplus, sigmoid and silu on vectors.
 //
 // Errors against float64, measured by test/vector_math_test.cc over every 97th float32 of the range:
-//   exp2Vec, expVec   at most 2 ulp  (results below 2^-126 are 0; without AVX-512 those from 2^127.5 on are infinite)
+//   exp2Vec, expVec   at most 2 ulp  (exp2Vec's results below 2^-126 are 0 without AVX-512)
 //   softplusVec, silu at most 4 ulp
 // exp(0) is exactly 1 and the error of exp(x) vanishes with x: a state that should be held is held, and one that decays
 // slowly over thousands of steps does not drift.
@@ -34,13 +34,13 @@ SIMD_INLINE Vec nearest(Vec x) {
 #endif
 }
 
-// v * 2^k for an integer k. Without the AVX-512 instruction, k = -127 makes the exponent field, and the result, 0, and
-// k = 128 makes them infinite; k must lie between.
+// v * 2^k for an integer k, |k| < 253; without the AVX-512 instruction by halves, for 2^k itself may be no float.
 SIMD_INLINE Vec scaleByPowerOf2(Vec v, Vec k) {
 #if defined(__AVX512F__)
   return (Vec)_mm512_scalef_ps((__m512)v, (__m512)k);
 #else
-  return v * asFloat((__builtin_convertvector(k, IVec) << 23) + 0x3f800000);
+  const IVec whole = __builtin_convertvector(k, IVec), half = whole >> 1;
+  return v * asFloat((half << 23) + 0x3f800000) * asFloat(((whole - half) << 23) + 0x3f800000);
 #endif
 }
 
@@ -57,24 +57,28 @@ constexpr Vec kSixteenths = {1.0f,         1.04427373f, 1.09050775f, 1.13878858f
 
 SIMD_INLINE Vec exp2Vec(Vec x) {
   constexpr float kToSixteenths = 786432.0f;  // 1.5 * 2^19: added, it leaves the last bit worth 1/16
-  x = (Vec)_mm512_min_ps((__m512)splat(1024.0f), (__m512)x);  // in this order a NaN stays one
-  const Vec shifted = x + kToSixteenths, k = shifted - kToSixteenths, r = x - k;
+  const Vec shifted = x + kToSixteenths, k = shifted - kToSixteenths;
+  // x - k for what is not huge; of an infinite x it is 0, so that scalef makes it 0 or infinity.
+  const Vec r = (Vec)_mm512_reduce_ps((__m512)x, 0x40);
   const Vec power = (Vec)_mm512_permutexvar_ps((__m512i)shifted, (__m512)kSixteenths);
   const Vec q = (0.0555054098f * r + 0.240233555f) * r + 0.693147182f;
   return (Vec)_mm512_scalef_ps((__m512)(power + power * r * q), (__m512)k);  // times 2^floor(k)
 }
 #else
+// The power of two is added to the exponent of 2^f, which is below 1 where k is 128 but at 128 itself: the sum is a float
+// as long as the result is, and infinity at 128. Below 2^-126, where it is anything, a mask makes it 0.
 SIMD_INLINE Vec exp2Vec(Vec x) {
-  x = clamp(x, -127.0f, 128.0f);
-  const Vec k = nearest(x);
-  return scaleByPowerOf2(exp2Fraction(x - k), k);
+  const IVec small = x < -126.0f;
+  x = x > 128.0f ? splat(128.0f) : x;  // in this form a NaN stays one
+  const Vec shifted = x + 12582912.0f, k = shifted - 12582912.0f;  // the low bits of shifted are k
+  return asFloat((asInt(exp2Fraction(x - k)) + (asInt(shifted) << 23)) & ~small);
 }
 #endif
 
 // e^x = 2^k 2^f. ln 2 is subtracted in two pieces, the first short enough for k * piece to be exact: multiplying x by
 // log2(e) and rounding would cost |x| ulps.
 SIMD_INLINE Vec expVec(Vec x) {
-  x = clamp(x, -88.03f, 88.73f);
+  x = clamp(x, -105.0f, 89.0f);
   const Vec k = nearest(x * kLog2e);
   const Vec rest = (x - k * 0.693359375f) - k * -2.12194440e-4f;
   return scaleByPowerOf2(exp2Fraction(rest * kLog2e), k);

@@ -1,9 +1,13 @@
 /**
  * The embedding on WebGPU. TensorFlow.js's own gradient there adds floats atomically, in an order that differs from run to run. Here
- * every row of the table first links the positions that have its id, in order, and then adds along its chain.
+ * every row of the table adds along a chain of the positions that have its id, in their order.
+ *
+ * The chains are made in two steps: positions are put at the heads of their rows' lists, in whatever order they come; then each walks
+ * its list and finds the one that follows it. What is in a list does not depend on the order, so neither does the result, and the work
+ * is that of the rows and of the positions, squared only among those of one id.
  */
 import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
-import {defineProgram, read, readInts, write, writeInts} from '../../backends/webgpuProgram';
+import {atomicInts, defineProgram, read, readInts, write, writeInts} from '../../backends/webgpuProgram';
 import type {EmbeddingAttrs} from './kernels';
 
 const lookUp = defineProgram({
@@ -23,25 +27,57 @@ const lookUp = defineProgram({
   }),
 });
 
-/** The first position of each row's chain and each position's next one; -1 ends a chain. */
-const link = defineProgram({
-  name: 'EmbeddingGrad (link)',
+const clear = defineProgram({
+  name: 'EmbeddingGrad (clear)',
   variants: [{}],
   build: () => ({
-    buffers: {ids: readInts, first: writeInts, next: writeInts},
-    uniforms: {rows: 'u32', positions: 'u32'},
+    buffers: {head: writeInts},
+    uniforms: {rows: 'u32'},
     workgroupSize: 64,
     main: `
   let row = group * 64u + lane;
-  if (row >= p.rows) { return; }
-  var last = -1;
-  for (var position = 0u; position < p.positions; position++) {
-    if (ids[position] == i32(row)) {
-      if (last < 0) { first[row] = i32(position); } else { next[last] = i32(position); }
-      last = i32(position);
-    }
+  if (row < p.rows) { head[row] = -1; }`,
+  }),
+});
+
+/** The last position to come is each row's `head`; `link` leads on to those that came before it, and -1 ends the list. */
+const list = defineProgram({
+  name: 'EmbeddingGrad (list)',
+  variants: [{}],
+  build: () => ({
+    buffers: {ids: readInts, head: atomicInts, link: writeInts},
+    uniforms: {rows: 'u32', positions: 'u32'},
+    workgroupSize: 64,
+    main: `
+  let position = group * 64u + lane;
+  if (position >= p.positions) { return; }
+  let id = ids[position];
+  if (id >= 0 && id < i32(p.rows)) { link[position] = atomicExchange(&head[id], i32(position)); }`,
+  }),
+});
+
+/** Each row's first position, and behind each position the next of its row; -1 ends the chain. */
+const order = defineProgram({
+  name: 'EmbeddingGrad (order)',
+  variants: [{}],
+  build: () => ({
+    buffers: {ids: readInts, head: readInts, link: readInts, first: writeInts, next: writeInts},
+    uniforms: {rows: 'u32', positions: 'u32'},
+    workgroupSize: 64,
+    main: `
+  let position = group * 64u + lane;
+  if (position >= p.positions) { return; }
+  let id = ids[position];
+  if (id < 0 || id >= i32(p.rows)) { return; }
+  let own = i32(position);
+  var isFirst = true;
+  var following = i32(p.positions);
+  for (var other = head[id]; other >= 0; other = link[other]) {
+    if (other < own) { isFirst = false; }
+    if (other > own) { following = min(following, other); }
   }
-  if (last < 0) { first[row] = -1; } else { next[last] = -1; }`,
+  if (isFirst) { first[id] = own; }
+  next[position] = select(following, -1, following == i32(p.positions));`,
   }),
 });
 
@@ -49,14 +85,17 @@ const addChains = defineProgram({
   name: 'EmbeddingGrad (add)',
   variants: [{}],
   build: () => ({
-    buffers: {first: readInts, next: readInts, dy: read, dWeight: write},
+    buffers: {head: readInts, first: readInts, next: readInts, dy: read, dWeight: write},
     uniforms: {channels: 'u32', size: 'u32'},
     workgroupSize: 64,
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
+  let row = i / p.channels;
+  var position = -1;
+  if (head[row] >= 0) { position = first[row]; }
   var sum = 0.0;
-  for (var position = first[i / p.channels]; position >= 0; position = next[position]) {
+  for (; position >= 0; position = next[position]) {
     sum += dy[u32(position) * p.channels + i % p.channels];
   }
   dWeight[i] = sum;`,
@@ -75,14 +114,15 @@ registerWebGPUKernel('EmbeddingGrad', (gpu, [ids, dy], {rows}: EmbeddingAttrs) =
   const channels = dy.shape[dy.shape.length - 1];
   const dWeight = gpu.output([rows, channels]);
   const positions = sizeOf(ids.shape);
-  const first = gpu.scratch(rows);
-  const next = gpu.scratch(positions);
-  gpu.run(link, {}, {buffers: {ids, first, next}, uniforms: {rows, positions}, workgroups: Math.ceil(rows / 64)});
+  const [head, first] = [gpu.scratch(rows), gpu.scratch(rows)];
+  const [link, next] = [gpu.scratch(positions), gpu.scratch(positions)];
   const size = rows * channels;
-  gpu.run(
-    addChains,
-    {},
-    {buffers: {first, next, dy, dWeight}, uniforms: {channels, size}, workgroups: Math.ceil(size / 64)},
-  );
+  const uniforms = {rows, positions};
+  const groups = (count: number) => Math.ceil(count / 64);
+  gpu.run(clear, {}, {buffers: {head}, uniforms: {rows}, workgroups: groups(rows)});
+  gpu.run(list, {}, {buffers: {ids, head, link}, uniforms, workgroups: groups(positions)});
+  gpu.run(order, {}, {buffers: {ids, head, link, first, next}, uniforms, workgroups: groups(positions)});
+  const chains = {head, first, next, dy, dWeight};
+  gpu.run(addChains, {}, {buffers: chains, uniforms: {channels, size}, workgroups: groups(size)});
   return [dWeight];
 });

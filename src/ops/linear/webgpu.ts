@@ -13,6 +13,7 @@ import {combinations, defineProgram, read, write} from '../../backends/webgpuPro
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sumRows} from '../webgpuSums';
+import {forRows, rowsTogether} from '../wgsl';
 import type {LinearAttrs, LinearGradInput, LinearInput} from './kernels';
 
 const TILE = 64;
@@ -96,52 +97,67 @@ fn valueB(term: u32, column: u32, end: u32) -> f32 {
   }),
 });
 
-/** For few rows: 64 columns of one row a workgroup, the sum in four interleaved parts. */
-const thin = defineProgram<{bias: boolean}>({
+type Thin = {bias: boolean; rows: number};
+const thinVariants = combinations<Thin>({bias: either, rows: [1, 2, 4, THIN_ROWS]});
+/** Where row r begins; one that is not there is the last again. */
+const rowAt = (r: number) => (r === 0 ? '0u' : `min(${r}u, p.m - 1u) * p.k`);
+const thinUniforms = {m: 'u32', n: 'u32', k: 'u32'} as const;
+
+/** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. */
+const thin = defineProgram<Thin>({
   name: 'Linear (thin)',
-  variants: combinations({bias: either}),
-  build: ({bias}) => ({
+  variants: thinVariants,
+  build: ({bias, rows}) => ({
     buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
-    uniforms: {n: 'u32', k: 'u32', tilesN: 'u32'},
+    uniforms: thinUniforms,
     workgroupSize: 256,
-    declarations: 'var<workgroup> parts: array<f32, 256>;',
+    declarations: `var<workgroup> parts: array<f32, ${256 * rows}>;`,
     main: `
-  let column = group % p.tilesN * 64u + lane % 64u;
-  let row = group / p.tilesN;
-  var sum = 0.0;
+  let own = lane % 64u;
+  let column = group * 64u + own;
+  ${forRows(rows, (r) => `let row${r} = ${rowAt(r)}; var sum${r} = 0.0;`)}
   if (column < p.n) {
-    for (var i = lane / 64u; i < p.k; i += 4u) { sum += x[row * p.k + i] * kernel[i * p.n + column]; }
+    for (var i = lane / 64u; i < p.k; i += 4u) {
+      let weight = kernel[i * p.n + column];
+      ${forRows(rows, (r) => `sum${r} += x[row${r} + i] * weight;`)}
+    }
   }
-  parts[lane] = sum;
+  ${forRows(rows, (r) => `parts[${256 * r}u + lane] = sum${r};`)}
   workgroupBarrier();
-  if (lane < 64u && column < p.n) {
-    let total = (parts[lane] + parts[lane + 64u]) + (parts[lane + 128u] + parts[lane + 192u]);
+  if (column >= p.n) { return; }
+  for (var row = lane / 64u; row < p.m; row += 4u) {
+    let at = 256u * row + own;
+    let total = (parts[at] + parts[at + 64u]) + (parts[at + 128u] + parts[at + 192u]);
     y[row * p.n + column] = total${bias ? ' + bias[column]' : ''};
   }`,
   }),
 });
 
-/** For few rows and a transposed kernel: 16 invocations a result, which read a row of the kernel side by side. */
-const thinTransposed = defineProgram<{bias: boolean}>({
+/** For few rows and a transposed kernel: 16 invocations a column, which read a row of the kernel side by side. */
+const thinTransposed = defineProgram<Thin>({
   name: 'Linear (thin, transposed)',
-  variants: combinations({bias: either}),
-  build: ({bias}) => ({
+  variants: thinVariants,
+  build: ({bias, rows}) => ({
     buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
-    uniforms: {n: 'u32', k: 'u32', tilesN: 'u32'},
+    uniforms: thinUniforms,
     workgroupSize: 64,
-    declarations: 'var<workgroup> parts: array<f32, 64>;',
+    declarations: `var<workgroup> parts: array<f32, ${64 * rows}>;`,
     main: `
-  let column = group % p.tilesN * 4u + lane / 16u;
-  let row = group / p.tilesN;
-  var sum = 0.0;
+  let column = group * 4u + lane / 16u;
+  ${forRows(rows, (r) => `let row${r} = ${rowAt(r)}; var sum${r} = 0.0;`)}
   if (column < p.n) {
-    for (var i = lane % 16u; i < p.k; i += 16u) { sum += x[row * p.k + i] * kernel[column * p.k + i]; }
+    for (var i = lane % 16u; i < p.k; i += 16u) {
+      let weight = kernel[column * p.k + i];
+      ${forRows(rows, (r) => `sum${r} += x[row${r} + i] * weight;`)}
+    }
   }
-  parts[lane] = sum;
+  ${forRows(rows, (r) => `parts[${64 * r}u + lane] = sum${r};`)}
   workgroupBarrier();
-  if (lane % 16u == 0u && column < p.n) {
+  let row = lane % 16u;
+  if (row < p.m && column < p.n) {
+    let first = 64u * row + lane - row;
     var total = 0.0;
-    for (var i = 0u; i < 16u; i++) { total += parts[lane + i]; }
+    for (var i = 0u; i < 16u; i++) { total += parts[first + i]; }
     y[row * p.n + column] = total${bias ? ' + bias[column]' : ''};
   }`,
   }),
@@ -187,11 +203,14 @@ registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel}: LinearA
     multiply(gpu, x, kernel, y, [rows, n, k], {transposeA: false, transposeB: transposeKernel}, bias);
     return [y];
   }
-  const tilesN = Math.ceil(n / (transposeKernel ? 4 : 64));
   gpu.run(
     transposeKernel ? thinTransposed : thin,
-    {bias: bias !== undefined},
-    {buffers: {x, kernel, ...(bias && {bias}), y}, uniforms: {n, k, tilesN}, workgroups: rows * tilesN},
+    {bias: bias !== undefined, rows: rowsTogether(rows, THIN_ROWS)},
+    {
+      buffers: {x, kernel, ...(bias && {bias}), y},
+      uniforms: {m: rows, n, k},
+      workgroups: Math.ceil(n / (transposeKernel ? 4 : 64)),
+    },
   );
   return [y];
 });

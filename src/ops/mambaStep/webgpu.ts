@@ -2,6 +2,8 @@
  * One token through a stack of blocks on WebGPU, four dispatches a block: norm and in_proj; convolution, silu and x_proj; dt_proj, state update and
  * gate; out_proj and residual. What is between them is [B,2E] and [B,E+R+2N], so the weights are all that moves.
  *
+ * Up to ROWS rows of the batch go through a workgroup together, so that weights are read once for them.
+ *
  * A workgroup would have to wait for all others between norm and in_proj, or between the convolution and x_proj; it computes the norm
  * and the convolution itself instead, which is little beside its part of the product.
  */
@@ -10,7 +12,7 @@ import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel} from '../../backends/webgpu';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
-import {sigmoidWgsl, softplusWgsl, workgroupSumOfQuadsWgsl} from '../wgsl';
+import {forRows, rowsTogether, sigmoidWgsl, softplusWgsl, workgroupSumOfQuadsWgsl} from '../wgsl';
 import type {BlockInputs, StepAttrs} from './kernels';
 import {blocksOf} from './kernels';
 
@@ -23,45 +25,67 @@ const NARROW = 4;
 const CHANNELS = 16;
 const SHARES = 4;
 
-const either = [false, true];
+/** Rows of the batch that a workgroup takes at a time. */
+const ROWS = 4;
 
-/** Lane `l` of the first COLUMNS lanes then has the sum of its column. */
-const columnSum = (type: string) => `
-  parts[lane] = sum;
+const either = [false, true];
+const someRows = [1, 2, ROWS];
+
+/** The number of the workgroup's row r; of one that is not there, that of the last. */
+const rowOf = (r: number) => (r === 0 ? 'firstRow' : `min(firstRow + ${r}u, p.batch - 1u)`);
+
+/** `column`, and in each lane a part of the sums of the rows `b0`, `b1` and so on. */
+const columnPlace = (rows: number, type: string) => `
+  let firstRow = group / p.tiles * ${rows}u;
+  let column = group % p.tiles * ${COLUMNS}u + lane % ${COLUMNS}u;
+  ${forRows(rows, (r) => `let b${r} = ${rowOf(r)}; var sum${r} = ${type}();`)}`;
+
+/** The first COLUMNS lanes then have the sums of the columns of the first row in `total`, the next those of the second, `b` being the row. */
+const columnSum = (rows: number, type: string) => `
+  ${forRows(rows, (r) => `parts[${LANES * r}u + lane] = sum${r};`)}
   workgroupBarrier();
-  if (lane >= ${COLUMNS}u || column >= p.n) { return; }
+  let b = firstRow + lane / ${COLUMNS}u;
+  if (lane >= ${COLUMNS * rows}u || b >= p.batch || column >= p.n) { return; }
+  let ownParts = lane / ${COLUMNS}u * ${LANES}u;
   var total = ${type}();
-  for (var i = lane; i < ${LANES}u; i += ${COLUMNS}u) { total += parts[i]; }`;
+  for (var i = lane % ${COLUMNS}u; i < ${LANES}u; i += ${COLUMNS}u) { total += parts[ownParts + i]; }`;
 
 /** The lanes of a column have all of x between them, so its squares are summed along with the products. */
-const normAndInProj = defineProgram<{bias: boolean}>({
+const normAndInProj = defineProgram<{bias: boolean; rows: number}>({
   name: 'MambaStep (norm, in_proj)',
-  variants: combinations({bias: either}),
-  build: ({bias}) => ({
+  variants: combinations({bias: either, rows: someRows}),
+  build: ({bias, rows}) => ({
     buffers: {x: read, normWeight: read, kernel: read, ...(bias && {bias: read}), y: write},
-    uniforms: {k: 'u32', n: 'u32', tiles: 'u32', epsilon: 'f32'},
+    uniforms: {batch: 'u32', k: 'u32', n: 'u32', tiles: 'u32', epsilon: 'f32'},
     workgroupSize: LANES,
-    declarations: `var<workgroup> parts: array<vec2f, ${LANES}>;`,
-    main: `
-  let b = group / p.tiles;
-  let column = group % p.tiles * ${COLUMNS}u + lane % ${COLUMNS}u;
-  var sum = vec2f(); // products, squares
+    declarations: `var<workgroup> parts: array<vec2f, ${LANES * rows}>;`,
+    main: `${columnPlace(rows, 'vec2f')} // products, squares
   if (column < p.n) {
     for (var i = lane / ${COLUMNS}u; i < p.k; i += ${LANES / COLUMNS}u) {
-      let value = x[b * p.k + i];
-      sum += value * vec2f(normWeight[i] * kernel[i * p.n + column], value);
+      let weight = normWeight[i] * kernel[i * p.n + column];
+      ${forRows(rows, (r) => `let value${r} = x[b${r} * p.k + i]; sum${r} += value${r} * vec2f(weight, value${r});`)}
     }
-  }${columnSum('vec2f')}
-  let scale = inverseSqrt(total.y / f32(p.k) + p.epsilon);
+  }${columnSum(rows, 'vec2f')}
+  var factor = 1.0;
+  if (!(total.y < 3e38 && total.y / f32(p.k) + p.epsilon > 1e-30)) {
+    // Where squares leave float32: all of it again, scaled, as in rmsNorm.
+    factor = select(0x1p80, 0x1p-80, total.y > 1.0);
+    total = vec2f();
+    for (var i = 0u; i < p.k; i++) {
+      let value = factor * x[b * p.k + i];
+      total += value * vec2f(normWeight[i] * kernel[i * p.n + column], value);
+    }
+  }
+  let scale = inverseSqrt(total.y / f32(p.k) + p.epsilon * factor * factor);
   y[b * p.n + column] = total.x * scale${bias ? ' + bias[column]' : ''};`,
   }),
 });
 
 /** `mixed` [B, E + R + 2N]: the convolved input, and then what x_proj makes of it. */
-const convAndXProj = defineProgram<{bias: boolean; past: boolean}>({
+const convAndXProj = defineProgram<{bias: boolean; past: boolean; rows: number}>({
   name: 'MambaStep (conv, x_proj)',
-  variants: combinations({bias: either, past: either}),
-  build: ({bias, past}) => ({
+  variants: combinations({bias: either, past: either, rows: someRows}),
+  build: ({bias, past, rows}) => ({
     buffers: {
       xz: read,
       ...(past && {conv: read, nextConv: write}),
@@ -70,35 +94,46 @@ const convAndXProj = defineProgram<{bias: boolean; past: boolean}>({
       kernel: read,
       mixed: write,
     },
-    uniforms: {channels: 'u32', width: 'u32', n: 'u32', tiles: 'u32'},
+    uniforms: {batch: 'u32', channels: 'u32', width: 'u32', n: 'u32', tiles: 'u32'},
     workgroupSize: LANES,
-    declarations: sigmoidWgsl + workgroupSumOfQuadsWgsl(LANES),
-    main: `
-  let b = group / p.tiles;
-  let column = group % p.tiles * ${NARROW}u;
-  let past = b * (p.width - 1u) * p.channels;
-  let own = group % p.tiles == 0u; // writes what all compute
-  var sum = vec4f(0.0);
-  for (var d = lane; d < p.channels; d += ${LANES}u) {
-    let current = xz[b * 2u * p.channels + d];
-    var total = ${bias ? 'bias[d]' : '0.0'} + weight[d * p.width + p.width - 1u] * current;
-    ${
-      past
-        ? `for (var k = 0u; k + 1u < p.width; k++) { total += weight[d * p.width + k] * conv[past + k * p.channels + d]; }
-    if (own) {
-      for (var k = 0u; k + 2u < p.width; k++) { nextConv[past + k * p.channels + d] = conv[past + (k + 1u) * p.channels + d]; }
-      nextConv[past + (p.width - 2u) * p.channels + d] = current;
-    }`
-        : ''
-    }
-    let u = total * sigmoid(total);
-    if (own) { mixed[b * (p.channels + p.n) + d] = u; }
-    for (var j = 0u; j < min(${NARROW}u, p.n - column); j++) { sum[j] += u * kernel[d * p.n + column + j]; }
+    declarations: `${sigmoidWgsl}${workgroupSumOfQuadsWgsl(LANES)}
+/** The convolved input of row b, channel d. */
+fn convolve(b: u32, d: u32, own: bool) -> f32 {
+  let current = xz[b * 2u * p.channels + d];
+  var total = ${bias ? 'bias[d]' : '0.0'} + weight[d * p.width + p.width - 1u] * current;
+  ${
+    past
+      ? `let before = b * (p.width - 1u) * p.channels;
+  for (var k = 0u; k + 1u < p.width; k++) { total += weight[d * p.width + k] * conv[before + k * p.channels + d]; }
+  if (own) {
+    for (var k = 0u; k + 2u < p.width; k++) { nextConv[before + k * p.channels + d] = conv[before + (k + 1u) * p.channels + d]; }
+    nextConv[before + (p.width - 2u) * p.channels + d] = current;
+  }`
+      : ''
   }
-  let sums = workgroupSumOfQuads(sum, lane);
+  let u = total * sigmoid(total);
+  if (own) { mixed[b * (p.channels + p.n) + d] = u; }
+  return u;
+}`,
+    main: `
+  let firstRow = group / p.tiles * ${rows}u;
+  let column = group % p.tiles * ${NARROW}u;
+  let own = group % p.tiles == 0u; // writes what all compute
+  ${forRows(rows, (r) => `let b${r} = ${rowOf(r)}; var sum${r} = vec4f(0.0);`)}
+  for (var d = lane; d < p.channels; d += ${LANES}u) {
+    ${forRows(rows, (r) => `let u${r} = convolve(b${r}, d, own);`)}
+    for (var j = 0u; j < min(${NARROW}u, p.n - column); j++) {
+      let weight = kernel[d * p.n + column + j];
+      ${forRows(rows, (r) => `sum${r}[j] += u${r} * weight;`)}
+    }
+  }
+  ${forRows(
+    rows,
+    (r) => `let sums${r} = workgroupSumOfQuads(sum${r}, lane);
   if (lane < ${NARROW}u && column + lane < p.n) {
-    mixed[b * (p.channels + p.n) + p.channels + column + lane] = sums[lane];
+    mixed[b${r} * (p.channels + p.n) + p.channels + column + lane] = sums${r}[lane];
   }`,
+  )}`,
   }),
 });
 
@@ -160,27 +195,25 @@ var<workgroup> outputs: array<f32, ${CHANNELS * SHARES}>;${normed ? `\nvar<workg
   y = D[d] * u;
   for (var l = own; l < ${CHANNELS * SHARES}u; l += ${CHANNELS}u) { y += outputs[l]; }
   let gate = xz[(2u * b + 1u) * p.channels + d];
-  xz[2u * b * p.channels + d] = y * gate * sigmoid(gate);`,
+  xz[2u * b * p.channels + d] = y * (gate * sigmoid(gate));`,
   }),
 });
 
-const outProjAndResidual = defineProgram<{bias: boolean}>({
+const outProjAndResidual = defineProgram<{bias: boolean; rows: number}>({
   name: 'MambaStep (out_proj)',
-  variants: combinations({bias: either}),
-  build: ({bias}) => ({
+  variants: combinations({bias: either, rows: someRows}),
+  build: ({bias, rows}) => ({
     buffers: {xz: read, kernel: read, ...(bias && {bias: read}), x: read, y: write},
-    uniforms: {k: 'u32', n: 'u32', tiles: 'u32'},
+    uniforms: {batch: 'u32', k: 'u32', n: 'u32', tiles: 'u32'},
     workgroupSize: LANES,
-    declarations: `var<workgroup> parts: array<f32, ${LANES}>;`,
-    main: `
-  let b = group / p.tiles;
-  let column = group % p.tiles * ${COLUMNS}u + lane % ${COLUMNS}u;
-  var sum = 0.0;
+    declarations: `var<workgroup> parts: array<f32, ${LANES * rows}>;`,
+    main: `${columnPlace(rows, 'f32')}
   if (column < p.n) {
     for (var i = lane / ${COLUMNS}u; i < p.k; i += ${LANES / COLUMNS}u) {
-      sum += xz[2u * b * p.k + i] * kernel[i * p.n + column];
+      let weight = kernel[i * p.n + column];
+      ${forRows(rows, (r) => `sum${r} += xz[2u * b${r} * p.k + i] * weight;`)}
     }
-  }${columnSum('f32')}
+  }${columnSum(rows, 'f32')}
   y[b * p.n + column] = x[b * p.n + column] + total${bias ? ' + bias[column]' : ''};`,
   }),
 });
@@ -236,11 +269,13 @@ function stepBlock(
   const nextConv = gpu.output(conv.shape);
   const nextSsm = gpu.output(ssm.shape);
   const n = rank + 2 * dState;
+  const rows = rowsTogether(batch, ROWS);
+  const rowTiles = Math.ceil(batch / rows);
 
   const inTiles = Math.ceil((2 * channels) / COLUMNS);
   gpu.run(
     normAndInProj,
-    {bias: inProjBias !== undefined},
+    {bias: inProjBias !== undefined, rows},
     {
       buffers: {
         x,
@@ -249,14 +284,14 @@ function stepBlock(
         ...(inProjBias && {bias: inProjBias}),
         y: xz,
       },
-      uniforms: {k: dModel, n: 2 * channels, tiles: inTiles, epsilon},
-      workgroups: batch * inTiles,
+      uniforms: {batch, k: dModel, n: 2 * channels, tiles: inTiles, epsilon},
+      workgroups: rowTiles * inTiles,
     },
   );
   const xTiles = Math.ceil(n / NARROW);
   gpu.run(
     convAndXProj,
-    {bias: convBias !== undefined, past: width > 1},
+    {bias: convBias !== undefined, past: width > 1, rows},
     {
       buffers: {
         xz,
@@ -266,8 +301,8 @@ function stepBlock(
         kernel: block.xProj,
         mixed,
       },
-      uniforms: {channels, width, n, tiles: xTiles},
-      workgroups: batch * xTiles,
+      uniforms: {batch, channels, width, n, tiles: xTiles},
+      workgroups: rowTiles * xTiles,
     },
   );
   gpu.run(
@@ -291,11 +326,11 @@ function stepBlock(
   const outTiles = Math.ceil(dModel / COLUMNS);
   gpu.run(
     outProjAndResidual,
-    {bias: outProjBias !== undefined},
+    {bias: outProjBias !== undefined, rows},
     {
       buffers: {xz, kernel: block.outProj, ...(outProjBias && {bias: outProjBias}), x, y},
-      uniforms: {k: channels, n: dModel, tiles: outTiles},
-      workgroups: batch * outTiles,
+      uniforms: {batch, k: channels, n: dModel, tiles: outTiles},
+      workgroups: rowTiles * outTiles,
     },
   );
   return {nextConv, nextSsm};

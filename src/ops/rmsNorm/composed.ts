@@ -1,12 +1,20 @@
 /** The norm made of TensorFlow.js ops, for a backend without a kernel of its own. */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import {offerComposed} from '../kernel';
 import type {RmsNormAttrs, RmsNormGradInput, RmsNormInput} from './kernels';
 import {runRmsNorm, runRmsNormGrad} from './kernels';
 
-/** 1/√(mean r² + ε), [...,1] */
-function inverse(r: tf.Tensor, epsilon: number): tf.Tensor {
-  return r.square().mean(-1, true).add(epsilon).rsqrt();
+const LARGE = 2 ** 80;
+
+/**
+ * r and 1/√(mean r² + ε) [...,1]; where the squares would leave float32, both of a row times a power of two, which is the third tensor.
+ */
+function scaledRows(r: tf.Tensor, epsilon: number): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  const largest = r.abs().max(-1, true);
+  let factor: tf.Tensor = tf.where(largest.greater(1e15), 1 / LARGE, tf.onesLike(largest));
+  if (epsilon < 1e-30) factor = tf.where(largest.less(1e-15), LARGE, factor);
+  const scaled = r.mul(factor);
+  return [scaled, scaled.square().mean(-1, true).add(factor.mul(epsilon).mul(factor)).rsqrt(), factor];
 }
 
 export function rmsNormComposed(
@@ -14,7 +22,8 @@ export function rmsNormComposed(
   {epsilon}: RmsNormAttrs,
 ): tf.Tensor[] {
   const r = residual ? x.add(residual) : x;
-  const y = r.mul(inverse(r, epsilon)).mul(weight);
+  const [scaled, inverse] = scaledRows(r, epsilon);
+  const y = scaled.mul(inverse).mul(weight);
   return residual ? [y, r] : [y];
 }
 
@@ -22,10 +31,13 @@ export function rmsNormGradComposed(
   {r, weight, dy, dResidual}: Record<Exclude<RmsNormGradInput, 'dResidual'>, tf.Tensor> & {dResidual?: tf.Tensor},
   {epsilon}: RmsNormAttrs,
 ): tf.Tensor[] {
-  const inv = inverse(r, epsilon);
-  const normal = r.mul(inv);
+  const [scaled, inverse, factor] = scaledRows(r, epsilon);
+  const normal = scaled.mul(inverse);
   const weighted = dy.mul(weight);
-  const dr = weighted.sub(normal.mul(weighted.mul(normal).mean(-1, true))).mul(inv);
+  const dr = weighted
+    .sub(normal.mul(weighted.mul(normal).mean(-1, true)))
+    .mul(inverse)
+    .mul(factor);
   const dWeight = dy.mul(normal).reshape([-1, weight.size]).sum(0);
   return [dResidual ? dr.add(dResidual) : dr, dWeight];
 }

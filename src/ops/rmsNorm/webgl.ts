@@ -13,68 +13,88 @@ const sumPass: Pass = {
   main: `out_0 = get_x(index) + get_residual(index);`,
 };
 
-/** 1/√(mean r² + ε) of each row. Sums are in parts of 64, so that their errors stay small. */
+/**
+ * For each row a factor, 1 unless squares leave float32, and 1/√(mean (factor·r)² + factor²·ε). Sums are in parts of 64, so that their
+ * errors stay small.
+ */
 const inversePass: Pass = {
   name: 'RmsNorm (rows)',
   inputs: ['r'],
   outputs: 1,
+  texels: true,
   ints: ['channels'],
   floats: ['epsilon'],
-  main: `
+  declarations: `
+const float LARGE = 1208925819614629174706176.; // 2^80
+float squaresOf(int row, float factor) {
   float total = 0.;
   for (int from = 0; from < channels; from += 64) {
     float sum = 0.;
     for (int d = from; d < min(from + 64, channels); d++) {
-      float r = get_r(index * channels + d);
+      float r = factor * get_r(row * channels + d);
       sum += r * r;
     }
     total += sum;
   }
-  out_0 = 1. / sqrt(total / float(channels) + epsilon);`,
+  return total;
+}`,
+  main: `
+  float factor = 1.;
+  float squares = squaresOf(index, factor);
+  if (!(squares < 3e38 && squares / float(channels) + epsilon > 1e-30)) {
+    factor = squares > 1. ? 1. / LARGE : LARGE;
+    squares = squaresOf(index, factor);
+  }
+  out_0 = vec4(factor, 1. / sqrt(squares / float(channels) + epsilon * factor * factor), 0., 0.);`,
 };
 
 const outputPass: Pass = {
   name: 'RmsNorm',
-  inputs: ['r', 'weight', 'inverse'],
-  outputs: 1,
-  ints: ['channels'],
-  main: `out_0 = get_r(index) * get_inverse(index / channels) * get_weight(index % channels);`,
-};
-
-/** What the norm takes back along r: mean(weight·dy·r)/(mean r² + ε) of each row. */
-const pullPass: Pass = {
-  name: 'RmsNormGrad (rows)',
-  inputs: ['r', 'weight', 'dy', 'inverse'],
+  inputs: ['r', 'weight', 'inverse4'],
   outputs: 1,
   ints: ['channels'],
   main: `
+  vec4 inverse = get_inverse4(index / channels);
+  out_0 = inverse.x * get_r(index) * inverse.y * get_weight(index % channels);`,
+};
+
+/** What the norm takes back along factor·r: mean(weight·dy·factor·r)/(mean (factor·r)² + factor²·ε) of each row. */
+const pullPass: Pass = {
+  name: 'RmsNormGrad (rows)',
+  inputs: ['r', 'weight', 'dy', 'inverse4'],
+  outputs: 1,
+  ints: ['channels'],
+  main: `
+  vec4 inverse = get_inverse4(index);
   float total = 0.;
   for (int from = 0; from < channels; from += 64) {
     float sum = 0.;
     for (int d = from; d < min(from + 64, channels); d++) {
       int at = index * channels + d;
-      sum += get_weight(d) * get_dy(at) * get_r(at);
+      sum += get_weight(d) * get_dy(at) * (inverse.x * get_r(at));
     }
     total += sum;
   }
-  float inverse = get_inverse(index);
-  out_0 = total / float(channels) * inverse * inverse;`,
+  out_0 = total / float(channels) * inverse.y * inverse.y;`,
 };
 
 const gradPass: Pass = {
   name: 'RmsNormGrad',
-  inputs: ['r', 'weight', 'dy', 'inverse', 'pull'],
+  inputs: ['r', 'weight', 'dy', 'inverse4', 'pull'],
   optional: ['dResidual'],
   outputs: 2,
   ints: ['channels'],
   floats: ['epsilon'],
   main: `
   int row = index / channels;
-  float inverse = get_inverse(row);
-  float r = get_r(index);
+  vec4 row4 = get_inverse4(row);
+  float factor = row4.x;
+  float inverse = row4.y;
+  float r = factor * get_r(index);
   float g = get_weight(index % channels) * get_dy(index);
   // A single channel is all along r: what the norm leaves of its gradient is due to ε alone, and would drown in the difference.
-  float dr = channels == 1 ? g * epsilon * inverse * inverse * inverse : (g - r * get_pull(row)) * inverse;
+  float dr = channels == 1 ? g * (epsilon * factor * factor) * inverse * inverse : g - r * get_pull(row);
+  dr *= inverse * factor;
 #if HAS_dResidual
   dr += get_dResidual(index);
 #endif
@@ -98,10 +118,10 @@ registerArrayKernel('RmsNorm', 'webgl', ({inputs, backend, attrs}) =>
       r = kernel.output(x!.shape);
       kernel.draw(sumPass, {inputs: {x, residual}, count, outputs: [r]});
     }
-    const inverse = kernel.temporary([rows]);
-    kernel.draw(inversePass, {inputs: {r}, ints, floats, count: rows, outputs: [inverse]});
+    const inverse4 = kernel.texels(rows);
+    kernel.draw(inversePass, {inputs: {r}, ints, floats, count: rows, outputs: [inverse4]});
     const y = kernel.output(r.shape);
-    kernel.draw(outputPass, {inputs: {r, weight, inverse}, ints, count, outputs: [y]});
+    kernel.draw(outputPass, {inputs: {r, weight, inverse4}, ints, count, outputs: [y]});
     return residual ? [y, r] : [y];
   }),
 );
@@ -111,13 +131,13 @@ registerArrayKernel('RmsNormGrad', 'webgl', ({inputs, backend, attrs}) =>
     const {r, weight, dy, dResidual} = byName<RmsNormGradInput, tf.TensorInfo>(inputs, attrs.present);
     const {ints, count, rows} = sizes(r!);
     const floats = {epsilon: attrs.epsilon as number};
-    const inverse = kernel.temporary([rows]);
-    kernel.draw(inversePass, {inputs: {r}, ints, floats, count: rows, outputs: [inverse]});
+    const inverse4 = kernel.texels(rows);
+    kernel.draw(inversePass, {inputs: {r}, ints, floats, count: rows, outputs: [inverse4]});
     const pull = kernel.temporary([rows]);
-    kernel.draw(pullPass, {inputs: {r, weight, dy, inverse}, ints, count: rows, outputs: [pull]});
+    kernel.draw(pullPass, {inputs: {r, weight, dy, inverse4}, ints, count: rows, outputs: [pull]});
     const dr = kernel.output(r!.shape);
     const shares = kernel.temporary(r!.shape);
-    const all = {r, weight, dy, inverse, pull, dResidual};
+    const all = {r, weight, dy, inverse4, pull, dResidual};
     kernel.draw(gradPass, {inputs: all, ints, floats, count, outputs: [dr, shares]});
     const dWeight = kernel.output(weight!.shape);
     columnSums(kernel, {a: shares, rows, columns: ints.channels, output: dWeight});

@@ -13,8 +13,31 @@ import {workgroupSumOfPairsWgsl, workgroupSumWgsl} from '../wgsl';
 import type {RmsNormAttrs, RmsNormGradInput, RmsNormInput} from './kernels';
 
 const WIDTH = 128;
+
+/**
+ * `sums` of a row, the first of which is that of its squares; where squares leave float32, those of the row times `factor`. Each
+ * invocation then adds up the whole row by itself, because it may not wait for others in a branch, and it is rare.
+ */
+const inRangeWgsl = (sums: string, type: string, element: string, terms: string) => {
+  const squares = type === 'f32' ? sums : `${sums}.x`;
+  return `
+  var factor = 1.0;
+  let meanSquare = ${squares} / f32(p.channels);
+  if (!(${squares} < 3e38 && meanSquare + p.epsilon > 1e-30)) {
+    factor = select(0x1p80, 0x1p-80, meanSquare > 1.0);
+    ${sums} = ${type}();
+    for (var d = 0u; d < p.channels; d++) {
+      let value = factor * (${element});
+      ${sums} += ${terms};
+    }
+  }
+  let scale = inverseSqrt(${squares} / f32(p.channels) + p.epsilon * factor * factor);`;
+};
+
 /** Rows whose weight gradients one invocation adds. */
 const BLOCK = 32;
+
+const element = (residual: boolean) => `x[row + d]${residual ? ' + residual[row + d]' : ''}`;
 
 const forward = defineProgram<{residual: boolean}>({
   name: 'RmsNorm',
@@ -28,13 +51,13 @@ const forward = defineProgram<{residual: boolean}>({
   let row = group * p.channels;
   var squares = 0.0;
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
-    let value = x[row + d]${residual ? ' + residual[row + d]' : ''};
+    let value = ${element(residual)};
     squares += value * value;
     ${residual ? 'r[row + d] = value;' : ''}
   }
-  let scale = inverseSqrt(workgroupSum(squares, lane) / f32(p.channels) + p.epsilon);
+  squares = workgroupSum(squares, lane);${inRangeWgsl('squares', 'f32', element(residual), 'value * value')}
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
-    y[row + d] = ${residual ? 'r' : 'x'}[row + d] * scale * weight[d];
+    y[row + d] = factor * ${residual ? 'r' : 'x'}[row + d] * scale * weight[d];
   }`,
   }),
 });
@@ -53,16 +76,18 @@ const backward = defineProgram<{residual: boolean}>({
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
     sums += r[row + d] * vec2f(r[row + d], weight[d] * dy[row + d]);
   }
-  let means = workgroupSumOfPairs(sums, lane) / f32(p.channels);
-  let scale = inverseSqrt(means.x + p.epsilon);
-  let pull = means.y * scale * scale;
+  sums = workgroupSumOfPairs(sums, lane);${inRangeWgsl('sums', 'vec2f', 'r[row + d]', 'value * vec2f(value, weight[d] * dy[row + d])')}
+  let pull = sums.y / f32(p.channels) * scale * scale;
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
     let g = weight[d] * dy[row + d];
     // Of a single channel only epsilon keeps the slope from zero; the difference would be all rounding.
-    let through = select(g - r[row + d] * pull, g * p.epsilon * scale * scale, p.channels == 1u) * scale;
-    dr[row + d] = through${residual ? ' + dResidual[row + d]' : ''};
+    let through = select(g - factor * r[row + d] * pull, g * (p.epsilon * factor * factor) * scale * scale, p.channels == 1u);
+    dr[row + d] = through * scale * factor${residual ? ' + dResidual[row + d]' : ''};
   }
-  if (lane == 0u) { scales[group] = scale; }`,
+  if (lane == 0u) {
+    scales[2u * group] = factor;
+    scales[2u * group + 1u] = scale;
+  }`,
   }),
 });
 
@@ -81,7 +106,7 @@ const weightGradient = defineProgram({
   let end = min(first + ${BLOCK}u, p.rows);
   var sum = 0.0;
   for (var row = first; row < end; row++) {
-    sum += dy[row * p.channels + d] * r[row * p.channels + d] * scales[row];
+    sum += dy[row * p.channels + d] * (scales[2u * row] * r[row * p.channels + d]) * scales[2u * row + 1u];
   }
   blocks[i] = sum;`,
   }),
@@ -112,7 +137,7 @@ registerWebGPUKernel('RmsNormGrad', (gpu: Gpu, inputs, {present, epsilon}: RmsNo
   const rows = sizeOf(r.shape) / channels;
   const dr = gpu.output(r.shape);
   const dWeight = gpu.output(weight.shape);
-  const scales = gpu.scratch(rows);
+  const scales = gpu.scratch(2 * rows);
   gpu.run(
     backward,
     {residual: dResidual !== undefined},

@@ -79,7 +79,7 @@ function forward(
           const input = dt * uv[at];
           const atB = baseB + t * rowsB.time;
           const atC = baseC + t * rowsC.time;
-          let y = skip * uv[at];
+          let y = D ? skip * uv[at] : 0;
           for (let n = 0; n < dState; n++) {
             const next = Math.exp(dt * Av[state + n]) * h[state + n] + input * Bv[atB + n];
             h[state + n] = next;
@@ -167,7 +167,7 @@ function backward(
           let gy = dy.values[at];
           if (z) {
             const gate = z.values[at];
-            let y = skip * ut;
+            let y = D ? skip * ut : 0;
             for (let n = 0, k = (t + 1) * dState; n < dState; n++, k++) {
               y += Cv[atC + n] * h[k];
             }
@@ -190,7 +190,7 @@ function backward(
             dInput += s * Bv[atB + n];
             carried[state + n] = decayed;
           }
-          gradients.u!.values[at] = dt * dInput + skip * gy;
+          gradients.u!.values[at] = dt * dInput + (D ? skip * gy : 0);
           sumD += gy * ut;
           let slope = 1;
           if (deltaSoftplus) {

@@ -50,7 +50,7 @@ const prepare = defineProgram<{softplus: boolean; z: boolean}>({
   stepSizes[i] = ${softplus ? 'softplus(x)' : 'x'};
   ${
     z
-      ? `gated[i] = dy[i] * z[i] * sigmoid(z[i]);
+      ? `gated[i] = dy[i] * (z[i] * sigmoid(z[i]));
   gateSlopes[i] = dy[i] * siluSlope(z[i]);`
       : 'gated[i] = dy[i];'
   }`,

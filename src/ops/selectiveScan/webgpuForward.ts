@@ -224,7 +224,7 @@ export const outputs = defineProgram<{quads: number; softplus: boolean; z: boole
         (i) =>
           `h${i} = exp2(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u]; sum += dot(coefficients[atC + ${i}u], h${i});`,
       )}
-      ${z ? 'let gate = z[at];\n      y[at] = sum * gate * sigmoid(gate);' : 'y[at] = sum;'}
+      ${z ? 'let gate = z[at];\n      y[at] = sum * (gate * sigmoid(gate));' : 'y[at] = sum;'}
       ${
         keep
           ? `if ((t + 1u) % ${KEPT}u == 0u && (t + 1u) % p.chunkLength != 0u) {
