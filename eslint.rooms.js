@@ -54,12 +54,18 @@ export function rooms(root) {
     {room: 'random.ts', mayImport: []},
     {room: 'macrotask.ts', mayImport: []},
     {room: 'nodeStaging.ts', mayImport: []},
-    {room: 'mixers', mayImport: ['ops']},
+    {room: 'mixers', mayImport: ['backends/engine.ts', 'ops']},
     {room: 'config', mayImport: ['mixers']},
     {room: 'layers', mayImport: ['mixers', 'ops']},
-    {room: 'training', mayImport: ['backends/tape.ts', 'layers', 'mixers', 'ops', 'random.ts', 'macrotask.ts', 'nodeStaging.ts']},
+    {
+      room: 'training',
+      mayImport: ['backends/tape.ts', 'layers', 'mixers', 'ops', 'random.ts', 'macrotask.ts', 'nodeStaging.ts'],
+    },
     {room: 'checkpoints', mayImport: ['config', 'mixers', 'nodeStaging.ts']},
-    {room: 'lm', mayImport: ['layers', 'mixers', 'config', 'ops', 'checkpoints', 'random.ts', 'macrotask.ts']},
+    {
+      room: 'lm',
+      mayImport: ['backends', 'layers', 'mixers', 'config', 'ops', 'checkpoints', 'random.ts', 'macrotask.ts'],
+    },
   ];
 }
 

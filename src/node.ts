@@ -8,6 +8,7 @@ import {totalmem} from 'node:os';
 import * as tf from '@tensorflow/tfjs';
 import {loadNative} from './backends/nodeNative';
 import {useNativeKernels} from './backends/tensorflow';
+import {isTensorflowOnGpu} from './backends/traits';
 import {nodeFiles} from './checkpoints/nodeFiles';
 import {registerFilePlatform} from './checkpoints/platform';
 import {setHostMemory} from './lm/memory';
@@ -41,8 +42,7 @@ export function backendInfo(): BackendInfo {
   const {loader, hint} = loadNative();
   const backend = tf.getBackend();
   if (!loader) return {backend, nativeKernels: [], hint};
-  const {isUsingGpuDevice} = tf.findBackend('tensorflow') as unknown as {isUsingGpuDevice: boolean};
-  return {backend, device: isUsingGpuDevice ? 'GPU' : 'CPU', ...loader.info(), nativeKernels: useNativeKernels()};
+  return {backend, device: isTensorflowOnGpu() ? 'GPU' : 'CPU', ...loader.info(), nativeKernels: useNativeKernels()};
 }
 
 export * from './index';

@@ -4,6 +4,7 @@
  * bring a model back.
  */
 import * as tf from '@tensorflow/tfjs';
+import {startAnew} from './backends/engine';
 
 /** A copy of a model's weights in JavaScript's memory. */
 export interface WeightBackup {
@@ -52,10 +53,7 @@ export async function backupWeights(model: tf.LayersModel): Promise<WeightBackup
  */
 export async function restartBackend(): Promise<void> {
   const name = tf.getBackend();
-  const {factory, priority} = tf.engine().registryFactory[name];
-  tf.removeBackend(name);
-  tf.registerBackend(name, factory, priority);
-  if (!(await tf.setBackend(name))) {
+  if (!(await startAnew())) {
     throw new Error(`restartBackend: ${name} does not start again; choose another backend with tf.setBackend('wasm')`);
   }
 }

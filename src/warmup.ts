@@ -3,8 +3,7 @@
  * milliseconds, and a model has some thirty of them: the first token and the first step of training would wait for one after the other.
  */
 import * as tf from '@tensorflow/tfjs';
-import type {WatchedBackend} from './backends/webgpuHealth';
-import {pipelinesReady} from './backends/webgpuPipelines';
+import {compileOnly} from './backends/webgpuPipelines';
 import type {MambaLM} from './lm/model';
 import {checkKeys} from './ops/check';
 import {checkNumber} from './ops/adamW/hyperparameters';
@@ -17,11 +16,6 @@ export interface WarmupOptions {
   batchSize?: number;
   /** Tokens of the longest prompt, or of a row of training (64). */
   length?: number;
-}
-
-/** What is used of TensorFlow.js's backend. */
-interface CompilingBackend extends WatchedBackend {
-  checkCompileCompletionAsync(): Promise<void>;
 }
 
 /** What is used of a model that its type keeps to itself. */
@@ -52,18 +46,10 @@ export async function warmup(model: MambaLM, options: WarmupOptions = {}): Promi
   const {batchSize = 1, length = 64} = options;
   checkNumber(OP, 'batchSize', batchSize, 'positiveCount');
   checkNumber(OP, 'length', length, 'positiveCount');
-  const backend = tf.backend() as tf.KernelBackend & CompilingBackend;
-  if (tf.getBackend() !== 'webgpu') return;
-  // Under this flag programs are compiled in the background, and their results are never computed.
-  tf.env().set('WEBGPU_ENGINE_COMPILE_ONLY', true);
-  try {
+  await compileOnly(() => {
     tf.tidy(() => decode(model, batchSize, length));
     if (model.optimizer as tf.Optimizer | undefined) trainWithoutTrace(model, batchSize, length);
-  } finally {
-    tf.env().set('WEBGPU_ENGINE_COMPILE_ONLY', false);
-    await backend.checkCompileCompletionAsync();
-    await pipelinesReady(backend);
-  }
+  });
 }
 
 /** Prompts of one token, of less than a chunk of the scan, and of the length given; each from the start and from a state. */

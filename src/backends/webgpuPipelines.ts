@@ -2,6 +2,7 @@
  * The pipelines of a device. They are found by device, program object and variant: nothing that two programs could share by accident.
  * TensorFlow.js's own flag WEBGPU_ENGINE_COMPILE_ONLY makes them ahead of time and side by side, for `warmup`.
  */
+import * as tf from '@tensorflow/tfjs';
 import {Bindings} from './webgpuBindings';
 import type {WatchedBackend} from './webgpuHealth';
 import {healthOf, labelPrefix} from './webgpuHealth';
@@ -22,6 +23,25 @@ type ByVariant<T> = Map<string, T>;
 const pipelines = new WeakMap<GPUDevice, WeakMap<Program, ByVariant<Compiled>>>();
 /** Those under way. */
 const coming = new WeakMap<GPUDevice, Map<Program, ByVariant<Promise<void>>>>();
+
+/** What is used of TensorFlow.js's backend. */
+interface CompilingBackend extends WatchedBackend {
+  checkCompileCompletionAsync(): Promise<void>;
+}
+
+/** Compiles what `run` would run, on webgpu; elsewhere there is nothing to do. Results of `run` are never computed. */
+export async function compileOnly(run: () => void): Promise<void> {
+  const backend = tf.backend() as tf.KernelBackend & CompilingBackend;
+  if (tf.getBackend() !== 'webgpu') return;
+  tf.env().set('WEBGPU_ENGINE_COMPILE_ONLY', true);
+  try {
+    run();
+  } finally {
+    tf.env().set('WEBGPU_ENGINE_COMPILE_ONLY', false);
+    await backend.checkCompileCompletionAsync();
+    await pipelinesReady(backend);
+  }
+}
 
 /** The pipeline of a variant, made now if there is none yet. */
 export function pipelineOf(backend: WatchedBackend, program: Program, variant: Variant): Compiled {

@@ -1,5 +1,6 @@
 /** How much a backend can hold, so that a model too large for it is refused before its weights are loaded. */
 import * as tf from '@tensorflow/tfjs';
+import {largestTensorBytes} from '../backends/traits';
 
 /** tfjs's wasm heap ends at 4 GiB, and its allocator fails silently some way before. */
 const WASM_BYTES = 3.5e9;
@@ -9,11 +10,6 @@ let hostBytes: number | undefined;
 /** Tells how much memory the machine has; `tfjs-mamba/node` does, a page cannot. */
 export function setHostMemory(bytes: number): void {
   hostBytes = bytes;
-}
-
-/** The parts of a WebGPU backend that say how large a single tensor may be. */
-interface WithDevice {
-  device?: {limits?: {maxStorageBufferBindingSize?: number; maxBufferSize?: number}};
 }
 
 /**
@@ -35,9 +31,7 @@ export function checkFits(op: string, totalBytes: number, largestBytes: number):
         `at most, of which ${gigabytes(used)} are in use; use another backend or a smaller model`,
     );
   }
-  const {maxStorageBufferBindingSize = Infinity, maxBufferSize = Infinity} =
-    (tf.backend() as unknown as WithDevice).device?.limits ?? {};
-  const largestTensor = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  const largestTensor = largestTensorBytes();
   if (largestBytes > largestTensor) {
     throw new Error(
       `${op}: the largest weight takes ${gigabytes(largestBytes)}, but a tensor of this ${backendName} device holds ` +

@@ -3,7 +3,7 @@
  * block's end). It is a mixer itself, so layers and models need to know of nothing else.
  */
 import * as tf from '@tensorflow/tfjs';
-import {isRecording} from '../ops/kernel';
+import {isRecording} from '../backends/engine';
 import {rmsNorm} from '../ops/rmsNorm';
 import type {Fields} from './fields';
 import {positiveNumber} from './fields';

@@ -3,7 +3,7 @@
  * and what was given.
  */
 import * as tf from '@tensorflow/tfjs';
-import type {NodeBackend} from '../backends/tensorflow';
+import {valuesAreAtHand} from '../backends/traits';
 
 /** `[2,64,32]` */
 export function showShape(shape: ReadonlyArray<number | string | null>): string {
@@ -141,17 +141,6 @@ export function checkKeys(op: string, args: unknown, keys: readonly string[]): v
       throw new Error(`${op}: unknown argument ${key}; expected ${keys.join(', ')}`);
     }
   }
-}
-
-/**
- * Whether the current backend's values can be read at once: not on a GPU, nor where TensorFlow has one, for that would wait for all that
- * has been asked of it. Only there are values checked; elsewhere a value out of range counts as ignored and never reads outside its buffer.
- */
-export function valuesAreAtHand(): boolean {
-  if (tf.getBackend() === 'tensorflow') {
-    return !(tf.backend() as unknown as NodeBackend).isUsingGpuDevice;
-  }
-  return ['cpu', 'wasm'].includes(tf.getBackend());
 }
 
 /** Checks that every integer lies in [0, end), or equals `ignored`, where values can be read at once. */

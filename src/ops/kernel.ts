@@ -6,6 +6,7 @@
  * `composed` one, made of TensorFlow.js ops: slower, never wrong, and said once.
  */
 import * as tf from '@tensorflow/tfjs';
+import {runKernel} from '../backends/engine';
 
 /** The inputs of a kernel by name; an optional one that is absent is undefined. */
 export type Named<Name extends string, T> = {[K in Name]?: T};
@@ -60,11 +61,7 @@ export function defineListKernel<Attrs extends object>(kernelName: string): Kern
   const run = (inputs: tf.Tensor[], attrs: Attrs) => {
     tf.backend(); // starts the default backend if none has been chosen yet
     ensureKernel(kernelName);
-    return tf.engine().runKernel<tf.Tensor[]>(
-      kernelName,
-      inputs as unknown as tf.NamedTensorMap, // the engine takes any object with enumerable keys; its types know only maps
-      attrs as unknown as tf.NamedAttrMap,
-    );
+    return runKernel(kernelName, inputs, attrs);
   };
   return Object.assign(run, {kernelName});
 }
@@ -88,12 +85,6 @@ export function offerComposedList<Attrs extends object>(
   composed: (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[],
 ): void {
   composedForms.set(kernelName, (inputs, attrs) => composed(inputs, attrs as unknown as Attrs));
-}
-
-/** Whether the current backend has a kernel of its own. */
-export function hasKernel({kernelName}: Kernel<never, never>): boolean {
-  tf.backend();
-  return tf.getKernel(kernelName, tf.getBackend()) !== undefined;
 }
 
 const warned = new Set<string>();
@@ -166,9 +157,4 @@ export function defineGradient<Name extends string, Attrs extends object>(
       return Object.fromEntries(gradients.map((g, i) => [String(i), () => g]));
     },
   });
-}
-
-/** Whether a gradient tape is recording, so that a forward kernel should keep what its backward needs. */
-export function isRecording(): boolean {
-  return tf.engine().state.gradientDepth > 0;
 }

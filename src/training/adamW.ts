@@ -6,6 +6,7 @@
  * A step is one kernel call for all variables and reads nothing back to the host: the clip scale stays on the device.
  */
 import * as tf from '@tensorflow/tfjs';
+import {variableNamed} from '../backends/engine';
 import {checkKeys} from '../ops/check';
 import {adamWUpdate, clipScale, globalNorm} from '../ops/adamW';
 import {checkAdamConstants, checkNumber} from '../ops/adamW/hyperparameters';
@@ -269,7 +270,7 @@ function withGradients(variableGradients: VariableGradients): Pair[] {
     ? variableGradients.map(({name, tensor}) => [name, tensor])
     : Object.entries(variableGradients);
   return entries.flatMap(([name, grad]) => {
-    const variable = tf.engine().registeredVariables[name];
+    const variable = variableNamed(name);
     if (variable === undefined) {
       throw new Error(`${OP}: there is no variable ${name} for this gradient`);
     }

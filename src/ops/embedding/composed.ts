@@ -1,7 +1,7 @@
 /** Rows of a table made of TensorFlow.js ops, which are the right form for every backend whose sums by segment are deterministic. */
 import * as tf from '@tensorflow/tfjs';
 import '../unsortedSegmentSum/typed';
-import {valuesAreAtHand} from '../check';
+import {valuesAreAtHand} from '../../backends/traits';
 import {offerComposed} from '../kernel';
 import type {EmbeddingAttrs, EmbeddingGradInput, EmbeddingInput} from './kernels';
 import {runEmbedding, runEmbeddingGrad} from './kernels';

@@ -5,13 +5,14 @@
  * uses those flags: there the smaller operand is transposed first.
  */
 import * as tf from '@tensorflow/tfjs';
+import {transposedProductsAreSlow} from '../../backends/traits';
 import {offerComposed} from '../kernel';
 import type {LinearAttrs, LinearInputs} from './kernels';
 import {runLinear, runLinearGrad} from './kernels';
 
 /** a·b with either transposed, by the backend's faster way. */
 function product(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean): tf.Tensor {
-  if (tf.getBackend() !== 'wasm') {
+  if (!transposedProductsAreSlow()) {
     return tf.matMul(a, b, transposeA, transposeB);
   }
   return tf.matMul(transposeA ? a.transpose() : a, transposeB ? b.transpose() : b);
@@ -21,7 +22,7 @@ export function linearComposed({x, kernel, bias}: LinearInputs, {transposeKernel
   const [rows, width] = x.shape as [number, number];
   const out = kernel.shape[transposeKernel ? 0 : 1]!;
   // For few rows it is cheaper to transpose input and output, (K xᵀ)ᵀ, than a large kernel.
-  const turned = transposeKernel && tf.getBackend() === 'wasm' && rows * (width + out) < width * out;
+  const turned = transposeKernel && transposedProductsAreSlow() && rows * (width + out) < width * out;
   const y = turned ? tf.matMul(kernel, x.transpose()).transpose() : product(x, kernel, false, transposeKernel);
   return [bias ? y.add(bias) : y];
 }

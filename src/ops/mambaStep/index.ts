@@ -4,9 +4,9 @@
  * accelerator, which a backend has or has not: what a block is says `src/mixers`, which asks here before it calls.
  */
 import * as tf from '@tensorflow/tfjs';
+import {hasKernel} from '../../backends/engine';
 import {checkKeys, checkNotEmpty, checkPositive, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
 import type {BlockInput, BlockInputs} from './kernels';
-import {hasKernel} from '../kernel';
 import {blockInputs, mambaStepKernel, runMambaStep} from './kernels';
 import './tensorflow';
 import './webgpu';
@@ -38,7 +38,7 @@ const OP = 'mambaStep';
 
 /** Whether the current backend has such a kernel. */
 export function hasMambaStep(): boolean {
-  return hasKernel(mambaStepKernel);
+  return hasKernel(mambaStepKernel.kernelName);
 }
 
 /**

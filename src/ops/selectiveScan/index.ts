@@ -13,7 +13,7 @@ import {
   toOptionalTensor,
   toTensor,
 } from '../check';
-import {isRecording} from '../kernel';
+import {isRecording} from '../../backends/engine';
 import './composed';
 import './gradient';
 import {runSelectiveScan, scanInputs} from './kernels';

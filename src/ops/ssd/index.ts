@@ -12,7 +12,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {checkKeys, checkNotEmpty, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
-import {isRecording} from '../kernel';
+import {isRecording} from '../../backends/engine';
 import type {StepSizeOptions} from './arguments';
 import {checkProjection, checkSkip, checkStepSize, inKernelForm} from './arguments';
 import './composed';

@@ -3,6 +3,7 @@
  * token and not the whole vocabulary. Backends whose numbers lie in JavaScript's reach have no use for it, and none.
  */
 import * as tf from '@tensorflow/tfjs';
+import {hasKernel, runKernel} from '../../backends/engine';
 import './webgpu';
 
 /** The most tokens that can be asked for. */
@@ -19,7 +20,7 @@ export interface TopLogits {
 
 /** Whether the backend in use finds so many. */
 export function findsTopLogits(count: number): boolean {
-  return count <= MOST && tf.getKernel('TopLogits', tf.getBackend()) !== undefined;
+  return count <= MOST && hasKernel('TopLogits');
 }
 
 /**
@@ -27,7 +28,7 @@ export function findsTopLogits(count: number): boolean {
  * number to choose.
  */
 export function runTopLogits(logits: tf.Tensor2D, count: number, vocabSize: number): tf.Tensor2D {
-  return tf.engine().runKernel<[tf.Tensor2D]>('TopLogits', {logits}, {count, vocabSize})[0];
+  return runKernel('TopLogits', [logits], {count, vocabSize})[0] as tf.Tensor2D;
 }
 
 /**

@@ -1,0 +1,37 @@
+/** What the current backend is like, where callers must know: what it can read at once, hold, and do fast. */
+import * as tf from '@tensorflow/tfjs';
+
+/** The parts of backends that say so. */
+interface NodeBackend {
+  isUsingGpuDevice: boolean;
+}
+interface WebGpuBackend {
+  device?: {limits?: {maxStorageBufferBindingSize?: number; maxBufferSize?: number}};
+}
+
+/** Whether TensorFlow behind tfjs-node runs on a GPU. */
+export function isTensorflowOnGpu(): boolean {
+  return (tf.findBackend('tensorflow') as unknown as NodeBackend).isUsingGpuDevice;
+}
+
+/**
+ * Whether the current backend's values can be read at once: not on a GPU, nor where TensorFlow has one, for that would wait for all that
+ * has been asked of it. Only there are values checked; elsewhere a value out of range counts as ignored and never reads outside its
+ * buffer.
+ */
+export function valuesAreAtHand(): boolean {
+  const name = tf.getBackend();
+  return name === 'tensorflow' ? !isTensorflowOnGpu() : ['cpu', 'wasm'].includes(name);
+}
+
+/** Whether a product by a transposed operand is slower than transposing first: on wasm, 3 to 45 times (measured). */
+export function transposedProductsAreSlow(): boolean {
+  return tf.getBackend() === 'wasm';
+}
+
+/** Bytes of the largest tensor that the current backend takes, as far as it tells. */
+export function largestTensorBytes(): number {
+  const {maxStorageBufferBindingSize = Infinity, maxBufferSize = Infinity} =
+    (tf.backend() as unknown as WebGpuBackend).device?.limits ?? {};
+  return Math.min(maxStorageBufferBindingSize, maxBufferSize);
+}
