@@ -59,7 +59,7 @@ export function rooms(root) {
     {room: 'layers', mayImport: ['mixers', 'ops']},
     {
       room: 'training',
-      mayImport: ['backends/tape.ts', 'layers', 'mixers', 'ops', 'random.ts', 'macrotask.ts', 'nodeStaging.ts'],
+      mayImport: ['backends/engine.ts', 'backends/tape.ts', 'layers', 'mixers', 'ops', 'random.ts', 'macrotask.ts', 'nodeStaging.ts'],
     },
     {room: 'checkpoints', mayImport: ['config', 'mixers', 'nodeStaging.ts']},
     {

@@ -24,7 +24,7 @@ export function isRecording(): boolean {
 
 /** The variable of that name. */
 export function variableNamed(name: string): tf.Variable | undefined {
-  return tf.engine().registeredVariables[name] as tf.Variable | undefined;
+  return tf.engine().registeredVariables[name];
 }
 
 /** Throws the current backend away, with every tensor on it, and registers a new one of its kind; whether that starts. */
