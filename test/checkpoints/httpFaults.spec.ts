@@ -21,25 +21,18 @@ describe('a server that misbehaves', () => {
   let other: Loopback;
   let waits: number[];
 
-  beforeAll(async () => {
+  // New servers for each spec, so that none inherits a connection that another has broken.
+  beforeEach(async () => {
     registerFilePlatform(nodeFiles);
     server = await Loopback.start();
     other = await Loopback.start();
-  });
-  afterAll(async () => {
-    await server.stop();
-    await other.stop();
-  });
-
-  beforeEach(() => {
     for (const each of [server, other]) each.reset(larger);
-    server.missing = ({response}) => response.writeHead(404).end('no such file');
     waits = [];
     spyOn(clock, 'sleep').and.callFake(async (milliseconds) => void waits.push(milliseconds));
   });
-  // What a spec has left unanswered must not reach the next one.
-  afterEach(() => {
-    for (const each of [server, other]) each.cut();
+  afterEach(async () => {
+    await server.stop();
+    await other.stop();
   });
 
   const read = async (options?: LoadOptions, query = '') =>

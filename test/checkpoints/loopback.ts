@@ -48,7 +48,8 @@ export class Loopback {
   }
 
   static async start(): Promise<Loopback> {
-    const server = createServer();
+    // Connections stay: to lose an idle one in the moment of its use is a fault that no spec asked for.
+    const server = createServer({keepAliveTimeout: 0});
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return new Loopback(server);
   }
