@@ -10,8 +10,8 @@ export interface Subject {
   bytes: Uint8Array;
   /** Also changed by its values, for files that hold JSON or begin with it: how to write the file with another. */
   json?: {value: unknown; write(text: string): Uint8Array};
-  /** Reads the file, and throws what it does; should it find what was read to be wrong, anything but an Error. */
-  read(bytes: Uint8Array<ArrayBuffer>): Promise<unknown>;
+  /** Reads the file, and throws what that does; says what is wrong with what was read, if anything is. */
+  read(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefined>;
   /** What the message of every error must match: the names of the files. */
   named: RegExp;
 }
@@ -40,12 +40,13 @@ export async function readMutated(subject: Subject, count = 5000): Promise<Outco
       const bytes =
         subject.json && random(2) === 0 ? otherValues(subject.json, random) : otherBytes(subject.bytes, random);
       try {
-        await subject.read(bytes);
+        const wrong = await subject.read(bytes);
         outcome.read++;
+        if (wrong !== undefined) outcome.bad.push(`${wrong} in ${shown(bytes)}`);
       } catch (error) {
         outcome.refused++;
         const fits = error instanceof Error && error.constructor === Error && subject.named.test(error.message);
-        if (!fits) outcome.bad.push(`${String(error)} of ${JSON.stringify(new TextDecoder('latin1').decode(bytes))}`);
+        if (!fits) outcome.bad.push(`${String(error)} of ${shown(bytes)}`);
       }
       if (i % 100 === 0) outcome.bytes = Math.max(outcome.bytes, process.memoryUsage().rss - before);
     }
@@ -55,6 +56,8 @@ export async function readMutated(subject: Subject, count = 5000): Promise<Outco
   outcome.seconds = process.cpuUsage(start).user / 1e6;
   return outcome;
 }
+
+const shown = (bytes: Uint8Array) => JSON.stringify(new TextDecoder('latin1').decode(bytes));
 
 /** Expects of 5,000 files that each was read or refused as it should be, within the bounds. */
 export function expectHarmless({read, refused, seconds, bytes, largest, bad}: Outcome, count = 5000): void {

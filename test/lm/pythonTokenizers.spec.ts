@@ -88,6 +88,13 @@ const refused: [string, (string | number)[], unknown, RegExp][] = [
     /^loadTokenizer: normalizer\.normalizers\[0\]\.type "Strip"/,
   ],
   ['llama', ['normalizer', 'normalizers'], null, /^loadTokenizer: normalizer\.normalizers must be an array/],
+  ['llama', ['normalizer', 'normalizers', 0], null, /^loadTokenizer: normalizer\.normalizers\[0\] must be an object/],
+  [
+    'llama',
+    ['decoder'],
+    {type: 'Sequence', decoders: [null]},
+    /^loadTokenizer: decoder\.decoders\[0\] must be an object/,
+  ],
   ['llama', ['decoder'], {type: 'CTC'}, /^loadTokenizer: decoder\.type "CTC" cannot/],
   [
     'metaspace',
