@@ -59,12 +59,30 @@ export function rooms(root) {
     {room: 'layers', mayImport: ['mixers', 'ops']},
     {
       room: 'training',
-      mayImport: ['backends/engine.ts', 'backends/tape.ts', 'layers', 'mixers', 'ops', 'random.ts', 'macrotask.ts', 'nodeStaging.ts'],
+      mayImport: [
+        'backends/engine.ts',
+        'backends/tape.ts',
+        'layers',
+        'mixers',
+        'ops',
+        'random.ts',
+        'macrotask.ts',
+        'nodeStaging.ts',
+      ],
     },
     {room: 'checkpoints', mayImport: ['config', 'mixers', 'nodeStaging.ts']},
     {
       room: 'lm',
-      mayImport: ['backends', 'layers', 'mixers', 'config', 'ops', 'checkpoints', 'random.ts', 'macrotask.ts'],
+      mayImport: [
+        'backends/traits.ts',
+        'layers',
+        'mixers',
+        'config',
+        'ops',
+        'checkpoints',
+        'random.ts',
+        'macrotask.ts',
+      ],
     },
   ];
 }

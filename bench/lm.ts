@@ -12,7 +12,7 @@ import type {MambaConfig, MambaLM} from '../src/node';
 import {backendInfo, mambaLM, savePretrained} from '../src/node';
 import type {Machine} from './machine';
 import {measureMachine, output} from './machine';
-import {isInstalled, peerLlama, peerPython} from './peers/peers';
+import {isInstalled, ofPeer, peerLlama, peerPython} from './peers/peers';
 import {bestTime, printTable, run} from './timing';
 
 const models: Record<string, {config: MambaConfig; newTokens: number}> = {
@@ -80,16 +80,20 @@ async function measurePeers(model: MambaLM, prompt: number[], count: number): Pr
   const given = [prompt.join(), String(count), threads];
   const peer = (name: string) => join(import.meta.dirname, 'peers', name);
   const measured: [string, Measured][] = [];
-  const add = (name: string, command: string, args: string[]) =>
-    measured.push([name, JSON.parse(output(command, args)) as Measured]);
+  const add = (name: string, command: string, args: () => string[]) => {
+    const result = ofPeer(name, () => JSON.parse(output(command, args())) as Measured);
+    if (result) measured.push([name, result]);
+  };
   try {
     if (!isInstalled('Hugging Face on PyTorch', peerPython)) return [];
     await savePretrained(model, folder);
-    add('Hugging Face, PyTorch', peerPython, [peer('torch_lm.py'), folder, ...given]);
+    add('Hugging Face, PyTorch', peerPython, () => [peer('torch_lm.py'), folder, ...given]);
     if (isInstalled('llama.cpp', peerLlama)) {
-      const file = join(folder, 'model.gguf');
-      output(peerPython, [peer('gguf_file.py'), folder, file]);
-      add('llama.cpp', process.execPath, ['--import', 'tsx', peer('llama.ts'), file, ...given]);
+      add('llama.cpp', process.execPath, () => {
+        const file = join(folder, 'model.gguf');
+        output(peerPython, [peer('gguf_file.py'), folder, file]);
+        return ['--import', 'tsx', peer('llama.ts'), file, ...given];
+      });
     }
     return measured;
   } finally {

@@ -11,7 +11,7 @@ import {nextToken, stepGradients} from '../src/training/gradients';
 import {removeKernels} from '../test/support/composedKernels';
 import type {Machine} from './machine';
 import {measureMachine, output} from './machine';
-import {isInstalled, peerPython} from './peers/peers';
+import {isInstalled, ofPeer, peerPython} from './peers/peers';
 import {bestTime, printTable, run} from './timing';
 
 const random = (...shape: number[]) => tf.randomNormal(shape, 0, 1, 'float32', 1);
@@ -117,8 +117,9 @@ function composedTimes(inputs: Inputs): Times {
 const torchScript = join(import.meta.dirname, 'peers/torch_scan.py');
 
 /** PyTorch's two forms of a scan, by peers/torch_scan.py. */
-function torchTimes(shape: Shape): Record<'loop' | 'parallel', Times> {
-  return JSON.parse(output(peerPython, [torchScript, ...shape.map(String)])) as Record<'loop' | 'parallel', Times>;
+function torchTimes(shape: Shape): Record<'loop' | 'parallel', Times> | undefined {
+  const args = [torchScript, ...shape.map(String)];
+  return ofPeer('PyTorch', () => JSON.parse(output(peerPython, args)) as Record<'loop' | 'parallel', Times>);
 }
 
 function benchScan(shape: Shape, machine: Machine | undefined, withTorch: boolean): void {
@@ -129,10 +130,8 @@ function benchScan(shape: Shape, machine: Machine | undefined, withTorch: boolea
     ['composed kernels', composedTimes(inputs)],
   ];
   tf.dispose(Object.values(inputs));
-  if (withTorch) {
-    const {loop, parallel} = torchTimes(shape);
-    others.push(['PyTorch, loop over time', loop], ['PyTorch, parallel scan', parallel]);
-  }
+  const torch = withTorch ? torchTimes(shape) : undefined;
+  if (torch) others.push(['PyTorch, loop over time', torch.loop], ['PyTorch, parallel scan', torch.parallel]);
 
   console.log(`\nselectiveScan [${shape.join(',')}] with D, z and softplus`);
   printTable([

@@ -16,3 +16,13 @@ export function isInstalled(what: string, path: string): boolean {
   if (!found) console.log(`${what} is left out: bench/peers/README.md says how to install it.`);
   return found;
 }
+
+/** What a peer gives; if it fails, as one does that is not installed whole, a line says so, and the benchmark goes on without it. */
+export function ofPeer<T>(what: string, measure: () => T): T | undefined {
+  try {
+    return measure();
+  } catch (error) {
+    console.log(`${what} is left out: ${(error as Error).message}\nbench/peers/README.md says how to install it.`);
+    return undefined;
+  }
+}

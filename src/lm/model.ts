@@ -12,7 +12,7 @@ import {checkStates} from '../layers/inputs';
 import {MixerBlock} from '../layers/mixerBlock';
 import {RMSNormalization} from '../layers/rmsNormalization';
 import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
-import {checkIndices, checkKeys, checkNotEmpty, checkRank, checkShape, toTensor} from '../ops/check';
+import {checkIndices, checkKeys, checkNotEmpty, checkRank, checkShape, checkWhole, toTensor} from '../ops/check';
 import {mixerOf} from '../mixers';
 import {stepChain} from '../mixers/block';
 import {seedFor} from '../mixers/initializers';
@@ -228,6 +228,24 @@ export class MambaLM extends tf.LayersModel {
     return super.getTrainingConfig();
   }
 
+  /** As tfjs's. Ids that are not whole are refused where values can be read at once: tfjs would cut 1.5 down to 1. */
+  override predict(...args: Parameters<tf.LayersModel['predict']>): ReturnType<tf.LayersModel['predict']> {
+    checkIds(args[0]);
+    return super.predict(...args);
+  }
+
+  /** See `predict`. */
+  override predictOnBatch(x: tf.Tensor | tf.Tensor[]): tf.Tensor | tf.Tensor[] {
+    checkIds(x);
+    return super.predictOnBatch(x);
+  }
+
+  /** See `predict`. */
+  override call(...args: Parameters<tf.LayersModel['call']>): ReturnType<tf.LayersModel['call']> {
+    checkIds(args[0]);
+    return super.call(...args);
+  }
+
   /**
    * tfjs wants targets of the logits' shape; labels are of the ids'. Values are checked here and not left to the ops, as tfjs does not
    * free what a forward pass has kept for the gradient when the loss throws.
@@ -317,6 +335,13 @@ function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions): Pa
     layer.setFastWeightInitDuringBuild(empty ?? false);
   }
   return {embeddings, blocks, norm, head};
+}
+
+/** Checks ids that come as floats, as tf.data makes them; what else is wrong with them, tfjs says. */
+function checkIds(ids: tf.Tensor | tf.Tensor[]): void {
+  for (const tensor of Array.isArray(ids) ? ids : [ids]) {
+    if (tensor instanceof tf.Tensor && tensor.dtype === 'float32') checkWhole('MambaLM', 'ids', tensor);
+  }
 }
 
 /** Checks ids, or a mask; the result is int32. */

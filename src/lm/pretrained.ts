@@ -6,7 +6,7 @@ import type {SaveOptions} from '../checkpoints/save';
 import {writeCheckpoint} from '../checkpoints/save';
 import type {CheckpointSource} from '../checkpoints/source';
 import type {SaveHandler} from '../checkpoints/target';
-import {checkKeys} from '../ops/check';
+import {checkKeys, checkSignal, describe} from '../ops/check';
 import {countParameters, largestWeight} from '../config/weightTable';
 import {checkFits} from './memory';
 import {MambaLM} from './model';
@@ -32,6 +32,12 @@ export async function fromPretrained(
   options: FromPretrainedOptions = {},
 ): Promise<MambaLM> {
   checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache', 'timeout']);
+  checkSignal('fromPretrained', options.signal);
+  if (typeof source !== 'string' && typeof source?.open !== 'function') {
+    throw new Error(
+      `fromPretrained: source must be a URL, a Hub id, a path or an object {name, open(file)}, but is ${describe(source)}`,
+    );
+  }
   const checkpoint = await readCheckpoint(source, options, (config) => {
     checkFits('fromPretrained', 4 * countParameters(config), 4 * largestWeight(config));
   });
@@ -68,6 +74,7 @@ export async function savePretrained(
     throw new Error('savePretrained: model must be a MambaLM, such as mambaLM makes');
   }
   checkKeys('savePretrained', options, ['dtype', 'maxShardBytes', 'signal']);
+  checkSignal('savePretrained', options.signal);
   const weights = model.weightsByName();
   const read = async (name: string) => (await weights.get(name)!.read().data()) as Float32Array;
   await writeCheckpoint(model.config, read, target, options);

@@ -143,11 +143,24 @@ export function checkKeys(op: string, args: unknown, keys: readonly string[]): v
   }
 }
 
+/** Checks that numbers which are to become integers are whole, where values can be read at once: a cast would cut 1.5 down to 1. */
+export function checkWhole(op: string, name: string, tensor: tf.Tensor): void {
+  if (!valuesAreAtHand()) {
+    return;
+  }
+  for (const value of tensor.dataSync<'float32'>()) {
+    if (!Number.isInteger(value)) {
+      throw new Error(`${op}: ${name} must hold integers, but has ${value}`);
+    }
+  }
+}
+
 /** Checks that every integer lies in [0, end), or equals `ignored`, where values can be read at once. */
 export function checkIndices(op: string, name: string, tensor: tf.Tensor, end: number, ignored?: number): void {
   if (!valuesAreAtHand()) {
     return;
   }
+  if (tensor.dtype === 'float32') checkWhole(op, name, tensor);
   for (const value of tensor.dataSync<'int32'>()) {
     if ((value < 0 || value >= end) && value !== ignored) {
       const orIgnored = ignored === undefined ? '' : ` or equal ignoreIndex, ${ignored},`;
