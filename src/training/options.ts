@@ -18,7 +18,7 @@ export interface TrainerOptions {
    * logits [B,L,V] over the int32 labels [B,L] that are not -100, summed in float64 on cpu and wasm.
    *
    * In a loss of your own, mind two things that TensorFlow.js 4.22 does on wasm: `mean` and `sum` run on in one float32, so that the
-   * mean of five million 0.1 is 0.0957 (one axis after the other, `x.mean(-1).mean()`, keeps the digits); and `minimum(a, b)`,
+   * mean of five million 0.1 is 0.0957 (parts first, `x.mean(-1).mean()`, keeps three digits and more); and `minimum(a, b)`,
    * `maximum(a, b)` and `clipByValue` lose a NaN that is in b or is clipped, so that a run gone wrong looks sound
    * (`tf.where(a.less(b), a, b)` keeps one that is in b).
    */
