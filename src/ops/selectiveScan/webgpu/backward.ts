@@ -5,7 +5,7 @@
  *    the tensors that will be the gradients of delta, u and z: the last program reads each place and then writes its gradient there.
  * 2. `chunkStarts` runs every chunk backwards from a zero gradient; what it would carry on to the chunk before goes into `joint`.
  * 3. `combineBack` walks over the chunks from the last and leaves in `joint` what is truly carried into each one.
- * 4. `gradients` (webgpuGradients.ts) recomputes a chunk's states from those that the forward has kept, walks back and has everything:
+ * 4. `gradients` (gradients.ts) recomputes a chunk's states from those that the forward has kept, walks back and has everything:
  *    the gradients of the sequences, sums over the chunk for those of A, D and deltaBias, and for each workgroup of channels its share
  *    of dB and dC.
  * 5. Sums over chunks, and over the workgroups of a group of channels.
@@ -14,17 +14,17 @@
  * (Σδ, -, -, -), later the gradients (D, deltaBias, -, -). Channels come last, so that neighbouring invocations touch neighbouring quads.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
-import type {Gpu} from '../../backends/webgpu';
-import {sizeOf} from '../../backends/webgpu';
-import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../backends/webgpuProgram';
-import {sumRows} from '../webgpuSums';
-import {sigmoidWgsl, softplusWgsl} from '../wgsl';
-import type {ScanGradInput, ScanInput} from './kernels';
-import {AHEAD, forAhead, quadOf, storeQuad} from './webgpuForward';
-import type {ConstantProjections} from './webgpuGradients';
-import {gradients} from './webgpuGradients';
-import type {ScanLayout} from './webgpuLayout';
-import {CHUNK, LANES, SLOTS, forQuads, rowUniformValues, rowUniforms, rowWgsl, someQuads} from './webgpuLayout';
+import type {Gpu} from '../../../backends/webgpu';
+import {sizeOf} from '../../../backends/webgpu';
+import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../../backends/webgpuProgram';
+import {sumRows} from '../../webgpuSums';
+import {sigmoidWgsl, softplusWgsl} from '../../wgsl';
+import type {ScanGradInput, ScanInput} from '../kernels';
+import {AHEAD, forAhead, quadOf, storeQuad} from './forward';
+import type {ConstantProjections} from './gradients';
+import {gradients} from './gradients';
+import type {ScanLayout} from './layout';
+import {CHUNK, LANES, SLOTS, forQuads, rowUniformValues, rowUniforms, rowWgsl, someQuads} from './layout';
 
 const either = [false, true];
 

@@ -11,10 +11,10 @@
  *
  * The single-pass form is 1 and 4 alone, with one chunk as long as the sequence.
  */
-import type {Shader} from '../../backends/webgpuProgram';
-import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../backends/webgpuProgram';
-import {sigmoidWgsl, softplusWgsl} from '../wgsl';
-import {KEPT, LANES, LOG2_E, forQuads, rowUniforms, rowWgsl, someQuads} from './webgpuLayout';
+import type {Shader} from '../../../backends/webgpuProgram';
+import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../../backends/webgpuProgram';
+import {sigmoidWgsl, softplusWgsl} from '../../wgsl';
+import {KEPT, LANES, LOG2_E, forQuads, rowUniforms, rowWgsl, someQuads} from './layout';
 
 const either = [false, true];
 

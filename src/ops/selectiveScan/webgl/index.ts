@@ -4,16 +4,16 @@
  * sixteenth of B·L·D·N.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type {Kernel, Pass} from '../../backends/webgl';
-import {runPasses} from '../../backends/webgl';
-import {columnSums, texelSums} from '../../backends/webglSums';
-import {byName, registerArrayKernel} from '../kernel';
-import type {ScanGradInput, ScanInput} from './kernels';
-import {scanInputs} from './kernels';
-import * as gradPasses from './webglGradPasses';
-import {BLOCK} from './webglGradPasses';
-import * as passes from './webglPasses';
-import {CHUNK} from './webglPasses';
+import type {Kernel, Pass} from '../../../backends/webgl';
+import {runPasses} from '../../../backends/webgl';
+import {columnSums, texelSums} from '../../../backends/webglSums';
+import {byName, registerArrayKernel} from '../../kernel';
+import type {ScanGradInput, ScanInput} from '../kernels';
+import {scanInputs} from '../kernels';
+import * as gradPasses from './gradPasses';
+import {BLOCK} from './gradPasses';
+import * as passes from './passes';
+import {CHUNK} from './passes';
 
 type Operands = Record<'u' | 'delta' | 'A' | 'B' | 'C', tf.TensorInfo> & {[K in ScanGradInput]?: tf.TensorInfo};
 

@@ -1,18 +1,18 @@
 /**
- * The selective scan on WebGPU: which programs run when (webgpuForward.ts, webgpuBackward.ts), on which memory (webgpuLayout.ts).
+ * The selective scan on WebGPU: which programs run when (forward.ts, backward.ts), on which memory (layout.ts).
  * Memory besides inputs and outputs is O(B·L·D): states every few steps, and sums over tiles of channels.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
-import type {Gpu} from '../../backends/webgpu';
-import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
-import type {PresentAttr} from '../kernel';
-import {byName} from '../kernel';
-import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from './kernels';
-import {scanInputs} from './kernels';
-import {scanBackward} from './webgpuBackward';
-import {chunkEnds, combine, gather, outputs} from './webgpuForward';
-import type {ScanLayout} from './webgpuLayout';
-import {CHUNK, SLOTS, coefficientSize, rowUniformValues, scanLayout} from './webgpuLayout';
+import type {Gpu} from '../../../backends/webgpu';
+import {registerWebGPUKernel, sizeOf} from '../../../backends/webgpu';
+import type {PresentAttr} from '../../kernel';
+import {byName} from '../../kernel';
+import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from '../kernels';
+import {scanInputs} from '../kernels';
+import {scanBackward} from './backward';
+import {chunkEnds, combine, gather, outputs} from './forward';
+import type {ScanLayout} from './layout';
+import {CHUNK, SLOTS, coefficientSize, rowUniformValues, scanLayout} from './layout';
 
 export type ScanTensors = Record<'u' | 'delta' | 'A' | 'B' | 'C', TensorInfo> & {[K in ScanInput]?: TensorInfo};
 

@@ -7,7 +7,7 @@
  * every KEPT steps.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
-import {sizeOf} from '../../backends/webgpu';
+import {sizeOf} from '../../../backends/webgpu';
 
 /** Steps of a chunk. Fewer would leave `combine` more to walk over; more would leave a short sequence too few invocations. */
 export const CHUNK = 32;

@@ -1,5 +1,5 @@
-/** The shaders of the selective scan's gradient on WebGL; webglPasses.ts says how time and states are laid out. */
-import type {Pass} from '../../backends/webgl';
+/** The shaders of the selective scan's gradient on WebGL; passes.ts says how time and states are laid out. */
+import type {Pass} from '../../../backends/webgl';
 import {
   CHUNK,
   chunkPlace,
@@ -12,7 +12,7 @@ import {
   stepPlace,
   stepTextures,
   writeResults,
-} from './webglPasses';
+} from './passes';
 
 /** The same backwards: what a chunk hands to the one before it, if nothing comes from behind. */
 export const adjointPass: Pass = {

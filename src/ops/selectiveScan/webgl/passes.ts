@@ -4,7 +4,7 @@
  * Time is cut into chunks of 16 steps, because 16 is what a fragment can write: four outputs of four values. Four neighbouring states of
  * a channel, a quad, are a texel. Tables of texels are [batch, chunk, channel, quad].
  */
-import type {Pass} from '../../backends/webgl';
+import type {Pass} from '../../../backends/webgl';
 
 export const CHUNK = 16;
 

@@ -6,9 +6,9 @@
  * registers: an array that is indexed by a loop lies in memory, and the program then waits for that. Between runs, what is carried and
  * the sums over time lie in `joint`. dB and dC are sums over channels: a workgroup adds its own through workgroup memory.
  */
-import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../backends/webgpuProgram';
-import {expm1Wgsl} from '../wgsl';
-import {CHUNK, KEPT, LANES, SLOTS, rowUniforms, rowWgsl} from './webgpuLayout';
+import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../../backends/webgpuProgram';
+import {expm1Wgsl} from '../../wgsl';
+import {CHUNK, KEPT, LANES, SLOTS, rowUniforms, rowWgsl} from './layout';
 
 /** Steps that are written out. Their dB and dC, 2 · RUN · LANES quads, are the 16 KB of workgroup memory that every device has. */
 const RUN = 8;
