@@ -27,13 +27,15 @@ struct ScanProblem {
   const float *z;             // [B,L,D] or null
   const float *deltaBias;     // [D] or null
   const float *initialState;  // [B,D,N] or null
+  const int32_t *sequenceIds; // [B,L] or null; the state starts anew from zero wherever the id changes
 };
 
 struct ScanForward : ScanProblem {
   float *y;            // [B,L,D]
   float *finalState;   // [B,D,N]
   float *chunkStates;  // [B,chunks,N,D]: the state each chunk starts from; null: do not keep. States before channels,
-                       // so that a vector of channels is one load.
+                       // so that a vector of channels is one load. On the CPU chunks are counted from where a document
+                       // begins, and that which starts at t has slot t/kChunk, but for those that start from zero.
 };
 
 struct ScanBackward : ScanProblem {
@@ -60,6 +62,7 @@ struct ConvProblem {
   const float *weight;        // [D,K]
   const float *bias;          // [D] or null
   const float *initialState;  // [B,K-1,D] or null
+  const int32_t *sequenceIds; // [B,L] or null; the window starts anew wherever the id changes
 };
 
 struct ConvForward : ConvProblem {

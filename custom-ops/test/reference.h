@@ -16,13 +16,13 @@ using Doubles = std::vector<double>;
 
 struct ScanCase {
   int64_t batch, length, channels, states, groupsB, groupsC;
-  bool constantB, constantC, softplus, D, z, bias, initial;
+  bool constantB, constantC, softplus, D, z, bias, initial, packed = false;
 
   std::string describe() const {
     return "[" + std::to_string(batch) + "," + std::to_string(length) + "," + std::to_string(channels) + "," +
            std::to_string(states) + "] groups " + std::to_string(groupsB) + "," + std::to_string(groupsC) +
            (constantB ? " constant B" : "") + (constantC ? " constant C" : "") + (softplus ? " softplus" : "") +
-           (D ? " D" : "") + (z ? " z" : "") + (bias ? " bias" : "") + (initial ? " initial" : "");
+           (D ? " D" : "") + (z ? " z" : "") + (bias ? " bias" : "") + (initial ? " initial" : "") + (packed ? " packed" : "");
   }
 };
 
@@ -30,8 +30,20 @@ struct ScanCase {
 // than the kernels.
 constexpr int64_t kDistinct = int64_t{1} << 22;
 
+// Ids of documents of up to 41 steps, every fourth of up to 201.
+template <typename Engine>
+std::vector<int32_t> packedIds(int64_t batch, int64_t length, Engine &engine) {
+  std::uniform_int_distribution<int> steps(0, 40);
+  std::vector<int32_t> ids;
+  for (int32_t id = 0; ids.size() < static_cast<size_t>(batch * length); ++id)
+    ids.insert(ids.end(), 1 + steps(engine) * (id % 4 == 3 ? 5 : 1), id);
+  ids.resize(batch * length);
+  return ids;
+}
+
 struct ScanData {
   Floats u, delta, A, B, C, D, z, bias, initial, dy, dFinal;
+  std::vector<int32_t> ids;
 
   explicit ScanData(const ScanCase &c, unsigned seed = 7) {
     std::mt19937 engine(seed);
@@ -57,12 +69,14 @@ struct ScanData {
     if (c.initial) fill(initial, c.batch * matrix, 1, 0);
     fill(dy, row, 1, 0);
     fill(dFinal, c.batch * matrix, 1, 0);
+    if (c.packed) ids = packedIds(c.batch, c.length, engine);
   }
 
   ScanProblem problem(const ScanCase &c) const {
-    const auto p = [](const Floats &v) { return v.empty() ? nullptr : v.data(); };
+    const auto p = [](const auto &v) { return v.empty() ? nullptr : v.data(); };
     return {c.batch,     c.length,    c.channels, c.states, c.groupsB, c.groupsC, c.constantB, c.constantC, c.softplus,
-            u.data(),    delta.data(), A.data(),  B.data(), C.data(),  p(D),      p(z),        p(bias),     p(initial)};
+            u.data(),    delta.data(), A.data(),  B.data(), C.data(),  p(D),      p(z),        p(bias),     p(initial),
+            p(ids)};
   }
 };
 
@@ -80,6 +94,7 @@ inline ScanTruth referenceScan(const ScanCase &c, const ScanData &in) {
   Doubles h((L + 1) * N), g(N);
   for (int64_t b = 0; b < c.batch; ++b)
     for (int64_t d = 0; d < D; ++d) {
+      const auto begins = [&](int64_t t) { return c.packed && t > 0 && in.ids[b * L + t] != in.ids[b * L + t - 1]; };
       const auto at = [&](int64_t t) { return (b * L + t) * D + d; };
       const auto rowOf = [&](bool constant, int64_t groups, int64_t t) {
         return constant ? d * N : ((b * L + t) * groups + d * groups / D) * N;
@@ -98,7 +113,7 @@ inline ScanTruth referenceScan(const ScanCase &c, const ScanData &in) {
         double y = skip * in.u[at(t)];
         for (int64_t n = 0; n < N; ++n) {
           double &next = h[(t + 1) * N + n];
-          next = std::exp(step(t) * in.A[d * N + n]) * h[t * N + n] + step(t) * in.u[at(t)] * in.B[rB + n];
+          next = std::exp(step(t) * in.A[d * N + n]) * (begins(t) ? 0 : h[t * N + n]) + step(t) * in.u[at(t)] * in.B[rB + n];
           y += next * in.C[rC + n];
         }
         plain[t] = y;
@@ -122,6 +137,10 @@ inline ScanTruth referenceScan(const ScanCase &c, const ScanData &in) {
           out.dB[rB + n] += g[n] * step(t) * in.u[at(t)];
           sumSB += g[n] * in.B[rB + n];
           g[n] *= std::exp(step(t) * in.A[d * N + n]);
+          if (begins(t)) {
+            g[n] = 0;
+            continue;
+          }
           out.dA[d * N + n] += step(t) * g[n] * h[t * N + n];
           dStep += in.A[d * N + n] * g[n] * h[t * N + n];
         }
@@ -159,6 +178,9 @@ inline std::vector<ScanCase> scanCases() {
   for (int64_t states : {1, 3, 5, 8, 24, 64}) cases.push_back({1, 70, 36, states, 1, 1, false, false, true, true, true, true, true});
   cases.push_back({2, 65, 96, 16, 2, 3, false, false, true, true, true, true, true});
   cases.push_back({1, 2048, 256, 16, 1, 1, false, false, true, true, true, true, true});
+  for (int64_t length : {40, 700})
+    for (int form = 0; form < 4; ++form)
+      cases.push_back({2, length, 40, 16, 1, 1, (form & 1) != 0, (form & 2) != 0, true, true, true, true, true, true});
   return cases;
 }
 

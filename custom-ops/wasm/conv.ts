@@ -1,8 +1,9 @@
 /**
  * The causal convolution, row by row of channels in memory order. The weight [D,K] is transposed once, so that each of its columns is
- * a row of channels too.
+ * a row of channels too. Packed documents are taken one after the other, each as if it were alone.
  */
 import {VECTOR, addWide4, load4, narrow4, scatter4, store4} from './vector';
+import {documentEnd} from './documents';
 import {sigmoid, silu, siluSlope} from './functions';
 
 /** The row of the extended sequence [initialState, x] at time t - K + 1 + k; 0 where it lies before the start and is zero. */
@@ -40,32 +41,38 @@ function sumAt(
 
 /** `scratch`: K·D floats. */
 export function causalConv1d(
-  x: usize, weight: usize, bias: usize, initialState: usize, y: usize, finalState: usize, scratch: usize,
+  x: usize, weight: usize, bias: usize, initialState: usize, ids: usize, y: usize, finalState: usize, scratch: usize,
   batch: i32, length: i32, channels: i32, width: i32, useSilu: bool,
 ): void {
   const row = <usize>channels << 2;
   const past = width - 1;
   transpose(weight, scratch, channels, width);
   for (let b = 0; b < batch; b++) {
-    for (let t = 0; t < length; t++) {
-      for (let d = 0; d < channels; d += 4) {
-        const count = min(4, channels - d);
-        const at = <usize>d << 2;
-        const sum = sumAt(x, scratch, bias, initialState, t, width, row, at, count);
-        store4(y + <usize>t * row + at, useSilu ? silu(sum) : sum, count);
+    for (let begin = 0, end = 0; begin < length; begin = end) {
+      end = documentEnd(ids, begin, length);
+      const size = end - begin;
+      const before = begin === 0 ? initialState : 0;
+      for (let t = 0; t < size; t++) {
+        for (let d = 0; d < channels; d += 4) {
+          const count = min(4, channels - d);
+          const at = <usize>d << 2;
+          const sum = sumAt(x, scratch, bias, before, t, width, row, at, count);
+          store4(y + <usize>t * row + at, useSilu ? silu(sum) : sum, count);
+        }
       }
-    }
-    for (let k = 0; k < past; k++) {
-      const from = rowAt(x, initialState, length - past + k, past, row);
-      const to = finalState + <usize>k * row;
-      if (from) {
-        memory.copy(to, from, row);
-      } else {
-        memory.fill(to, 0, row);
+      for (let k = 0; k < past && end === length; k++) {
+        const from = rowAt(x, before, size - past + k, past, row);
+        const to = finalState + <usize>k * row;
+        if (from) {
+          memory.copy(to, from, row);
+        } else {
+          memory.fill(to, 0, row);
+        }
       }
+      x += <usize>size * row;
+      y += <usize>size * row;
     }
-    x += <usize>length * row;
-    y += <usize>length * row;
+    if (ids) ids += <usize>length << 2;
     finalState += <usize>past * row;
     if (initialState) initialState += <usize>past * row;
   }
@@ -79,7 +86,7 @@ const ROWS = 64;
  * then. `scratch`: (3·K + 2)·D floats, rounded up to 8 bytes, and 4 more; then (K + 1)·(D + 4) doubles.
  */
 export function causalConv1dGrad(
-  x: usize, weight: usize, bias: usize, initialState: usize, dy: usize, dFinalState: usize,
+  x: usize, weight: usize, bias: usize, initialState: usize, ids: usize, dy: usize, dFinalState: usize,
   dx: usize, dWeight: usize, dBias: usize, dInitial: usize, scratch: usize, wide: usize,
   batch: i32, length: i32, channels: i32, width: i32, useSilu: bool,
 ): void {
@@ -94,28 +101,37 @@ export function causalConv1dGrad(
   memory.fill(wide, 0, <usize>(width + 1) * wideRow);
   let rows = 0;
   for (let b = 0; b < batch; b++) {
-    memory.fill(ring, 0, <usize>width * row);
-    for (let t = 0; t < length + past; t++) {
-      const current = ring + <usize>(t % width) * row;
-      if (t < length) {
-        sumGradients(x, columns, bias, initialState, dy, current, sums, t, channels, width, useSilu);
-        if (++rows === ROWS) {
-          widen(sums, wide, channels, width);
-          rows = 0;
+    for (let begin = 0, end = 0; begin < length; begin = end) {
+      end = documentEnd(ids, begin, length);
+      const size = end - begin;
+      const before = begin === 0 ? initialState : 0;
+      const dBefore = begin === 0 ? dInitial : 0;
+      const dBehind = end === length ? dFinalState : 0;
+      memory.fill(ring, 0, <usize>width * row);
+      for (let t = 0; t < size + past; t++) {
+        const current = ring + <usize>(t % width) * row;
+        if (t < size) {
+          sumGradients(x, columns, bias, before, dy, current, sums, t, channels, width, useSilu);
+          if (++rows === ROWS) {
+            widen(sums, wide, channels, width);
+            rows = 0;
+          }
+        } else {
+          memory.fill(current, 0, row);
         }
-      } else {
-        memory.fill(current, 0, row);
+        // Everything that the input of this time took part in is known now.
+        const time = t - past;
+        const to = time >= 0 ? dx + <usize>time * row : dBefore ? dBefore + <usize>t * row : 0;
+        if (to) {
+          const behind = dBehind && time >= size - past ? dBehind + <usize>(time - size + past) * row : 0;
+          inputGradient(columns, ring, t, behind, to, channels, width);
+        }
       }
-      // Everything that the input of this time took part in is known now.
-      const time = t - past;
-      const to = time >= 0 ? dx + <usize>time * row : dInitial ? dInitial + <usize>t * row : 0;
-      if (to) {
-        inputGradient(columns, ring, t, time >= length - past ? dFinalState + <usize>(time - length + past) * row : 0, to, channels, width);
-      }
+      x += <usize>size * row;
+      dy += <usize>size * row;
+      dx += <usize>size * row;
     }
-    x += <usize>length * row;
-    dy += <usize>length * row;
-    dx += <usize>length * row;
+    if (ids) ids += <usize>length << 2;
     dFinalState += <usize>past * row;
     if (initialState) initialState += <usize>past * row;
     if (dInitial) dInitial += <usize>past * row;

@@ -5,7 +5,7 @@
  * for all four, and nothing is summed across a vector inside a loop. A block is up to four channels of one group. Per-channel
  * tables (state, A) are kept transposed in scratch, a vector per block and state: at ((block · N) + n) · 16.
  */
-import {VECTOR, gather4, load4, scatter4} from './vector';
+import {VECTOR, gather4, lanes4, load4, scatter4, sum4} from './vector';
 import {softplus} from './functions';
 
 export const LOG2E: f32 = 1.44269504;
@@ -59,4 +59,25 @@ export function perChannel(table: usize, d: i32, count: i32): v128 {
 @inline
 export function timeStride(constant: bool, groups: i32, dState: i32): usize {
   return constant ? 0 : <usize>(groups * dState) << 2;
+}
+
+/** Whether none of a table of vectors is infinite or not a number; lanes without a channel do not count. */
+export function allFiniteState(vectors: usize, channels: i32, dState: i32, perGroupB: i32, perGroupC: i32): bool {
+  for (let d = 0; d < channels; vectors += <usize>dState * VECTOR) {
+    const count = blockSize(d, perGroupB, perGroupC);
+    if (!allFiniteLanes(vectors, dState, count)) return false;
+    d += count;
+  }
+  return true;
+}
+
+/** Whether none of the first `count` lanes of `size` vectors is infinite or not a number. */
+export function allFiniteLanes(vectors: usize, size: i32, count: i32): bool {
+  const lanes = lanes4(count);
+  let zero = f32x4.splat(0);
+  for (let n = 0; n < size; n++, vectors += VECTOR) {
+    const v = v128.and(v128.load(vectors), lanes);
+    zero = f32x4.add(zero, f32x4.sub(v, v));
+  }
+  return sum4(zero) === 0;
 }

@@ -3,11 +3,13 @@
  * the forward kept at its start, with their decays; then the chunk is walked back. Sums over time and batch go through float32 for
  * one chunk and are float64 from there on; dB and dC, sums over channels, are four sums that are added at the end of a group.
  *
- * As forwards (scan.ts), all of it is done again with `scaledAnyhow` where a state, or the gradient of one, has not been finite.
+ * As forwards (scan.ts), where a state of a document, or the gradient of one, has not been finite, the document is done with
+ * `scaledAnyhow`: in a second walk over all, so that sums over documents stay in order.
  */
-import {VECTOR, allFinite, lanes4, load4, narrow, store4, sum4, wideSum4} from './vector';
+import {VECTOR, lanes4, load4, narrow, store4, sum4, wideSum4} from './vector';
 import {exp2m1Part, hold2, powerOf, scaled, scaledAnyhow, shift, sigmoid, siluSlope} from './functions';
-import {LN2, LOG2E, blockSize, fromVectors, perChannel, stepSizes, timeStride, toVectors} from './scanCommon';
+import {documentBegin} from './documents';
+import {LN2, LOG2E, allFiniteLanes, allFiniteState, blockSize, fromVectors, perChannel, stepSizes, timeStride, toVectors} from './scanCommon';
 
 // Where things lie in scratch, set once per call.
 let exponents: usize; // A·log2 e; a vector per block and state
@@ -23,37 +25,40 @@ let wideB: usize; // float64 [D,N], only for a constant B
 let wideC: usize;
 let wideD: usize; // float64 [D]
 let wideBias: usize;
+let isAnyhow: usize; // a byte per position; that of a document's first says whether it is done with `scaledAnyhow`
 
 /**
  * Pointers of absent inputs are 0; gradients as the inputs. `scratch`: (2·D·N + (5·chunk + 2)·N + chunk) vectors and 3·D·N + 2·D
- * doubles.
+ * doubles, and B·L bytes.
  */
 export function selectiveScanGrad(
-  u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize, states: usize,
-  dy: usize, dFinalState: usize,
+  u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize, ids: usize,
+  states: usize, dy: usize, dFinalState: usize,
   du: usize, dDelta: usize, dA: usize, dB: usize, dC: usize, dD: usize, dz: usize, dBias: usize, dInitial: usize,
   scratch: usize, batch: i32, length: i32, channels: i32, dState: i32,
   groupsB: i32, constantB: bool, groupsC: i32, constantC: bool, useSoftplus: bool, chunk: i32,
 ): void {
   for (let anyhow = 0; anyhow < 2; anyhow++) {
     const finite = walk(
-      u, delta, A, B, C, D, z, deltaBias, states, dy, dFinalState, du, dDelta, dA, dB, dC, dD, dz, dBias, dInitial,
+      u, delta, A, B, C, D, z, deltaBias, ids, states, dy, dFinalState, du, dDelta, dA, dB, dC, dD, dz, dBias, dInitial,
       scratch, batch, length, channels, dState, groupsB, constantB, groupsC, constantC, useSoftplus, chunk, anyhow !== 0,
     );
     if (finite) return;
   }
 }
 
-/** Whether all states and their gradients have been finite. */
+/** Whether all states and their gradients have been finite. The second walk does those documents otherwise that have not been. */
 function walk(
-  u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize, states: usize,
-  dy: usize, dFinalState: usize,
+  u: usize, delta: usize, A: usize, B: usize, C: usize, D: usize, z: usize, deltaBias: usize, ids: usize,
+  states: usize, dy: usize, dFinalState: usize,
   du: usize, dDelta: usize, dA: usize, dB: usize, dC: usize, dD: usize, dz: usize, dBias: usize, dInitial: usize,
   scratch: usize, batch: i32, length: i32, channels: i32, dState: i32,
   groupsB: i32, constantB: bool, groupsC: i32, constantC: bool, useSoftplus: bool, chunk: i32,
-  anyhow: bool,
+  isSecond: bool,
 ): bool {
-  let finite = true;
+  let finite = true; // so far, of the document
+  let allOfThem = true;
+  let anyhow = false;
   const perGroupB = channels / groupsB;
   const perGroupC = channels / groupsC;
   const timeB = timeStride(constantB, groupsB, dState);
@@ -75,11 +80,17 @@ function walk(
       toVectors(dFinalState + <usize>b * table, d, count, dState, carried + block, 1);
       d += count;
     }
-    for (let c = chunks - 1; c >= 0; c--) {
-      const start = c * chunk;
-      const steps = min(chunk, length - start);
+    for (let end = length, begin = length; end > 0; ) {
+      if (end === begin) {
+        begin = documentBegin(ids, end);
+        finite = true;
+        anyhow = isSecond && load<u8>(isAnyhow + <usize>(b * length + begin)) !== 0;
+      }
+      const start = begin + ((end - 1 - begin) / chunk) * chunk;
+      const steps = end - start;
       const first = <usize>(b * length + start);
-      const kept = states + <usize>(b * chunks + c) * table;
+      // Documents but the first of a row start from zero.
+      const kept = start === 0 || start > begin ? states + <usize>(b * chunks + start / chunk) * table : 0;
       for (let d = 0, block: usize = 0; d < channels; block += vectors) {
         const count = blockSize(d, perGroupB, perGroupC);
         const at = first * row + (<usize>d << 2);
@@ -92,7 +103,11 @@ function walk(
         if (d % perGroupB === 0) memory.fill(sumB, 0, <usize>steps * vectors);
         if (d % perGroupC === 0) memory.fill(sumC, 0, <usize>steps * vectors);
         memory.fill(sumA, 0, vectors);
-        toVectors(kept, d, count, dState, history, 1);
+        if (kept) {
+          toVectors(kept, d, count, dState, history, 1);
+        } else {
+          memory.fill(history, 0, vectors);
+        }
         const gate = z ? z + at : 0;
         const dGate = z ? dz + at : 0;
         if (anyhow) {
@@ -106,17 +121,22 @@ function walk(
             d, D !== 0, skip, bias, row, timeB, timeC, steps, dState, count, useSoftplus, false,
           );
         }
-        finite = finite && allFinite(history + <usize>steps * vectors, dState << 2);
+        finite = finite && allFiniteLanes(history + <usize>steps * vectors, dState, count);
         addTable(sumA, wideA, d, count, dState);
         d += count;
         if (d % perGroupB === 0) flush(sumB, steps, dState, dB + first * timeB + groupB, timeB, wideB + (groupB << 1));
         if (d % perGroupC === 0) flush(sumC, steps, dState, dC + first * timeC + groupC, timeC, wideC + (groupC << 1));
       }
+      if (start === begin) {
+        finite = finite && allFiniteState(carried, channels, dState, perGroupB, perGroupC);
+        allOfThem = allOfThem && finite;
+        store<u8>(isAnyhow + <usize>(b * length + begin), finite ? 0 : 1);
+        // Nothing goes from a document to the one before.
+        if (begin > 0) memory.fill(carried, 0, <usize>size * VECTOR);
+      }
+      end = start;
     }
-    for (let d = 0, block: usize = 0; d < channels; block += vectors) {
-      finite = finite && allFinite(carried + block, dState << 2);
-      d += blockSize(d, perGroupB, perGroupC);
-    }
+    if (ids) ids += <usize>length << 2;
     if (dInitial) {
       for (let d = 0, block: usize = 0; d < channels; block += vectors) {
         const count = blockSize(d, perGroupB, perGroupC);
@@ -130,7 +150,7 @@ function walk(
   if (constantC) narrow(wideC, dC, size);
   if (dD) narrow(wideD, dD, channels);
   if (dBias) narrow(wideBias, dBias, channels);
-  return finite;
+  return allOfThem;
 }
 
 function layOut(scratch: usize, size: i32, channels: i32, vectors: usize, chunk: i32): void {
@@ -150,7 +170,8 @@ function layOut(scratch: usize, size: i32, channels: i32, vectors: usize, chunk:
   wideC = wideB + wide;
   wideD = wideC + wide;
   wideBias = wideD + (<usize>channels << 3);
-  memory.fill(wideA, 0, wideBias + (<usize>channels << 3) - wideA);
+  isAnyhow = wideBias + (<usize>channels << 3);
+  memory.fill(wideA, 0, isAnyhow - wideA);
 }
 
 /** One chunk of one block. */

@@ -58,7 +58,10 @@ export interface NativeKernel {
   run(call: NativeCall): TensorInfo[];
 }
 
-/** Runs an op of the library that takes its inputs as one list. `order` are the op's inputs, present or not. */
+/**
+ * Runs an op of the library that takes its inputs as one list. `order` are the op's inputs, present or not. An op of sequences has the
+ * ids of packed documents in a list of their own, as TensorFlow's lists are of one type; the attribute NQ is its length.
+ */
 export function runListOp(
   {inputs, backend, present}: Pick<NativeCall, 'inputs' | 'backend' | 'present'>,
   op: string,
@@ -68,8 +71,9 @@ export function runListOp(
 ): TensorInfo[] {
   const here = order.filter((name) => present.includes(name));
   const sorted = here.map((name) => inputs[present.indexOf(name)]);
-  const ints = {...attrs.ints, NI: sorted.length, present: bitsOf(order, present)};
-  return runNativeOp(backend, op, sorted, {...attrs, ints}, outputs);
+  const ids = inputs.filter((_, i) => present[i] === 'sequenceIds');
+  const ints = {...attrs.ints, NI: sorted.length, present: bitsOf(order, present), ...(ids.length > 0 && {NQ: 1})};
+  return runNativeOp(backend, op, [...sorted, ...ids], {...attrs, ints}, outputs);
 }
 
 /** Bit i says whether input i of `order` is present. */

@@ -71,8 +71,9 @@ export function toOptionalTensor(
   op: string,
   name: string,
   value: tf.Tensor | tf.TensorLike | undefined | null,
+  dtype: 'float32' | 'int32' = 'float32',
 ): tf.Tensor | undefined {
-  return value === undefined || value === null ? undefined : toTensor(op, name, value);
+  return value === undefined || value === null ? undefined : toTensor(op, name, value, dtype);
 }
 
 /** Checks the rank; `meaning` names the dimensions, e.g. `[batch, length, channels]`. */

@@ -192,13 +192,19 @@ function call(name: string, inputs: tf.Tensor[], attrs: OpAttrs, outputs: number
   calls.push({op, message, expected: expected === none ? none : `${op}: ${expected}`});
 }
 
-/** A call with inputs of these shapes. */
-function callList({op, order, attrs, outputs}: ListOp, shapes: Shapes, expected: string, present?: number): void {
+/** A call with inputs of these shapes, and after the list with the ids of packed documents, if any. */
+function callList(
+  {op, order, attrs, outputs}: ListOp,
+  shapes: Shapes,
+  expected: string,
+  present?: number,
+  ids: tf.Tensor[] = [],
+): void {
   const here = order.filter((name) => name in shapes);
   const bits = here.reduce((mask, name) => mask | (1 << order.indexOf(name)), 0);
-  const ints = {...attrs.ints, NI: here.length, present: present ?? bits};
+  const ints = {...attrs.ints, NI: here.length, present: present ?? bits, ...(ids.length > 0 && {NQ: ids.length})};
   const tensors = here.map((name) => tf.fill(shapes[name], 0.5));
-  call(op, tensors, {...attrs, ints}, outputs, expected);
+  call(op, [...tensors, ...ids], {...attrs, ints}, outputs, expected);
 }
 
 for (const listOp of listOps) {
@@ -211,6 +217,16 @@ for (const listOp of listOps) {
   const inputs = Object.keys(shapes).length;
   for (const present of [1, 2 ** (order.length + 1) - 1]) {
     callList(listOp, shapes, `attribute present is ${present}, which does not fit ${inputs} inputs`, present);
+  }
+}
+
+for (const listOp of listOps.filter(({op}) => /^(SelectiveScan|CausalConv1d)/.test(op))) {
+  for (const [shape, expected] of [
+    [[2, 6], none],
+    [[2, 5], 'sequenceIds must have shape [2,6], but has [2,5]'],
+    [[12], 'sequenceIds must have shape [2,6], but has [12]'],
+  ] as [number[], string][]) {
+    callList(listOp, listOp.shapes, expected, undefined, [tf.zeros(shape, 'int32')]);
   }
 }
 

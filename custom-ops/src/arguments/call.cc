@@ -47,4 +47,12 @@ void NamedInputs::requireShape(int input, const Shape &expected) const {
     refuse(input, "must have shape " + show(expected) + ", but has " + show(shape(input)));
 }
 
+const int32_t *sequenceIds(Call &call, int64_t count, const Shape &expected) {
+  if (count == 0) return nullptr;
+  const int last = call.inputs() - 1;
+  if (call.shape(last) != expected)
+    throw OpError("sequenceIds must have shape " + show(expected) + ", but has " + show(call.shape(last)));
+  return call.data<int32_t>(last);
+}
+
 }  // namespace tfjs_mamba

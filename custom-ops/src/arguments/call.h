@@ -80,6 +80,9 @@ class NamedInputs {
   std::vector<Shape> shapes_;
 };
 
+// The ids of packed documents [B,L], `count` of them (none or one) at the end of the inputs; null if there are none.
+const int32_t *sequenceIds(Call &call, int64_t count, const Shape &expected);
+
 // The outputs of a gradient op: one for every present input, in the order of the inputs.
 class Gradients {
  public:

@@ -13,10 +13,17 @@ class ConvOp {
   enum { kX, kWeight, kBias, kInitialState, kDy, kDFinalState };
 
  protected:
-  explicit ConvOp(const Attributes &a) : present_(a.integer("present")), silu_(a.flag("silu")) {}
+  explicit ConvOp(const Attributes &a)
+      : present_(a.integer("present")), ids_(a.integer("NQ")), silu_(a.flag("silu")) {}
+
+  NamedInputs inputs(Call &call, std::vector<const char *> more) const {
+    std::vector<const char *> names{"x", "weight", "bias", "initialState"};
+    names.insert(names.end(), more.begin(), more.end());
+    return NamedInputs(call, names, present_, 0, call.inputs() - static_cast<int>(ids_));
+  }
 
   template <typename Problem>
-  Problem read(const NamedInputs &in) const {
+  Problem read(Call &call, const NamedInputs &in) const {
     in.require(kX);
     const Shape &x = in.shape(kX);
     const bool step = x.size() == 2;
@@ -27,14 +34,14 @@ class ConvOp {
     in.requireShape(kBias, {p.channels});
     in.requireShape(kInitialState, stateShape(p));
     p.x = in.data(kX), p.weight = in.data(kWeight), p.bias = in.data(kBias), p.initialState = in.data(kInitialState);
+    p.sequenceIds = sequenceIds(call, ids_, {p.batch, p.length});
     return p;
   }
 
   static Shape stateShape(const ConvProblem &p) { return {p.batch, p.taps - 1, p.channels}; }
 
-  int64_t present_;
-
  private:
+  int64_t present_, ids_;
   bool silu_;
 };
 
@@ -45,8 +52,8 @@ class CausalConv1dOp : ConvOp {
   explicit CausalConv1dOp(const Attributes &a) : ConvOp(a) {}
 
   ConvForward problem(Call &call) const {
-    const NamedInputs in(call, {"x", "weight", "bias", "initialState"}, present_);
-    ConvForward p = read<ConvForward>(in);
+    const NamedInputs in = inputs(call, {});
+    ConvForward p = read<ConvForward>(call, in);
     p.y = call.output(0, in.shape(kX));
     p.finalState = call.output(1, stateShape(p));
     return p;
@@ -60,8 +67,8 @@ class CausalConv1dGradOp : ConvOp {
   explicit CausalConv1dGradOp(const Attributes &a) : ConvOp(a) {}
 
   ConvBackward problem(Call &call) const {
-    const NamedInputs in(call, {"x", "weight", "bias", "initialState", "dy", "dFinalState"}, present_);
-    ConvBackward p = read<ConvBackward>(in);
+    const NamedInputs in = inputs(call, {"dy", "dFinalState"});
+    ConvBackward p = read<ConvBackward>(call, in);
     for (int input : {kDy, kDFinalState}) in.require(input);
     in.requireShape(kDy, in.shape(kX));
     in.requireShape(kDFinalState, stateShape(p));

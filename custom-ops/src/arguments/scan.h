@@ -36,16 +36,17 @@ class ScanOp {
   enum { kU, kDelta, kA, kB, kC, kD, kZ, kDeltaBias, kInitialState, kStates, kDy, kDFinalState };
 
  protected:
-  explicit ScanOp(const Attributes &a) : present_(a.integer("present")), softplus_(a.flag("delta_softplus")) {}
+  explicit ScanOp(const Attributes &a)
+      : present_(a.integer("present")), ids_(a.integer("NQ")), softplus_(a.flag("delta_softplus")) {}
 
   NamedInputs inputs(Call &call, std::vector<const char *> more) const {
     std::vector<const char *> names{"u", "delta", "A", "B", "C", "D", "z", "deltaBias", "initialState"};
     names.insert(names.end(), more.begin(), more.end());
-    return NamedInputs(call, names, present_);
+    return NamedInputs(call, names, present_, 0, call.inputs() - static_cast<int>(ids_));
   }
 
   template <typename Problem>
-  Problem read(const NamedInputs &in) const {
+  Problem read(Call &call, const NamedInputs &in) const {
     in.requireRank(kU, 3), in.requireRank(kA, 2), in.require(kDelta);
     const Shape &u = in.shape(kU);
     Problem p{};
@@ -60,13 +61,14 @@ class ScanOp {
     p.groupsC = groupsOf(in, kC, {p.batch, p.length}, p.channels, p.states, &p.constantC);
     p.u = in.data(kU), p.delta = in.data(kDelta), p.A = in.data(kA), p.B = in.data(kB), p.C = in.data(kC);
     p.D = in.data(kD), p.z = in.data(kZ), p.deltaBias = in.data(kDeltaBias), p.initialState = in.data(kInitialState);
+    p.sequenceIds = sequenceIds(call, ids_, {p.batch, p.length});
     return p;
   }
 
   static Shape stateShape(const ScanProblem &p) { return {p.batch, p.channels, p.states}; }
 
  private:
-  int64_t present_;
+  int64_t present_, ids_;
   bool softplus_;
 };
 
@@ -78,7 +80,7 @@ class SelectiveScanOp : ScanOp {
 
   ScanForward problem(Call &call) const {
     const NamedInputs in = inputs(call, {});
-    ScanForward p = read<ScanForward>(in);
+    ScanForward p = read<ScanForward>(call, in);
     p.y = call.output(0, in.shape(kU));
     p.finalState = call.output(1, stateShape(p));
     if (keep_) p.chunkStates = call.output(2, keptStatesShape(p));
@@ -97,7 +99,7 @@ class SelectiveScanGradOp : ScanOp {
 
   ScanBackward problem(Call &call) const {
     const NamedInputs in = inputs(call, {"states", "dy", "dFinalState"});
-    ScanBackward p = read<ScanBackward>(in);
+    ScanBackward p = read<ScanBackward>(call, in);
     for (int input : {kStates, kDy, kDFinalState}) in.require(input);
     in.requireShape(kStates, keptStatesShape(p));
     in.requireShape(kDy, in.shape(kU));

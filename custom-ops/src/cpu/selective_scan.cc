@@ -2,7 +2,9 @@
 //
 // The exponential is nearly all of the work (about 10 of 13 instructions for each state and step), and the recurrence is
 // a chain, so a block of states is carried in registers through a chunk of time: their chains overlap, and h never goes
-// to memory but at the ends of chunks. A is multiplied by log2(e) once so that exp2 serves.
+// to memory but at the ends of chunks. A is multiplied by log2(e) once so that exp2 serves. Chunks are counted from where
+// a document begins, so that packed documents are computed as each alone.
+#include "documents.h"
 #include "parallel.h"
 #include "scan_tile.h"
 
@@ -67,9 +69,15 @@ void scanTile(const ScanForward &p, const Tile &tile) {
   zero(delta, kChunk * kTile), zero(deltaU, kChunk * kTile);
 
   const Rows rowsB(p.B, p.groupsB, p, tile), rowsC(p.C, p.groupsC, p, tile);
-  for (int64_t t0 = 0; t0 < p.length; t0 += kChunk) {
-    const int64_t steps = p.length - t0 < kChunk ? p.length - t0 : kChunk;
-    if (p.chunkStates) {
+  const int32_t *ids = idsOfRow(p.sequenceIds, tile.batch, p.length);
+  for (int64_t t0 = 0, end = 0, steps; t0 < p.length; t0 += steps) {
+    const bool first = t0 == end;
+    if (first) {
+      end = documentEnd(ids, t0, p.length);
+      if (t0 > 0) zero(state, matrix);
+    }
+    steps = end - t0 < kChunk ? end - t0 : kChunk;
+    if (p.chunkStates && (t0 == 0 || !first)) {
       float *keep = p.chunkStates + (tile.batch * chunkCount(p.length) + t0 / kChunk) * N * p.channels + tile.channel;
       for (int64_t n = 0; n < N; ++n) std::memcpy(keep + n * p.channels, state + n * kTile, tile.width * sizeof(float));
     }
@@ -77,8 +85,8 @@ void scanTile(const ScanForward &p, const Tile &tile) {
     zero(y, steps * kTile);
 
     Chunk chunk{steps, delta, deltaU, y, {}, {}};
-    // If the next chunk is not whole, this one again, which does no harm.
-    chunk.next.start(p, tile, t0 + 2 * kChunk <= p.length ? t0 + kChunk : t0, {p.u, p.delta, p.z});
+    // If less than as many steps are left, this one again, which does no harm.
+    chunk.next.start(p, tile, t0 + 2 * steps <= p.length ? t0 + steps : t0, {p.u, p.delta, p.z});
     chunk.result.start(p, tile, t0, {p.y});
     const auto block = [&](auto size, int64_t n) {
       const float *B = constantB ? fixedB + n * kTile : rowsB.p + t0 * rowsB.stride + n;

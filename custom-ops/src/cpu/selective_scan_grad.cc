@@ -5,6 +5,7 @@
 // back over them. dB and dC are sums over channels: they are added lane by lane over the tile, folded to one number
 // for each step and state once a tile, and the tiles are added in their order at the end. dA, dD and the bias gradient
 // are summed chunk by chunk within one sequence, and over the batch in its order. So every sum has one fixed order.
+#include "documents.h"
 #include "fold.h"
 #include "parallel.h"
 #include "scan_tile.h"
@@ -165,7 +166,7 @@ void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t st
 template <bool constantB, bool constantC>
 void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) {
   const int64_t N = p.states, matrix = N * kTile, rows = kChunk * kTile, lanes = kChunk * kStates * kLanes;
-  Scratch scratch(8 * matrix + 8 * rows + 5 * lanes + 2 * kTile);
+  Scratch scratch(8 * matrix + 8 * rows + 5 * lanes + 3 * kTile);
   float *A = scratch.take(matrix), *A2 = scratch.take(matrix), *s = scratch.take(matrix), *dA = scratch.take(matrix);
   float *fixedB = scratch.take(matrix), *fixedC = scratch.take(matrix);
   float *dFixedB = scratch.take(matrix), *dFixedC = scratch.take(matrix);
@@ -173,7 +174,7 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
            scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), {}, {}};
   float *states = scratch.take(lanes + kStates * kLanes), *decays = scratch.take(lanes);
   float *lanesB = scratch.take(lanes), *lanesC = scratch.take(lanes);
-  float *dD = scratch.take(kTile), *dBias = scratch.take(kTile);
+  float *dD = scratch.take(kTile), *dBias = scratch.take(kTile), *zeros = scratch.take(kTile);
 
   const int64_t column = tile.channel * N, stateRow = (tile.batch * p.channels + tile.channel) * N;
   loadTransposed(A, p.A + column, tile.width, N, 1);
@@ -181,15 +182,19 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
   loadTransposed(s, p.dFinalState + stateRow, tile.width, N, 1);
   if (constantB) loadTransposed(fixedB, p.B + column, tile.width, N, 1), zero(dFixedB, matrix);
   if (constantC) loadTransposed(fixedC, p.C + column, tile.width, N, 1), zero(dFixedC, matrix);
-  zero(dA, matrix), zero(dD, kTile), zero(dBias, kTile);
+  zero(dA, matrix), zero(dD, kTile), zero(dBias, kTile), zero(zeros, kTile);
 
   const Rows rowsB(p.B, p.groupsB, p, tile), rowsC(p.C, p.groupsC, p, tile);
   const int64_t chunks = chunkCount(p.length);
-  for (int64_t i = chunks - 1; i >= 0; --i) {
-    const int64_t t0 = i * kChunk, steps = p.length - t0 < kChunk ? p.length - t0 : kChunk;
+  const int32_t *ids = idsOfRow(p.sequenceIds, tile.batch, p.length);
+  for (int64_t end = p.length, begin = end; end > 0;) {
+    if (end == begin) begin = documentBegin(ids, end - 1, 0);
+    const int64_t t0 = begin + (end - 1 - begin) / kChunk * kChunk, steps = end - t0;
+    const bool fromZero = t0 == begin && begin > 0;
     stageChunk(p, tile, t0, steps, r);
-    r.next.start(p, tile, i > 0 ? t0 - kChunk : t0, {p.u, p.delta, p.z, p.dy});
+    r.next.start(p, tile, t0 >= kChunk ? t0 - kChunk : t0, {p.u, p.delta, p.z, p.dy});
     r.results.start(p, tile, t0, {p.du, p.ddelta, p.dz});
+    const float *kept = p.chunkStates + (tile.batch * chunks + t0 / kChunk) * N * p.channels + tile.channel;
     forStates<kStates>(N, [&](auto size, int64_t n) {
       constexpr int S = decltype(size)::value;
       const StateBlock block{n == 0,
@@ -199,8 +204,8 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
                              constantC ? fixedC + n * kTile : rowsC.p + t0 * rowsC.stride + n,
                              rowsB.stride,
                              rowsC.stride,
-                             p.chunkStates + ((tile.batch * chunks + i) * N + n) * p.channels + tile.channel,
-                             p.channels,
+                             fromZero ? zeros : kept + n * p.channels,
+                             fromZero ? 0 : p.channels,
                              s + n * kTile,
                              dA + n * kTile,
                              dFixedB + n * kTile,
@@ -215,6 +220,8 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
       if (!constantC) foldRows<S>(out.dC + to, N, lanesC, steps);
     });
     p.D ? finishChunk<true>(p, tile, t0, steps, r, dD, dBias) : finishChunk<false>(p, tile, t0, steps, r, dD, dBias);
+    if (fromZero) zero(s, matrix);  // nothing goes from a document to the one before
+    end = t0;
   }
 
   storeTransposed(out.dA + stateRow, dA, tile.width, N);

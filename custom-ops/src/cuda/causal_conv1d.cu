@@ -48,7 +48,15 @@ __device__ inline Few<V> input(const ConvProblem &p, const T *x, const T *initia
   return {};
 }
 
-// The window of a thread as it walks: the taps of its channels and the last K values.
+// Whether another of packed documents begins at position t.
+__device__ inline bool begins(const ConvProblem &p, int64_t b, int64_t t) {
+  if (!p.sequenceIds || t <= 0 || t >= p.length) return false;
+  const int32_t *ids = p.sequenceIds + b * p.length + t;
+  return ids[0] != ids[-1];
+}
+
+// The window of a thread as it walks: the taps of its channels and the last K values, zero where they are of another
+// document.
 template <int V, int K>
 struct Window {
   Few<V> weight[K], value[K], bias;
@@ -59,9 +67,9 @@ struct Window {
     if (p.bias)
       for (int i = 0; i < V; ++i) bias[i] = p.bias[c + i];
   }
-  __device__ void push(const Few<V> &next) {
+  __device__ void push(const Few<V> &next, bool begins) {
 #pragma unroll
-    for (int k = 0; k + 1 < K; ++k) value[k] = value[k + 1];
+    for (int k = 0; k + 1 < K; ++k) value[k] = begins ? Few<V>{} : value[k + 1];
     value[K - 1] = next;
   }
   __device__ Few<V> sum() const {
@@ -80,10 +88,10 @@ __global__ void __launch_bounds__(kThreads)
   const Place at(p, layout, V);
   if (at.c >= p.channels) return;
   Window<V, K> window(p, at.c);
-  for (int64_t t = at.begin - K + 1; t < at.begin; ++t) window.push(input<V>(p, x, initial, at.b, t, at.c));
+  for (int64_t t = at.begin - K + 1; t < at.begin; ++t) window.push(input<V>(p, x, initial, at.b, t, at.c), begins(p, at.b, t));
 #pragma unroll 4
   for (int64_t t = at.begin; t < at.end; ++t) {
-    window.push(input<V>(p, x, initial, at.b, t, at.c));
+    window.push(input<V>(p, x, initial, at.b, t, at.c), begins(p, at.b, t));
     Few<V> sum = window.sum();
     if (p.silu)
       for (int i = 0; i < V; ++i) sum[i] = silu(sum[i]);
@@ -95,7 +103,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // g_t = dy_t act'(sum_t) is the gradient before the activation, zero past the end. Walking to K-1 steps past the piece,
 // the thread has at time t all that the input at t-K+1 went to: dx_s = sum_k weight[:,k] g_{s+K-1-k}. The first piece
-// does the initial state too. `partial`: each piece's part of the gradients of the weight, [slices,K,D], and of the
+// does the initial state too; packed documents, none of the sums that are of another one. `partial`: each piece's part of the gradients of the weight, [slices,K,D], and of the
 // bias, [slices,D].
 template <typename T, int V, int K>
 __global__ void __launch_bounds__(kThreads) convGradKernel(ConvBackward p, Layout layout, const T *x, const T *initial,
@@ -104,15 +112,17 @@ __global__ void __launch_bounds__(kThreads) convGradKernel(ConvBackward p, Layou
   if (at.c >= p.channels) return;
   Window<V, K> window(p, at.c);
   Few<V> g[K]{}, dWeight[K]{}, dBias{};  // g[k] is that of time t-k
-  for (int64_t t = at.begin - K + 1; t < at.begin; ++t) window.push(input<V>(p, x, initial, at.b, t, at.c));
+  unsigned starts = 0;                   // bit k: another document begins at time t-k
+  for (int64_t t = at.begin - K + 1; t < at.begin; ++t) window.push(input<V>(p, x, initial, at.b, t, at.c), begins(p, at.b, t));
   const int64_t first = at.begin == 0 && dInitial ? 1 - K : at.begin;
 #pragma unroll 2
   for (int64_t t = at.begin; t < at.end + K - 1; ++t) {
 #pragma unroll
     for (int k = K - 1; k > 0; --k) g[k] = g[k - 1];
     g[0] = {};
+    starts = starts << 1 | begins(p, at.b, t);
     if (t < p.length) {
-      window.push(input<V>(p, x, initial, at.b, t, at.c));
+      window.push(input<V>(p, x, initial, at.b, t, at.c), begins(p, at.b, t));
       g[0] = read<V>(dy + (at.b * p.length + t) * p.channels + at.c);
       if (p.silu) {
         const Few<V> sum = window.sum();
@@ -132,11 +142,15 @@ __global__ void __launch_bounds__(kThreads) convGradKernel(ConvBackward p, Layou
     if (s < first) continue;
     const int64_t final = s - (p.length - K + 1);  // this input's place in the final state, if it has one
     Few<V> sum{};
-    if (final >= 0) sum = read<V>(p.dFinalState + (at.b * (K - 1) + final) * p.channels + at.c);
+    // Times after s where a document begins: from the first on, the sums are none of this input.
+    const unsigned others = starts & ((1u << (K - 1)) - 1);
+    const int nearest = 32 - __clz(others);
+    if (final >= 0 && others == 0) sum = read<V>(p.dFinalState + (at.b * (K - 1) + final) * p.channels + at.c);
 #pragma unroll
     for (int k = 0; k < K; ++k)
 #pragma unroll
-      for (int i = 0; i < V; ++i) sum[i] += window.weight[k][i] * g[k][i];
+      for (int i = 0; i < V; ++i)
+        if (k >= nearest) sum[i] += window.weight[k][i] * g[k][i];
     T *to = s >= 0 ? dx + (at.b * p.length + s) * p.channels : dInitial + (at.b * (K - 1) + s + K - 1) * p.channels;
     write<V>(to + at.c, sum);
   }

@@ -10,6 +10,9 @@
 // Sequences alone rarely fill a GPU (a batch of one and 1,536 channels are 48 warps), so time is cut into pieces: a
 // first kernel runs each from a zero state, a second again from its true start, which it strings together from the ends
 // of the pieces before - the decay of a whole piece is exp(A sum(delta)), one exponential.
+//
+// Where another of packed documents begins, what may have come before is replaced by zeros and not multiplied by them, as
+// it may be infinite.
 #pragma once
 
 #include <cuda_pipeline.h>
@@ -172,6 +175,16 @@ __device__ inline void toSteps(float (&delta)[kSteps], bool withSoftplus, int le
   for (int k = 0; k < kSteps; ++k) delta[k] = k < left ? delta[k] : 0.0f;
 }
 
+// Bit k: another document begins at step t + k. The same for all lanes.
+__device__ inline unsigned documentStarts(const ScanProblem &p, const Place &at, int64_t t, int left) {
+  if (!p.sequenceIds) return 0;
+  const int32_t *ids = p.sequenceIds + at.batch * p.length + t + at.lane;
+  return __ballot_sync(kFullWarp, at.lane < left && t + at.lane > 0 && ids[0] != ids[-1]);
+}
+
+// In place of the sum of a piece's steps: a document begins in it, and nothing goes through.
+constexpr float kCut = 3e38f;
+
 // A value of each of the thread's four channels, from the lanes they belong to.
 __device__ inline void spread(float (&to)[kShare], float own) {
   to[0] = own;
@@ -274,7 +287,9 @@ __device__ inline States<S> startOf(const float *first, const float *ends, const
       if (k + a >= before) break;
       float totals[kShare];
       spread(totals, total[a]);
-      h.each([&](float &x, int j, int i) { x = own[a].v[j][i] + exp2Fast(A2.v[j][i] * totals[j]) * x; });
+      h.each([&](float &x, int j, int i) {
+        x = own[a].v[j][i] + (totals[j] == kCut ? 0.0f : exp2Fast(A2.v[j][i] * totals[j]) * x);
+      });
     }
   }
   return h;

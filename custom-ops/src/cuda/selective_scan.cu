@@ -40,6 +40,7 @@ __global__ void __launch_bounds__(32)
   T *to = y + (at.batch * p.length + at.begin) * p.channels + at.channel();
   float *saved = p.chunkStates + States<S>::place(at, grid, at.batch * savedStates(p.length) + at.begin / kSteps);
   float total = 0;
+  bool cut = false;
   int room = 0;
   for (int64_t t0 = at.begin; t0 < at.end; t0 += kSteps, room ^= 1) {
     __syncwarp();  // all have done with the room that is to be filled
@@ -52,8 +53,11 @@ __global__ void __launch_bounds__(32)
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) delta[k] = s.delta.get(room, k) + bias;
     toSteps(delta, p.softplus, left);
+    const unsigned starts = documentStarts(p, at, t0, left);
+    cut = cut || starts != 0;
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) {
+      if (starts >> k & 1) h = {};
       const float u = s.u.get(room, k);
       float deltas[kShare], deltaUs[kShare], rowB[S], rowC[S], sums[kShare] = {};
       spread(deltas, delta[k]);
@@ -79,7 +83,7 @@ __global__ void __launch_bounds__(32)
 
   if (!kOutput) {
     h.store(ends + States<S>::place(at, grid, at.slice));
-    if (at.active()) sumDelta[at.slice * p.channels + at.channel()] = total;
+    if (at.active()) sumDelta[at.slice * p.channels + at.channel()] = cut ? kCut : total;
   } else if (at.piece == pieces.count - 1) {
     h.toMatrix(p.finalState + at.batch * p.channels * p.states, p, at);
   }

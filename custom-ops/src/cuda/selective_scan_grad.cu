@@ -78,6 +78,7 @@ __global__ void __launch_bounds__(32)
   States<S> fixedC, g = {};
   if (p.constantC) fixedC.fromMatrix(p.C, p, at);
   float total = 0;
+  bool cut = false;
   int room = 0;
   for (int64_t t0 = last; t0 >= at.begin; t0 -= kSteps, room ^= 1) {
     __syncwarp();
@@ -87,7 +88,10 @@ __global__ void __launch_bounds__(32)
     float delta[kSteps];
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) delta[k] = s.delta.get(room, k) + bias;
-    toSteps(delta, p.softplus, static_cast<int>(min(at.end - t0, static_cast<int64_t>(kSteps))));
+    const int left = static_cast<int>(min(at.end - t0, static_cast<int64_t>(kSteps)));
+    toSteps(delta, p.softplus, left);
+    const unsigned starts = documentStarts(p, at, t0, left);
+    cut = cut || starts != 0;
 #pragma unroll
     for (int k = kSteps - 1; k >= 0; --k) {
       float deltas[kShare], dOuts[kShare], rowC[S], dOut = s.dy.get(room, k);
@@ -98,11 +102,12 @@ __global__ void __launch_bounds__(32)
       g.each([&](float &x, int j, int i) {
         x = (x + dOuts[j] * (p.constantC ? fixedC.v[j][i] : rowC[i])) * exp2Fast(deltas[j] * A2.v[j][i]);
       });
+      if (starts >> k & 1) g = {};
       total += delta[k];
     }
   }
   g.store(out.ends + States<S>::place(at, grid, at.slice));
-  if (at.active()) out.sumDelta[at.slice * p.channels + at.channel()] = total;
+  if (at.active()) out.sumDelta[at.slice * p.channels + at.channel()] = cut ? kCut : total;
 }
 
 // Sums 2S values of each lane over the lanes that have the same quarter of the states (lane bits 2 to 4). Each exchange
@@ -184,6 +189,7 @@ __global__ void __launch_bounds__(32)
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) delta[k] = s.delta.get(room, k) + bias;
     toSteps(delta, p.softplus, left);
+    const unsigned starts = documentStarts(p, at, t0, left);
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) s.steps[k][at.lane] = delta[k];
 #pragma unroll 2
@@ -194,6 +200,7 @@ __global__ void __launch_bounds__(32)
       spread(deltaUs, step * s.u.get(room, k));
       if (!p.constantB) s.B.get(rowB, room, k);
       h.store(s.h[k] + at.lane * States<S>::kVector);
+      if (starts >> k & 1) h = {};
       h.each([&](float &x, int j, int i) {
         x = exp2Fast(deltas[j] * A2.v[j][i]) * x + deltaUs[j] * (p.constantB ? fixedB.v[j][i] : rowB[i]);
       });
@@ -212,6 +219,7 @@ __global__ void __launch_bounds__(32)
       if (!p.constantC) s.C.get(rowC, room, k);
       States<S> before;
       before.load(s.h[k] + at.lane * States<S>::kVector);
+      const bool begins = starts >> k & 1;
       float both[2 * S] = {}, y[kShare] = {}, sumSB[kShare] = {}, dDelta[kShare] = {};
       g.each([&](float &x, int j, int i) {
         const float B = p.constantB ? fixedB.v[j][i] : rowB[i], C = p.constantC ? fixedC.v[j][i] : rowC[i];
@@ -222,11 +230,12 @@ __global__ void __launch_bounds__(32)
         y[j] += C * h.v[j][i];
         sumSB[j] += x * B;
         x *= exp2Fast(deltas[j] * A2.v[j][i]);
-        const float product = x * before.v[j][i];
+        const float product = begins ? 0.0f : x * before.v[j][i];
         dA.v[j][i] += deltas[j] * product;
         dDelta[j] += A2.v[j][i] * product;
         h.v[j][i] = before.v[j][i];
       });
+      if (begins) g = {};
       const float slope = p.softplus && x <= 20.0f ? sigmoid(x) : 1.0f;
       const float ownSB = gather(sumSB), ownDelta = (gather(dDelta) * (1 / kLog2e) + u * ownSB) * slope;
       const float ownY = gather(y) + D * u;

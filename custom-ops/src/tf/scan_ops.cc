@@ -30,14 +30,14 @@ void scanShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
 
 void registerScanOps() {
   registerCpuOp<SelectiveScanOp, &CpuKernels::selectiveScan>(
-      {{"inputs: NI * float"},
+      {{"inputs: NI * float", "sequence_ids: NQ * int32"},
        {"y: float", "final_state: float", "states: NS * float"},
-       {"NI: int >= 5", "NS: int >= 0 = 0", "present: int", "delta_softplus: bool = false"},
+       {"NI: int >= 5", "NS: int >= 0 = 0", "NQ: int >= 0 = 0", "present: int", "delta_softplus: bool = false"},
        scanShapes});
   registerCpuOp<SelectiveScanGradOp, &CpuKernels::selectiveScanGrad>(
-      {{"inputs: NI * float"},
+      {{"inputs: NI * float", "sequence_ids: NQ * int32"},
        {"gradients: NG * float"},
-       {"NI: int >= 8", "NG: int >= 5", "present: int", "delta_softplus: bool = false"},
+       {"NI: int >= 8", "NG: int >= 5", "NQ: int >= 0 = 0", "present: int", "delta_softplus: bool = false"},
        gradientShapes<3>});
   registerCpuOp<SelectiveStateUpdateOp, &CpuKernels::selectiveStateUpdate>(
       {{"inputs: NI * float"},

@@ -59,6 +59,7 @@ class Random {
     for (int64_t i = 0; i < n; ++i) v[i] = i < kDistinct ? draw(engine_) * scale + shift : v[i - kDistinct];
     return v;
   }
+  std::vector<int32_t> ids(int64_t batch, int64_t length) { return packedIds(batch, length, engine_); }
   int64_t integer(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(engine_); }
   bool flip() { return integer(0, 1) != 0; }
 

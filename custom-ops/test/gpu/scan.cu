@@ -6,6 +6,7 @@ namespace {
 
 struct DeviceScan {
   DeviceFloats u, delta, A, B, C, D, z, bias, initial, dy, dFinal;
+  DeviceArray<int32_t> ids;
   DeviceFloats y, finalState, states, du, ddelta, dA, dB, dC, dD, dz, dBias, dInitial;
   ScanForward forward{};
   ScanBackward backward{};
@@ -24,6 +25,7 @@ struct DeviceScan {
         initial(in.initial),
         dy(in.dy),
         dFinal(in.dFinal),
+        ids(in.ids),
         y(in.u.size()),
         finalState(in.dFinal.size()),
         states(cuda::savedFloats(in.problem(c))),
@@ -43,6 +45,7 @@ struct DeviceScan {
     ScanProblem p = in.problem(c);
     p.u = u.data, p.delta = delta.data, p.A = A.data, p.B = B.data, p.C = C.data, p.D = D.orNull(), p.z = z.orNull();
     p.deltaBias = bias.orNull(), p.initialState = initial.orNull();
+    p.sequenceIds = ids.orNull();
     static_cast<ScanProblem &>(forward) = p;
     static_cast<ScanProblem &>(backward) = p;
     forward.y = y.data, forward.finalState = finalState.data, forward.chunkStates = states.data;
@@ -68,7 +71,7 @@ void testScan(Harness &h) {
     cases.push_back({h.random.integer(1, 3), h.random.integer(1, 260), 6 * h.random.integer(1, 30),
                      h.random.integer(1, 64), groupsB, groupsC, h.random.flip() && groupsB == 1,
                      h.random.flip() && groupsC == 1, h.random.flip(), h.random.flip(), h.random.flip(),
-                     h.random.flip(), h.random.flip()});
+                     h.random.flip(), h.random.flip(), h.random.flip()});
   }
   for (const ScanCase &c : cases) {
     const ScanData in(c, static_cast<unsigned>(h.random.integer(0, 1 << 30)));

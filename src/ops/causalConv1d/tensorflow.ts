@@ -27,7 +27,7 @@ offerNativeKernels(
     run: (call) => {
       if (hasTooManyTaps(call)) return runComposed('CausalConv1dGrad', call);
       const {activation} = call.attrs as ConvAttrs;
-      const gradients = call.inputs.length - 2;
+      const gradients = convInputs.filter((name) => call.present.includes(name)).length;
       const attrs = {ints: {NG: gradients}, bools: {silu: activation === 'silu'}};
       return runListOp(call, 'TfjsMambaCausalConv1dGrad', [...convInputs, 'dy', 'dFinalState'], attrs, gradients);
     },

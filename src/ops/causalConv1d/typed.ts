@@ -1,9 +1,11 @@
 /**
  * The causal convolution over typed arrays, for `cpu` and `wasm`: rows of channels in memory order, K of them alive at a time.
- * Sums over batch and time are float64.
+ * Sums over batch and time are float64. Packed documents are taken one after the other, each as if it were alone.
  */
 import type {Operand} from '../../backends/typedArrays';
 import {registerTypedArrayKernel} from '../../backends/typedArrays';
+import type {Document} from '../documents';
+import {documentsOf} from '../documents';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sigmoid, siluSlope} from '../scalar';
@@ -12,14 +14,16 @@ import {convInputs} from './kernels';
 
 type Operands = Record<'x' | 'weight', Operand> & {[K in ConvGradInput]?: Operand};
 
-/** Writes one batch row with its K-1 past inputs in front, [K-1+L,D]. */
-function extend({x, weight, initialState}: Operands, b: number, extended: Float32Array): void {
+/** Writes a document of batch row `b` with its K-1 past inputs in front, [K-1+length,D]. */
+function extend({x, weight, initialState}: Operands, b: number, {begin, end}: Document, extended: Float32Array): void {
   const [, length, channels] = x.shape;
   const past = (weight.shape[1] - 1) * channels;
-  if (initialState) {
+  if (begin === 0 && initialState) {
     extended.set(initialState.values.subarray(b * past, (b + 1) * past));
+  } else {
+    extended.fill(0, 0, past);
   }
-  extended.set(x.values.subarray(b * length * channels, (b + 1) * length * channels), past);
+  extended.set(x.values.subarray((b * length + begin) * channels, (b * length + end) * channels), past);
 }
 
 /** [D,K] → [K,D], so that the inner loop over channels reads rows. */
@@ -56,22 +60,28 @@ function sumRow(
 }
 
 function forward(operands: Operands, [y, finalState]: Operand[], activation: ConvAttrs['activation']): void {
-  const {x, weight, bias} = operands;
+  const {x, weight, bias, sequenceIds} = operands;
   const [batch, length, channels] = x.shape;
   const past = (weight.shape[1] - 1) * channels;
   const columns = byColumn(weight);
   const extended = new Float32Array(past + length * channels);
   const sums = new Float64Array(channels);
   for (let b = 0; b < batch; b++) {
-    extend(operands, b, extended);
-    for (let t = 0; t < length; t++) {
-      sumRow(extended, columns, bias?.values, t, sums);
-      const row = (b * length + t) * channels;
-      for (let d = 0; d < channels; d++) {
-        y.values[row + d] = activation === 'silu' ? sums[d] * sigmoid(sums[d]) : sums[d];
+    for (const document of documentsOf(sequenceIds, b, length)) {
+      const {begin, end} = document;
+      extend(operands, b, document, extended);
+      for (let t = begin; t < end; t++) {
+        sumRow(extended, columns, bias?.values, t - begin, sums);
+        const row = (b * length + t) * channels;
+        for (let d = 0; d < channels; d++) {
+          y.values[row + d] = activation === 'silu' ? sums[d] * sigmoid(sums[d]) : sums[d];
+        }
+      }
+      if (end === length) {
+        const last = (end - begin) * channels;
+        finalState.values.set(extended.subarray(last, last + past), b * past);
       }
     }
-    finalState.values.set(extended.subarray(length * channels), b * past);
   }
 }
 
@@ -80,7 +90,7 @@ function backward(
   gradients: {[K in ConvInput]?: Operand},
   activation: ConvAttrs['activation'],
 ): void {
-  const {x, weight, bias, dy, dFinalState} = operands;
+  const {x, weight, bias, dy, dFinalState, sequenceIds} = operands;
   const [batch, length, channels] = x.shape;
   const width = weight.shape[1];
   const past = (width - 1) * channels;
@@ -91,28 +101,32 @@ function backward(
   const dColumns = new Float64Array(width * channels);
   const dBias = new Float64Array(channels);
   for (let b = 0; b < batch; b++) {
-    extend(operands, b, extended);
-    dExtended.fill(0);
-    dExtended.set(dFinalState.values.subarray(b * past, (b + 1) * past), length * channels);
-    for (let t = 0; t < length; t++) {
-      const row = (b * length + t) * channels;
-      if (activation === 'silu') {
-        sumRow(extended, columns, bias?.values, t, sums);
-      }
-      for (let d = 0; d < channels; d++) {
-        sums[d] = dy.values[row + d] * (activation === 'silu' ? siluSlope(sums[d]) : 1); // now the gradient of the sum
-        dBias[d] += sums[d];
-      }
-      for (let k = 0; k < width; k++) {
-        const from = (t + k) * channels;
+    for (const document of documentsOf(sequenceIds, b, length)) {
+      const {begin, end} = document;
+      const size = (end - begin) * channels;
+      extend(operands, b, document, extended);
+      dExtended.fill(0, 0, past + size);
+      if (end === length) dExtended.set(dFinalState.values.subarray(b * past, (b + 1) * past), size);
+      for (let t = begin; t < end; t++) {
+        const row = (b * length + t) * channels;
+        if (activation === 'silu') {
+          sumRow(extended, columns, bias?.values, t - begin, sums);
+        }
         for (let d = 0; d < channels; d++) {
-          dExtended[from + d] += columns[k * channels + d] * sums[d];
-          dColumns[k * channels + d] += extended[from + d] * sums[d];
+          sums[d] = dy.values[row + d] * (activation === 'silu' ? siluSlope(sums[d]) : 1); // now the gradient of the sum
+          dBias[d] += sums[d];
+        }
+        for (let k = 0; k < width; k++) {
+          const from = (t - begin + k) * channels;
+          for (let d = 0; d < channels; d++) {
+            dExtended[from + d] += columns[k * channels + d] * sums[d];
+            dColumns[k * channels + d] += extended[from + d] * sums[d];
+          }
         }
       }
+      if (begin === 0) gradients.initialState?.values.set(dExtended.subarray(0, past), b * past);
+      gradients.x!.values.set(dExtended.subarray(past, past + size), (b * length + begin) * channels);
     }
-    gradients.initialState?.values.set(dExtended.subarray(0, past), b * past);
-    gradients.x!.values.set(dExtended.subarray(past), b * length * channels);
   }
   for (let d = 0; d < channels; d++) {
     for (let k = 0; k < width; k++) {

@@ -19,7 +19,8 @@ registerSimdKernel('CausalConv1d', (simd, inputs, outputs, {present, activation}
   const operands = byName(inputs, present) as Operands;
   const [channels, width] = operands.weight.shape;
   simd.withScratch(width * channels * FLOAT, (scratch) => {
-    const pointers = offsets([...convInputs.map((name) => operands[name]), ...outputs]);
+    const order = [...convInputs, 'sequenceIds'] as const;
+    const pointers = offsets([...order.map((name) => operands[name]), ...outputs]);
     simd.functions.causalConv1d(...pointers, scratch, ...settings(operands, activation));
   });
 });
@@ -34,7 +35,7 @@ registerSimdKernel('CausalConv1dGrad', (simd, inputs, outputs, {present, activat
   const doubles = (width + 1) * (channels + 4) * DOUBLE;
   const floats = (3 * width + 1) * channels * FLOAT;
   simd.withScratch(doubles + floats, (wide) => {
-    const order = [...convInputs, 'dy', 'dFinalState'] as const;
+    const order = [...convInputs, 'sequenceIds', 'dy', 'dFinalState'] as const;
     const pointers = offsets([...order.map((name) => operands[name]), ...convInputs.map((name) => gradients[name])]);
     simd.functions.causalConv1dGrad(...pointers, wide + doubles, wide, ...settings(operands, activation));
   });

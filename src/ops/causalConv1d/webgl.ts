@@ -9,8 +9,17 @@ import {convInputs} from './kernels';
 
 const sizes = ['len', 'channels', 'width'] as const;
 
+/** Whether positions `from` and `to` of row b, from ≤ to, are of one document. What is before the row is of its first. */
+const isSame = `
+bool isSame(int b, int from, int to) {
+#if HAS_ids
+  for (int t = max(from, 0); t < to; t++) if (get_ids(b * len + t) != get_ids(b * len + t + 1)) return false;
+#endif
+  return true;
+}`;
+
 /** The sequence with its past in front: time counts from -(K-1). */
-const extended = `
+const extended = `${isSame}
 float extended(int b, int t, int d) {
   if (t >= 0) return get_x((b * len + t) * channels + d);
 #if HAS_initialState
@@ -27,7 +36,9 @@ float sumAt(int b, int t, int d) {
 #if HAS_bias
   sum = get_bias(d);
 #endif
-  for (int k = 0; k < width; k++) sum += get_weight(d * width + k) * extended(b, t - width + 1 + k, d);
+  for (int k = 0; k < width; k++) {
+    if (isSame(b, t - width + 1 + k, t)) sum += get_weight(d * width + k) * extended(b, t - width + 1 + k, d);
+  }
   return sum;
 }`;
 
@@ -40,7 +51,7 @@ const place = (rows: string) => `
 const outputPass: Pass = {
   name: 'CausalConv1d',
   inputs: ['x', 'weight'],
-  optional: ['bias', 'initialState'],
+  optional: ['bias', 'initialState', 'ids'],
   outputs: 1,
   ints: sizes,
   declarations: sumAt,
@@ -52,19 +63,20 @@ const outputPass: Pass = {
 const statePass: Pass = {
   name: 'CausalConv1d (state)',
   inputs: ['x'],
-  optional: ['initialState'],
+  optional: ['initialState', 'ids'],
   outputs: 1,
   ints: sizes,
   declarations: extended,
   main: `${place('width - 1')}
-  out_0 = extended(b, len - width + 1 + t, d);`,
+  int time = len - width + 1 + t;
+  out_0 = isSame(b, time, len - 1) ? extended(b, time, d) : 0.;`,
 };
 
 /** The gradient of the sums before the activation. */
 const sumGradPass: Pass = {
   name: 'CausalConv1dGrad (sums)',
   inputs: ['x', 'weight', 'dy'],
-  optional: ['bias', 'initialState'],
+  optional: ['bias', 'initialState', 'ids'],
   outputs: 1,
   ints: sizes,
   declarations: sumAt,
@@ -76,19 +88,20 @@ const sumGradPass: Pass = {
 const inputGradPass: Pass = {
   name: 'CausalConv1dGrad (inputs)',
   inputs: ['weight', 'dSum'],
-  optional: ['dFinalState'],
+  optional: ['dFinalState', 'ids'],
   outputs: 1,
   ints: sizes,
+  declarations: isSame,
   main: `${place('PAST == 1 ? width - 1 : len')}
   int time = PAST == 1 ? t - width + 1 : t;
   float sum = 0.;
 #if HAS_dFinalState
   int fromEnd = time - (len - width + 1);
-  if (fromEnd >= 0) sum = get_dFinalState((b * (width - 1) + fromEnd) * channels + d);
+  if (fromEnd >= 0 && isSame(b, time, len - 1)) sum = get_dFinalState((b * (width - 1) + fromEnd) * channels + d);
 #endif
   for (int k = 0; k < width; k++) {
     int at = time + width - 1 - k;
-    if (at >= 0 && at < len) sum += get_weight(d * width + k) * get_dSum((b * len + at) * channels + d);
+    if (at >= 0 && at < len && isSame(b, time, at)) sum += get_weight(d * width + k) * get_dSum((b * len + at) * channels + d);
   }
   out_0 = sum;`,
 };
@@ -97,7 +110,7 @@ const inputGradPass: Pass = {
 const weightGradPass: Pass = {
   name: 'CausalConv1dGrad (weight)',
   inputs: ['x', 'dSum'],
-  optional: ['initialState'],
+  optional: ['initialState', 'ids'],
   outputs: 1,
   ints: [...sizes, 'rows', 'terms'],
   declarations: extended,
@@ -108,7 +121,9 @@ const weightGradPass: Pass = {
   int first = (index / (channels * width)) * terms;
   float sum = 0.;
   for (int row = first; row < min(first + terms, rows); row++) {
-    sum += get_dSum(row * channels + d) * extended(row / len, row % len - width + 1 + k, d);
+    int b = row / len;
+    int t = row % len;
+    if (isSame(b, t - width + 1 + k, t)) sum += get_dSum(row * channels + d) * extended(b, t - width + 1 + k, d);
   }
   out_0 = sum;`,
 };
@@ -123,15 +138,19 @@ function settings({x, weight}: Operands) {
   return {batch, ints: {len, channels, width}, stateShape: [batch, width - 1, channels]};
 }
 
-function forward(kernel: Kernel, {x, weight, bias, initialState}: Operands, SILU: boolean): tf.TensorInfo[] {
+function forward(
+  kernel: Kernel,
+  {x, weight, bias, initialState, sequenceIds: ids}: Operands,
+  SILU: boolean,
+): tf.TensorInfo[] {
   const {ints, stateShape} = settings({x, weight});
   // A width of 1 has no past, and a state without elements.
-  const inputs = {x, weight, bias, initialState: ints.width > 1 ? initialState : undefined};
+  const inputs = {x, weight, bias, initialState: ints.width > 1 ? initialState : undefined, ids};
   const y = kernel.output(x.shape);
   const finalState = kernel.output(stateShape);
   kernel.draw(outputPass, {inputs, ints, flags: {SILU}, count: sizeOf(x), outputs: [y]});
   kernel.draw(statePass, {
-    inputs: {x, initialState: inputs.initialState},
+    inputs: {x, initialState: inputs.initialState, ids},
     ints,
     count: sizeOf(finalState),
     outputs: [finalState],
@@ -140,16 +159,16 @@ function forward(kernel: Kernel, {x, weight, bias, initialState}: Operands, SILU
 }
 
 function backward(kernel: Kernel, operands: Operands, SILU: boolean): {[K in ConvInput]?: tf.TensorInfo} {
-  const {x, weight, bias, dy, dFinalState} = operands;
+  const {x, weight, bias, dy, dFinalState, sequenceIds: ids} = operands;
   const {batch, ints, stateShape} = settings(operands);
   const {len, channels, width} = ints;
   const initialState = width > 1 ? operands.initialState : undefined;
   const dSum = kernel.temporary(x.shape);
-  const inputs = {x, weight, bias, initialState, dy};
+  const inputs = {x, weight, bias, initialState, dy, ids};
   kernel.draw(sumGradPass, {inputs, ints, flags: {SILU}, count: sizeOf(x), outputs: [dSum]});
 
   const gradients = {x: kernel.output(x.shape), weight: kernel.output(weight.shape)};
-  const back = {weight, dSum, dFinalState: width > 1 ? dFinalState : undefined};
+  const back = {weight, dSum, dFinalState: width > 1 ? dFinalState : undefined, ids};
   kernel.draw(inputGradPass, {inputs: back, ints, flags: {PAST: 0}, count: sizeOf(x), outputs: [gradients.x]});
 
   const rows = batch * len;
@@ -157,7 +176,7 @@ function backward(kernel: Kernel, operands: Operands, SILU: boolean): {[K in Con
   const stages = Math.ceil(rows / terms);
   const partial = kernel.temporary([stages * channels * width]);
   kernel.draw(weightGradPass, {
-    inputs: {x, dSum, initialState},
+    inputs: {x, dSum, initialState, ids},
     ints: {...ints, rows, terms},
     count: stages * channels * width,
     outputs: [partial],

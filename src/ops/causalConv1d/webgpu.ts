@@ -8,7 +8,7 @@
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
-import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
+import {combinations, defineProgram, read, readInts, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sumRows} from '../webgpuSums';
@@ -23,20 +23,47 @@ const BLOCK = 64;
 type Past = 'none' | 'zero' | 'given';
 const pasts: Past[] = ['none', 'zero', 'given'];
 
-type Sums = {past: Past; bias: boolean; silu: boolean};
-const sumVariants = combinations<Sums>({past: pasts, bias: [false, true], silu: [false, true]});
+const either = [false, true];
+
+/** `packed`: the rows are packed documents. */
+type Sums = {past: Past; bias: boolean; silu: boolean; packed: boolean};
+const sumVariants = combinations<Sums>({past: pasts, bias: either, silu: either, packed: either});
 
 const pastBuffer = (past: Past) => past === 'given' && {initialState: read};
 
-/** `inputAt(b, t, d)` for t counted from the first of the K-1 past inputs; `sumAt(b, t, d)` before the activation. */
-const sumsWgsl = ({past, bias}: Pick<Sums, 'past' | 'bias'>) => `
+const idsBuffer = (packed: boolean) => packed && {ids: readInts};
+
+/**
+ * `isSame(b, from, to)`: whether the positions are of one document, from ≤ to counted from the first of the K-1 past inputs, which are of
+ * the row's first document.
+ */
+const isSameWgsl = `
+fn isSame(b: u32, start: u32, end: u32) -> bool {
+  for (var t = max(start + 1u, p.width); t <= end; t++) {
+    let at = b * p.length + t - p.width;
+    if (ids[at] != ids[at + 1u]) { return false; }
+  }
+  return true;
+}`;
+
+/** `inputAt(b, t, d)` for t counted from the first of the K-1 past inputs. */
+const inputWgsl = (past: Past) => `
 fn inputAt(b: u32, t: u32, d: u32) -> f32 {
   ${past === 'none' ? '' : `if (t < p.width - 1u) { return ${past === 'given' ? 'initialState[(b * (p.width - 1u) + t) * p.channels + d]' : '0.0'}; }`}
   return x[(b * p.length + t + 1u - p.width) * p.channels + d];
-}
+}`;
+
+/** `code` only where both are of one document. */
+const ifSame = (packed: boolean, start: string, end: string, code: string) =>
+  packed ? `if (isSame(b, ${start}, ${end})) { ${code} }` : code;
+
+/** `sumAt(b, t, d)` before the activation. */
+const sumsWgsl = ({past, bias, packed}: Omit<Sums, 'silu'>) => `${packed ? isSameWgsl : ''}${inputWgsl(past)}
 fn sumAt(b: u32, t: u32, d: u32) -> f32 {
   var sum = ${bias ? 'bias[d]' : '0.0'};
-  for (var k = 0u; k < p.width; k++) { sum += weight[d * p.width + k] * inputAt(b, t + k, d); }
+  for (var k = 0u; k < p.width; k++) {
+    ${ifSame(packed, 't + k', 't + p.width - 1u', 'sum += weight[d * p.width + k] * inputAt(b, t + k, d);')}
+  }
   return sum;
 }`;
 
@@ -46,18 +73,19 @@ const sizes = {length: 'u32', channels: 'u32', width: 'u32', size: 'u32'} as con
 const forward = defineProgram<Sums>({
   name: 'CausalConv1d',
   variants: sumVariants,
-  build: ({past, bias, silu}) => ({
+  build: ({past, bias, silu, packed}) => ({
     buffers: {
       x: read,
       weight: read,
       ...(bias && {bias: read}),
       ...pastBuffer(past),
+      ...idsBuffer(packed),
       y: write,
       ...(past !== 'none' && {finalState: write}),
     },
     uniforms: {...sizes, ySize: 'u32'},
     workgroupSize: 64,
-    declarations: sumsWgsl({past, bias}) + (silu ? sigmoidWgsl : ''),
+    declarations: sumsWgsl({past, bias, packed}) + (silu ? sigmoidWgsl : ''),
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
@@ -72,21 +100,31 @@ const forward = defineProgram<Sums>({
     let k = i - p.ySize;
     let row = k / p.channels;
     let b = row / (p.width - 1u);
-    finalState[k] = inputAt(b, p.length + row % (p.width - 1u), k % p.channels);
+    let t = p.length + row % (p.width - 1u);
+    ${packed ? 'finalState[k] = 0.0;' : ''}
+    ${ifSame(packed, 't', 'p.length + p.width - 2u', 'finalState[k] = inputAt(b, t, k % p.channels);')}
   }`
   }`,
   }),
 });
 
 /** dy · silu'(sum): the gradient of the sum. */
-const throughSilu = defineProgram<Pick<Sums, 'past' | 'bias'>>({
+const throughSilu = defineProgram<Omit<Sums, 'silu'>>({
   name: 'CausalConv1dGrad (activation)',
-  variants: combinations({past: pasts, bias: [false, true]}),
-  build: ({past, bias}) => ({
-    buffers: {x: read, weight: read, ...(bias && {bias: read}), ...pastBuffer(past), dy: read, dSum: write},
+  variants: combinations({past: pasts, bias: either, packed: either}),
+  build: ({past, bias, packed}) => ({
+    buffers: {
+      x: read,
+      weight: read,
+      ...(bias && {bias: read}),
+      ...pastBuffer(past),
+      ...idsBuffer(packed),
+      dy: read,
+      dSum: write,
+    },
     uniforms: sizes,
     workgroupSize: 64,
-    declarations: sumsWgsl({past, bias}) + sigmoidWgsl,
+    declarations: sumsWgsl({past, bias, packed}) + sigmoidWgsl,
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
@@ -96,11 +134,12 @@ const throughSilu = defineProgram<Pick<Sums, 'past' | 'bias'>>({
 });
 
 /** Elements of dx, and after them those of the gradient of the initial state. */
-const inputGradient = defineProgram<{past: Past}>({
+const inputGradient = defineProgram<{past: Past; packed: boolean}>({
   name: 'CausalConv1dGrad (input)',
-  variants: combinations({past: pasts}),
-  build: ({past}) => ({
+  variants: combinations({past: pasts, packed: either}),
+  build: ({past, packed}) => ({
     buffers: {
+      ...idsBuffer(packed),
       weight: read,
       dSum: read,
       dx: write,
@@ -109,14 +148,22 @@ const inputGradient = defineProgram<{past: Past}>({
     },
     uniforms: {...sizes, xSize: 'u32'},
     workgroupSize: 64,
-    declarations: `
+    declarations: `${packed ? isSameWgsl : ''}
 // t counts from the first of the K-1 past inputs; that input met the sums t-K+1 ... t.
 fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
   var sum = 0.0;
   for (var k = 0u; k < p.width; k++) {
-    if (t >= k && t - k < p.length) { sum += weight[d * p.width + k] * dSum[(b * p.length + t - k) * p.channels + d]; }
+    if (t >= k && t - k < p.length) {
+      ${ifSame(packed, 't', 't - k + p.width - 1u', 'sum += weight[d * p.width + k] * dSum[(b * p.length + t - k) * p.channels + d];')}
+    }
   }
-  ${past === 'none' ? '' : 'if (t >= p.length) { sum += dFinalState[(b * (p.width - 1u) + t - p.length) * p.channels + d]; }'}
+  ${
+    past === 'none'
+      ? ''
+      : `if (t >= p.length) {
+    ${ifSame(packed, 't', 'p.length + p.width - 2u', 'sum += dFinalState[(b * (p.width - 1u) + t - p.length) * p.channels + d];')}
+  }`
+  }
   return sum;
 }`,
     main: `
@@ -138,18 +185,14 @@ fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
 });
 
 /** Column k < K of a channel: the gradient of its weight over a block of positions; column K: that of its bias. */
-const weightGradient = defineProgram<{past: Past}>({
+const weightGradient = defineProgram<{past: Past; packed: boolean}>({
   name: 'CausalConv1dGrad (weight)',
-  variants: combinations({past: pasts}),
-  build: ({past}) => ({
-    buffers: {x: read, ...pastBuffer(past), dSum: read, blocks: write},
+  variants: combinations({past: pasts, packed: either}),
+  build: ({past, packed}) => ({
+    buffers: {x: read, ...pastBuffer(past), ...idsBuffer(packed), dSum: read, blocks: write},
     uniforms: {...sizes, rows: 'u32'},
     workgroupSize: 64,
-    declarations: `
-fn inputAt(b: u32, t: u32, d: u32) -> f32 {
-  ${past === 'none' ? '' : `if (t < p.width - 1u) { return ${past === 'given' ? 'initialState[(b * (p.width - 1u) + t) * p.channels + d]' : '0.0'}; }`}
-  return x[(b * p.length + t + 1u - p.width) * p.channels + d];
-}`,
+    declarations: (packed ? isSameWgsl : '') + inputWgsl(past),
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
@@ -160,7 +203,9 @@ fn inputAt(b: u32, t: u32, d: u32) -> f32 {
   var sum = 0.0;
   for (var row = first; row < end; row++) {
     let g = dSum[row * p.channels + d];
-    if (k == p.width) { sum += g; } else { sum += g * inputAt(row / p.length, row % p.length + k, d); }
+    let b = row / p.length;
+    let t = row % p.length;
+    if (k == p.width) { sum += g; } else { ${ifSame(packed, 't + k', 't + p.width - 1u', 'sum += g * inputAt(b, t + k, d);')} }
   }
   blocks[i] = sum;`,
   }),
@@ -182,12 +227,13 @@ const spread = defineProgram<{bias: boolean}>({
   }),
 });
 
-type ConvTensors = Record<'x' | 'weight', TensorInfo> & Partial<Record<'bias' | 'initialState', TensorInfo>>;
+type ConvTensors = Record<'x' | 'weight', TensorInfo> &
+  Partial<Record<'bias' | 'initialState' | 'sequenceIds', TensorInfo>>;
 
 /** y of x's shape and finalState [B,K-1,D], for x [B,L,D]. */
 export function convolve(
   gpu: Gpu,
-  {x, weight, bias, initialState}: ConvTensors,
+  {x, weight, bias, initialState, sequenceIds: ids}: ConvTensors,
   [batch, length, channels]: readonly number[],
   activation: ConvAttrs['activation'],
 ): TensorInfo[] {
@@ -199,13 +245,14 @@ export function convolve(
   const size = ySize + sizeOf(finalState.shape);
   gpu.run(
     forward,
-    {past, bias: bias !== undefined, silu: activation === 'silu'},
+    {past, bias: bias !== undefined, silu: activation === 'silu', packed: ids !== undefined},
     {
       buffers: {
         x,
         weight,
         ...(bias && {bias}),
         ...(past === 'given' && {initialState}),
+        ...(ids && {ids}),
         y,
         ...(past !== 'none' && {finalState}),
       },
@@ -223,7 +270,15 @@ registerWebGPUKernel('CausalConv1d', (gpu, inputs, {present, activation}: ConvAt
 
 registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: ConvAttrs & PresentAttr) => {
   const named = byName<ConvGradInput, TensorInfo>(inputs, present) as Record<ConvGradInput, TensorInfo>;
-  const {x, weight, bias, initialState, dy, dFinalState} = named as typeof named & Partial<typeof named>;
+  const {
+    x,
+    weight,
+    bias,
+    initialState,
+    sequenceIds: ids,
+    dy,
+    dFinalState,
+  } = named as typeof named & Partial<typeof named>;
   const [batch, length, channels] = x.shape;
   const width = weight.shape[1];
   const past: Past = width === 1 ? 'none' : initialState ? 'given' : 'zero';
@@ -233,16 +288,17 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
   const gradients = Object.fromEntries(
     convInputs.filter((name) => named[name]).map((name) => [name, gpu.output(named[name].shape)]),
   );
-  const pastInput = past === 'given' ? {initialState} : undefined;
+  const outside = {...(past === 'given' && {initialState}), ...(ids && {ids})};
+  const packed = ids !== undefined;
 
   let dSum = dy;
   if (activation === 'silu') {
     dSum = gpu.scratch(xSize);
     gpu.run(
       throughSilu,
-      {past, bias: hasBias},
+      {past, bias: hasBias, packed},
       {
-        buffers: {x, weight, ...(hasBias && {bias}), ...pastInput, dy, dSum},
+        buffers: {x, weight, ...(hasBias && {bias}), ...outside, dy, dSum},
         uniforms: {length, channels, width, size: xSize},
         workgroups: Math.ceil(xSize / 64),
       },
@@ -252,9 +308,10 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
   const inputSize = xSize + (past === 'given' ? batch * (width - 1) * channels : 0);
   gpu.run(
     inputGradient,
-    {past},
+    {past, packed},
     {
       buffers: {
+        ...(ids && {ids}),
         weight,
         dSum,
         dx: gradients.x,
@@ -271,9 +328,9 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
   const blocks = gpu.scratch(blockCount * columns);
   gpu.run(
     weightGradient,
-    {past},
+    {past, packed},
     {
-      buffers: {x, ...pastInput, dSum, blocks},
+      buffers: {x, ...outside, dSum, blocks},
       uniforms: {length, channels, width, size: blockCount * columns, rows},
       workgroups: Math.ceil((blockCount * columns) / 64),
     },

@@ -34,11 +34,25 @@ function stepSize({delta, deltaBias}: ScanInputs, deltaSoftplus: boolean): tf.Te
   return deltaSoftplus ? softplus(biased) : biased;
 }
 
-/** exp(δ_t A) and h_t from h_{t-1}. */
-function advance({u, A, B}: ScanInputs, step: tf.Tensor, h: tf.Tensor, t: number) {
+/** [B,D,N], with zeros in the rows where a document begins at step t. Chosen and not multiplied: what came before may be infinite. */
+function unlessStart({sequenceIds}: ScanInputs, t: number, x: tf.Tensor): tf.Tensor {
+  if (!sequenceIds || t === 0) {
+    return x;
+  }
+  const [batch] = x.shape;
+  const idAt = (position: number) => sequenceIds.slice([0, position], [batch, 1]);
+  const starts = idAt(t)
+    .notEqual(idAt(t - 1))
+    .reshape([batch, 1, 1]);
+  return tf.where(starts, tf.zerosLike(x), x);
+}
+
+/** exp(δ_t A), and h_t from h_{t-1}, which is zero where a document begins. */
+function advance(inputs: ScanInputs, step: tf.Tensor, h: tf.Tensor, t: number) {
+  const {u, A, B} = inputs;
   const dt = at(step, t);
   const decay = dt.mul(A).exp();
-  const next = decay.mul(h).add(dt.mul(at(u, t)).mul(projectionAt(B, t, u.shape[2]!)));
+  const next = decay.mul(unlessStart(inputs, t, h)).add(dt.mul(at(u, t)).mul(projectionAt(B, t, u.shape[2]!)));
   return {decay, next};
 }
 
@@ -117,7 +131,7 @@ export function selectiveScanGradComposed(inputs: GradInputs, {deltaSoftplus}: S
     }
     for (let t = end - 1; t >= start; t--) {
       const result = tf.tidy(() => {
-        const previous = history[t - start];
+        const previous = unlessStart(inputs, t, history[t - start]);
         const current = history[t - start + 1];
         const dt = at(step, t);
         const ut = at(u, t);
@@ -141,7 +155,7 @@ export function selectiveScanGradComposed(inputs: GradInputs, {deltaSoftplus}: S
             A: sums.A.add(throughDecay.mul(dt).sum(0)),
             B: B.rank === 2 ? sums.B.add(dB.sum(0)) : sums.B.clone(),
             C: C.rank === 2 ? sums.C.add(dC.sum(0)) : sums.C.clone(),
-            carried: decayed,
+            carried: unlessStart(inputs, t, decayed),
           },
         };
       });

@@ -1,9 +1,9 @@
 /** The gradient of the selective scan, for every backend: one call of its fused gradient kernel. */
 import {defineGradient} from '../kernel';
-import type {ScanAttrs, ScanInput} from './kernels';
+import type {ScanAttrs, ScanKernelInput} from './kernels';
 import {runSelectiveScanGrad} from './kernels';
 
-defineGradient<ScanInput, ScanAttrs>(
+defineGradient<ScanKernelInput, ScanAttrs>(
   'SelectiveScan',
   [false, false, true],
   ([dy, dFinalState], inputs, [states], {deltaSoftplus}) =>

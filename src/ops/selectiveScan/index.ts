@@ -43,6 +43,11 @@ export interface SelectiveScanArgs {
   deltaBias?: tf.Tensor1D | tf.TensorLike;
   /** State before the first position [B,D,N]; zero if absent. */
   initialState?: tf.Tensor3D | tf.TensorLike;
+  /**
+   * Packed documents, int32 [B,L]: wherever the id changes along a row the state starts anew from zero, and no gradient passes. A row's
+   * first document starts from `initialState`.
+   */
+  sequenceIds?: tf.Tensor2D | tf.TensorLike;
   /** Whether softplus is applied to delta + deltaBias (linear above 20, as in torch). */
   deltaSoftplus?: boolean;
 }
@@ -51,7 +56,7 @@ export interface SelectiveScanArgs {
 export type SelectiveScanResult = {
   /** Output sequence [B,L,D]. */
   y: tf.Tensor3D;
-  /** State after the last position [B,D,N]. */
+  /** State after the last position [B,D,N], which is that of the last document. */
   finalState: tf.Tensor3D;
 };
 
@@ -65,6 +70,9 @@ export type SelectiveScanResult = {
  *
  * Linear in L in time; memory is that of the inputs and outputs, never B·L·D·N. Differentiable in every input and through both
  * outputs. Deterministic.
+ *
+ * Documents packed into a row by `sequenceIds` (`seq_idx` of the official Mamba-2 kernels) give what each gives alone, bit for bit on
+ * cpu, wasm and tensorflow, whatever its neighbours hold, NaN included; gradients of A, D, deltaBias and constant B, C are sums over all.
  *
  * @throws Error naming the argument whose shape, dtype or type is wrong.
  */
@@ -80,7 +88,7 @@ export function selectiveScan(args: SelectiveScanArgs): SelectiveScanResult {
 const OP = 'selectiveScan';
 
 function checkScan(args: SelectiveScanArgs) {
-  checkKeys(OP, args, [...scanInputs, 'deltaSoftplus']);
+  checkKeys(OP, args, [...scanInputs, 'sequenceIds', 'deltaSoftplus']);
   checkBoolean(OP, 'deltaSoftplus', args.deltaSoftplus ?? false);
   const u = toTensor(OP, 'u', args.u);
   const delta = toTensor(OP, 'delta', args.delta);
@@ -89,6 +97,7 @@ function checkScan(args: SelectiveScanArgs) {
   const z = toOptionalTensor(OP, 'z', args.z);
   const deltaBias = toOptionalTensor(OP, 'deltaBias', args.deltaBias);
   const initialState = toOptionalTensor(OP, 'initialState', args.initialState);
+  const sequenceIds = toOptionalTensor(OP, 'sequenceIds', args.sequenceIds, 'int32');
   checkRank(OP, 'u', u, 3, '[batch, length, channels]');
   checkNotEmpty(OP, 'u', u);
   const [batch, length, channels] = u.shape as [number, number, number];
@@ -101,11 +110,12 @@ function checkScan(args: SelectiveScanArgs) {
   checkShape(OP, 'z', z, u.shape, 'the shape of u');
   checkShape(OP, 'deltaBias', deltaBias, [channels], 'a value per channel');
   checkShape(OP, 'initialState', initialState, [batch, channels, dState], 'shape [batch, channels, dState]');
+  checkShape(OP, 'sequenceIds', sequenceIds, [batch, length], 'an id per position, [batch, length]');
   const B = toTensor(OP, 'B', args.B);
   const C = toTensor(OP, 'C', args.C);
   checkProjection(OP, 'B', B, [batch, length], channels, dState);
   checkProjection(OP, 'C', C, [batch, length], channels, dState);
-  return {u, delta, A, B: withGroups(B, 2), C: withGroups(C, 2), D, z, deltaBias, initialState};
+  return {u, delta, A, B: withGroups(B, 2), C: withGroups(C, 2), D, z, deltaBias, initialState, sequenceIds};
 }
 
 /**

@@ -7,11 +7,13 @@ import {defineKernel} from '../kernel';
 import type {Named} from '../kernel';
 
 export type ScanInput = 'u' | 'delta' | 'A' | 'B' | 'C' | 'D' | 'z' | 'deltaBias' | 'initialState';
-export type ScanGradInput = ScanInput | 'states' | 'dy' | 'dFinalState';
+/** `sequenceIds`, int32 [B,L]: the state starts anew wherever the id changes. They have no gradient. */
+export type ScanKernelInput = ScanInput | 'sequenceIds';
+export type ScanGradInput = ScanKernelInput | 'states' | 'dy' | 'dFinalState';
 
 /** `B`, `C`: [B,L,G,N], or [D,N] when constant. */
 export type ScanInputs = Record<'u' | 'delta' | 'A' | 'B' | 'C', tf.Tensor> &
-  Named<'D' | 'z' | 'deltaBias' | 'initialState', tf.Tensor>;
+  Named<'D' | 'z' | 'deltaBias' | 'initialState' | 'sequenceIds', tf.Tensor>;
 
 export interface ScanAttrs {
   deltaSoftplus: boolean;
@@ -21,16 +23,17 @@ export interface ScanAttrs {
 
 export type ScanGradAttrs = Pick<ScanAttrs, 'deltaSoftplus'>;
 
+/** The inputs that have a gradient. */
 export const scanInputs = ['u', 'delta', 'A', 'B', 'C', 'D', 'z', 'deltaBias', 'initialState'] as const;
 
 /** y, finalState and, if asked for, states. */
-export const runSelectiveScan = defineKernel<ScanInput, ScanAttrs>({
+export const runSelectiveScan = defineKernel<ScanKernelInput, ScanAttrs>({
   kernelName: 'SelectiveScan',
-  order: scanInputs,
+  order: [...scanInputs, 'sequenceIds'],
 });
 
 /** The gradients of the inputs that are present, in the order of `scanInputs`. */
 export const runSelectiveScanGrad = defineKernel<ScanGradInput, ScanGradAttrs>({
   kernelName: 'SelectiveScanGrad',
-  order: [...scanInputs, 'states', 'dy', 'dFinalState'],
+  order: [...scanInputs, 'states', 'dy', 'dFinalState', 'sequenceIds'],
 });

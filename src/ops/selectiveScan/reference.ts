@@ -6,6 +6,7 @@
  */
 
 import type {Array64} from '../float64';
+import {documentsOf} from '../documents';
 import {zeros64 as zeros} from '../float64';
 import {sigmoid, siluSlope, softplus} from '../scalar';
 
@@ -31,7 +32,11 @@ function projectionOffset({shape}: Array64, b: number, t: number, d: number, cha
   return ((b * length + t) * groups + Math.floor((d * groups) / channels)) * dState;
 }
 
-function scan({u, delta, A, B, C, D, z, deltaBias, initialState}: ScanReferenceInputs, deltaSoftplus: boolean) {
+function scan(
+  {u, delta, A, B, C, D, z, deltaBias, initialState}: ScanReferenceInputs,
+  deltaSoftplus: boolean,
+  sequenceIds: Array64 | undefined,
+) {
   const [batch, length, channels] = u.shape;
   const dState = A.shape[1];
   const y = zeros(u.shape); // before the gate
@@ -44,6 +49,7 @@ function scan({u, delta, A, B, C, D, z, deltaBias, initialState}: ScanReferenceI
     return deltaSoftplus ? softplus(x) : x;
   };
   const state = (b: number, t: number, d: number, n: number) => ((b * (length + 1) + t) * channels + d) * dState + n;
+  const starts = documentStarts(sequenceIds, batch, length);
   for (let b = 0; b < batch; b++) {
     for (let d = 0; d < channels; d++) {
       for (let n = 0; n < dState && initialState; n++) {
@@ -56,7 +62,7 @@ function scan({u, delta, A, B, C, D, z, deltaBias, initialState}: ScanReferenceI
         for (let n = 0; n < dState; n++) {
           const decay = Math.exp(dt * A.values[d * dState + n]);
           const input = dt * u.values[at] * B.values[projectionOffset(B, b, t, d, channels) + n];
-          const next = decay * h.values[state(b, t, d, n)] + input;
+          const next = starts[b].has(t) ? input : decay * h.values[state(b, t, d, n)] + input;
           h.values[state(b, t + 1, d, n)] = next;
           sum += C.values[projectionOffset(C, b, t, d, channels) + n] * next;
         }
@@ -65,15 +71,24 @@ function scan({u, delta, A, B, C, D, z, deltaBias, initialState}: ScanReferenceI
       }
     }
   }
-  return {out, y, h, step, biased, state};
+  return {out, y, h, step, biased, state, starts};
+}
+
+/** For each row the positions but the first where a document begins. */
+function documentStarts(sequenceIds: Array64 | undefined, batch: number, length: number): Set<number>[] {
+  return Array.from({length: batch}, (_, b) => {
+    const [, ...later] = documentsOf(sequenceIds, b, length);
+    return new Set(later.map(({begin}) => begin));
+  });
 }
 
 /** y [B,L,D] and finalState [B,D,N]. */
 export function selectiveScanReference(
   inputs: ScanReferenceInputs,
   deltaSoftplus: boolean,
+  sequenceIds?: Array64,
 ): {y: Array64; finalState: Array64} {
-  const {out, h, state} = scan(inputs, deltaSoftplus);
+  const {out, h, state} = scan(inputs, deltaSoftplus, sequenceIds);
   const [batch, length, channels] = inputs.u.shape;
   const dState = inputs.A.shape[1];
   const finalState = zeros([batch, channels, dState]);
@@ -90,9 +105,10 @@ export function selectiveScanGradReference(
   deltaSoftplus: boolean,
   dy: Array64,
   dFinalState: Array64,
+  sequenceIds?: Array64,
 ): {[K in keyof ScanReferenceInputs]: Array64} {
   const {u, A, B, C, D, z, deltaBias, initialState} = inputs;
-  const {y, h, step, biased, state} = scan(inputs, deltaSoftplus);
+  const {y, h, step, biased, state, starts} = scan(inputs, deltaSoftplus, sequenceIds);
   const [batch, length, channels] = u.shape;
   const dState = A.shape[1];
   const du = zeros(u.shape);
@@ -124,14 +140,14 @@ export function selectiveScanGradReference(
           const decay = Math.exp(dt * a);
           const atB = projectionOffset(B, b, t, d, channels) + n;
           const atC = projectionOffset(C, b, t, d, channels) + n;
-          const previous = h.values[state(b, t, d, n)];
+          const previous = starts[b].has(t) ? 0 : h.values[state(b, t, d, n)];
           const s = C.values[atC] * gy + carried[n];
           dC.values[atC] += gy * h.values[state(b, t + 1, d, n)];
           dB.values[atB] += s * dt * u.values[at];
           dA.values[d * dState + n] += s * dt * decay * previous;
           dStep += s * (a * decay * previous + u.values[at] * B.values[atB]);
           dInput += s * B.values[atB];
-          carried[n] = decay * s;
+          carried[n] = starts[b].has(t) ? 0 : decay * s;
         }
         du.values[at] = dt * dInput + (D ? D.values[d] * gy : 0);
         dD.values[d] += gy * u.values[at];

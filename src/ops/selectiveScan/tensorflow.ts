@@ -28,7 +28,7 @@ offerNativeKernels(
       if (isTooWide(call)) return runComposed('SelectiveScanGrad', call);
       const {deltaSoftplus} = call.attrs as ScanGradAttrs;
       const order = [...scanInputs, 'states', 'dy', 'dFinalState'];
-      const gradients = call.inputs.length - 3;
+      const gradients = scanInputs.filter((name) => call.present.includes(name)).length;
       const attrs = {ints: {NG: gradients}, bools: {delta_softplus: deltaSoftplus}};
       return runListOp(call, 'TfjsMambaSelectiveScanGrad', order, attrs, gradients);
     },

@@ -4,10 +4,14 @@
  * Both directions walk chunk by chunk and, inside a chunk, channel by channel, so that one channel's states over a chunk stay in
  * the first-level cache. The backward starts each chunk from the state that the forward kept at its start, and recomputes the
  * chunk's states and decays once; scratch is one channel's chunk, O(chunk·N), and one chunk's dB and dC. Sums are float64.
+ *
+ * Chunks are counted from where a document begins, so that packed documents are computed as each alone. Two starts of chunks within
+ * documents are at least a chunk apart, so the kept state of a start t has slot ⌊t/chunk⌋ to itself; a document's first needs none.
  */
 import type {Operand} from '../../backends/typedArrays';
 import {registerTypedArrayKernel} from '../../backends/typedArrays';
 import type {PresentAttr} from '../kernel';
+import {documentsOf} from '../documents';
 import {byName} from '../kernel';
 import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from './kernels';
 import {sigmoid, siluSlope, softplus} from '../scalar';
@@ -33,6 +37,16 @@ function rows({shape}: Operand, channels: number) {
 
 type Operands = Record<'u' | 'delta' | 'A' | 'B' | 'C', Operand> & {[K in ScanGradInput]?: Operand};
 
+/** The chunks of batch row `b` in order, and whether a chunk is the first of its document. */
+function chunksOf(ids: Operand | undefined, b: number, length: number) {
+  return documentsOf(ids, b, length).flatMap(({begin, end}) =>
+    Array.from({length: Math.ceil((end - begin) / CHUNK)}, (_, c) => {
+      const start = begin + c * CHUNK;
+      return {start, end: Math.min(start + CHUNK, end), isFirst: c === 0};
+    }),
+  );
+}
+
 function scanOutputs(shapes: Record<'u' | 'A', {shape: readonly number[]}>, keepStates: boolean) {
   const [batch, length, channels] = shapes.u.shape;
   const dState = shapes.A.shape[1];
@@ -41,7 +55,7 @@ function scanOutputs(shapes: Record<'u' | 'A', {shape: readonly number[]}>, keep
 }
 
 function forward(
-  {u, delta, A, B, C, D, z, deltaBias, initialState}: Operands,
+  {u, delta, A, B, C, D, z, deltaBias, initialState, sequenceIds}: Operands,
   [out, finalState, states]: Operand[],
   deltaSoftplus: boolean,
 ): void {
@@ -56,15 +70,14 @@ function forward(
   const h = new Float64Array(channels * dState);
   for (let b = 0; b < batch; b++) {
     const stateSize = channels * dState;
-    if (initialState) {
-      h.set(initialState.values.subarray(b * stateSize, (b + 1) * stateSize));
-    } else {
-      h.fill(0);
-    }
-    for (let start = 0, c = 0; start < length; start += CHUNK, c++) {
-      const end = Math.min(start + CHUNK, length);
-      if (states) {
-        states.values.set(h, (b * states.shape[1] + c) * stateSize);
+    for (const {start, end, isFirst} of chunksOf(sequenceIds, b, length)) {
+      if (start === 0 && initialState) {
+        h.set(initialState.values.subarray(b * stateSize, (b + 1) * stateSize));
+      } else if (isFirst) {
+        h.fill(0);
+      }
+      if (states && (start === 0 || !isFirst)) {
+        states.values.set(h, (b * states.shape[1] + Math.floor(start / CHUNK)) * stateSize);
       }
       for (let d = 0; d < channels; d++) {
         const bias = deltaBias ? deltaBias.values[d] : 0;
@@ -102,7 +115,7 @@ function backward(
   gradients: {[K in ScanInput]?: Operand},
   deltaSoftplus: boolean,
 ): void {
-  const {u, delta, A, B, C, D, z, deltaBias, states, dy, dFinalState} = inputs;
+  const {u, delta, A, B, C, D, z, deltaBias, states, dy, dFinalState, sequenceIds} = inputs;
   const [batch, length, channels] = u.shape;
   const dState = A.shape[1];
   const rowsB = rows(B, channels);
@@ -126,9 +139,10 @@ function backward(
   const chunks = states.shape[1];
   for (let b = 0; b < batch; b++) {
     carried.set(dFinalState.values.subarray(b * stateSize, (b + 1) * stateSize));
-    for (let c = chunks - 1; c >= 0; c--) {
-      const start = c * CHUNK;
-      const count = Math.min(CHUNK, length - start);
+    for (const {start, end, isFirst} of chunksOf(sequenceIds, b, length).reverse()) {
+      const count = end - start;
+      const kept = (b * chunks + Math.floor(start / CHUNK)) * stateSize;
+      const hasState = start === 0 || !isFirst;
       if (rowsB.time !== 0) dB.fill(0);
       if (rowsC.time !== 0) dC.fill(0);
       for (let d = 0; d < channels; d++) {
@@ -141,7 +155,7 @@ function backward(
         const baseC = b * rowsC.batch + start * rowsC.time + channelC;
         const first = (b * length + start) * channels + d;
         for (let n = 0; n < dState; n++) {
-          h[n] = states.values[(b * chunks + c) * stateSize + state + n];
+          h[n] = hasState ? states.values[kept + state + n] : 0;
         }
         for (let t = 0; t < count; t++) {
           const at = first + t * channels;
@@ -210,8 +224,12 @@ function backward(
       if (rowsC.time !== 0) {
         gradients.C!.values.set(dC.subarray(0, count * rowsC.time), b * rowsC.batch + start * rowsC.time);
       }
+      if (start === 0) {
+        gradients.initialState?.values.set(carried, b * stateSize);
+      } else if (isFirst) {
+        carried.fill(0);
+      }
     }
-    gradients.initialState?.values.set(carried, b * stateSize);
   }
   if (rowsB.time === 0) gradients.B!.values.set(dB);
   if (rowsC.time === 0) gradients.C!.values.set(dC);

@@ -23,8 +23,9 @@ registerSimdKernel('SelectiveScan', (simd, inputs, outputs, {present, deltaSoftp
   const operands = byName(inputs, present) as Operands;
   const [y, finalState, states] = outputs;
   const {A} = operands;
+  const order = [...scanInputs, 'sequenceIds'] as const;
   simd.withScratch(2 * A.shape[0] * A.shape[1] * VECTOR, (scratch) => {
-    const pointers = offsets([...scanInputs.map((name) => operands[name]), y, finalState, states]);
+    const pointers = offsets([...order.map((name) => operands[name]), y, finalState, states]);
     simd.functions.selectiveScan(...pointers, scratch, ...settings(operands, deltaSoftplus));
   });
 });
@@ -41,8 +42,10 @@ registerSimdKernel(
     const vectors = 2 * channels * dState + (5 * CHUNK + 2) * dState + CHUNK;
     const doubles = 3 * channels * dState + 2 * channels;
     // The initial state itself is not needed: the first kept state is it.
-    const order = [...scanInputs.filter((name) => name !== 'initialState'), 'states', 'dy', 'dFinalState'] as const;
-    simd.withScratch(vectors * VECTOR + doubles * DOUBLE, (scratch) => {
+    const given = scanInputs.filter((name) => name !== 'initialState');
+    const order = [...given, 'sequenceIds', 'states', 'dy', 'dFinalState'] as const;
+    const [batch, length] = operands.u.shape;
+    simd.withScratch(vectors * VECTOR + doubles * DOUBLE + batch * length, (scratch) => {
       const pointers = offsets([...order.map((name) => operands[name]), ...scanInputs.map((name) => gradients[name])]);
       simd.functions.selectiveScanGrad(...pointers, scratch, ...settings(operands, deltaSoftplus));
     });

@@ -15,6 +15,7 @@ import {
 import type {Arrays} from '../../support/arrays';
 import {normal, seededRandom} from '../../support/arrays';
 import type {OpUnderTest} from '../opUnderTest';
+import {idsOf, packedIds} from './documents';
 import {either, lengths, product, seeds} from './draw';
 
 const activations = ['linear', 'silu'] as const;
@@ -28,9 +29,11 @@ export interface ConvParams {
   hasInitialState: boolean;
   activation: ConvActivation;
   seed: number;
+  /** Whether the rows are packed documents. */
+  isPacked?: boolean;
 }
 
-function buildConv({batch, length, channels, width, hasBias, hasInitialState, activation, seed}: ConvParams) {
+function buildConv({batch, length, channels, width, hasBias, hasInitialState, activation, seed, isPacked}: ConvParams) {
   const random = seededRandom(seed);
   const inputs: Arrays = {
     x: normal(random, [batch, length, channels]),
@@ -38,7 +41,7 @@ function buildConv({batch, length, channels, width, hasBias, hasInitialState, ac
     ...(hasBias && {bias: normal(random, [channels])}),
     ...(hasInitialState && {initialState: normal(random, [batch, width - 1, channels])}),
   };
-  return {inputs, options: {activation}};
+  return {inputs, options: {activation, ...(isPacked && {sequenceIds: packedIds(random, batch, length)})}};
 }
 
 export const convCase: OpUnderTest<ConvParams> = {
@@ -52,6 +55,7 @@ export const convCase: OpUnderTest<ConvParams> = {
     hasInitialState: fc.boolean(),
     activation: fc.constantFrom(...activations),
     seed: seeds,
+    isPacked: fc.boolean(),
   }),
   combinations: product<ConvParams>({
     batch: [2],
@@ -62,18 +66,24 @@ export const convCase: OpUnderTest<ConvParams> = {
     hasInitialState: either,
     activation: activations,
     seed: [9],
+    isPacked: either,
   }),
   build: buildConv,
   run: (inputs, options) => causalConv1d({...inputs, ...options} as unknown as CausalConv1dArgs),
   reference: ({inputs, options}) =>
-    causalConv1dReference(inputs as unknown as ConvReferenceInputs, options.activation as ConvActivation),
+    causalConv1dReference(
+      inputs as unknown as ConvReferenceInputs,
+      options.activation as ConvActivation,
+      idsOf(options),
+    ),
   referenceGradient: ({inputs, options}, {y, finalState}) => {
     const activation = options.activation as ConvActivation;
-    return causalConv1dGradReference(inputs as unknown as ConvReferenceInputs, activation, y, finalState);
+    const given = inputs as unknown as ConvReferenceInputs;
+    return causalConv1dGradReference(given, activation, y, finalState, idsOf(options));
   },
 };
 
-export type ConvUpdateParams = Omit<ConvParams, 'length' | 'hasInitialState'>;
+export type ConvUpdateParams = Omit<ConvParams, 'length' | 'hasInitialState' | 'isPacked'>;
 
 export const convUpdateCase: OpUnderTest<ConvUpdateParams> = {
   op: 'causalConv1dUpdate',

@@ -8,6 +8,7 @@ import {selectiveScanGradReference, selectiveScanReference} from '../../../src/o
 import type {Array64, Arrays} from '../../support/arrays';
 import {mapValues, normal, reshaped, seededRandom} from '../../support/arrays';
 import type {OpUnderTest} from '../opUnderTest';
+import {idsOf, packedIds} from './documents';
 import {divisor, either, lengths, product, seeds} from './draw';
 import type {Decay} from './scanNumbers';
 import {decays, stateMatrix, stepBias, stepSizes} from './scanNumbers';
@@ -33,6 +34,8 @@ export interface ScanParams {
   deltaSoftplus: boolean;
   decay: Decay;
   seed: number;
+  /** Whether the rows are packed documents. */
+  isPacked?: boolean;
 }
 
 const arbitrary: fc.Arbitrary<ScanParams> = fc.record({
@@ -51,9 +54,10 @@ const arbitrary: fc.Arbitrary<ScanParams> = fc.record({
   deltaSoftplus: fc.boolean(),
   decay: fc.constantFrom(...decays),
   seed: seeds,
+  isPacked: fc.boolean(),
 });
 
-const combinations = product<ScanParams>({
+const flags = product<ScanParams>({
   batch: [2],
   length: [3],
   channels: [4],
@@ -70,6 +74,13 @@ const combinations = product<ScanParams>({
   decay: ['usual'],
   seed: [7],
 });
+
+const combinations = [
+  ...flags,
+  ...flags
+    .filter(({hasD, hasBias, deltaSoftplus}) => hasD && hasBias && deltaSoftplus)
+    .map((params) => ({...params, length: 4, isPacked: true})),
+];
 
 function build(params: ScanParams) {
   const {batch, length, channels, dState, deltaSoftplus} = params;
@@ -96,7 +107,8 @@ function build(params: ScanParams) {
     ...(params.hasBias && {deltaBias: stepBias(random, channels, deltaSoftplus)}),
     ...(params.hasInitialState && {initialState: normal(random, [batch, channels, dState])}),
   };
-  return {inputs, options: {deltaSoftplus}};
+  const sequenceIds = params.isPacked ? {sequenceIds: packedIds(random, batch, length)} : {};
+  return {inputs, options: {deltaSoftplus, ...sequenceIds}};
 }
 
 /** The inputs as the reference takes them: a projection per position has its group axis. */
@@ -115,10 +127,11 @@ export const scanCase: OpUnderTest<ScanParams> = {
   combinations,
   build,
   run: (inputs, options) => selectiveScan({...inputs, ...options} as unknown as SelectiveScanArgs),
-  reference: ({inputs, options}) => selectiveScanReference(withGroups(inputs), options.deltaSoftplus as boolean),
+  reference: ({inputs, options}) =>
+    selectiveScanReference(withGroups(inputs), options.deltaSoftplus as boolean, idsOf(options)),
   referenceGradient: ({inputs, options}, {y, finalState}) => {
     const softplus = options.deltaSoftplus as boolean;
-    const gradients = selectiveScanGradReference(withGroups(inputs), softplus, y, finalState) as Arrays;
+    const gradients = selectiveScanGradReference(withGroups(inputs), softplus, y, finalState, idsOf(options)) as Arrays;
     return mapValues(gradients, (array, name) => reshaped(array, inputs[name].shape));
   },
 };

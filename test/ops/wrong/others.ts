@@ -43,7 +43,17 @@ export const wrongConvolutions: WrongCalls = {
     ['initialState', () => ({initialState: int(2, 2, 4)}), 'must have dtype float32, but has int32'],
     ['activation', () => ({activation: 'relu'}), "must be one of 'linear', 'silu', but is string relu"],
     ['activation', () => ({activation: 1}), "must be one of 'linear', 'silu', but is number 1"],
-    ['unknown', () => ({kernel: float(4, 3)}), 'argument kernel; expected x, weight, bias, initialState, activation'],
+    [
+      'sequenceIds',
+      () => ({sequenceIds: int(2, 4)}),
+      'must have an id per position, [batch, length], [2,5], but has [2,4]',
+    ],
+    ['sequenceIds', () => ({sequenceIds: float(2, 5)}), 'must have dtype int32, but has float32'],
+    [
+      'unknown',
+      () => ({kernel: float(4, 3)}),
+      'argument kernel; expected x, weight, bias, initialState, sequenceIds, activation',
+    ],
   ],
 };
 

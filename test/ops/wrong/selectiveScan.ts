@@ -84,12 +84,20 @@ export const wrongScans: WrongCalls = {
       () => ({initialState: [new Float32Array(3)]}),
       'must have shape [batch, channels, dState], [2,4,3], but has [1,3]',
     ],
+    [
+      'sequenceIds',
+      () => ({sequenceIds: int(2, 4)}),
+      'must have an id per position, [batch, length], [2,5], but has [2,4]',
+    ],
+    ['sequenceIds', () => ({sequenceIds: int(5)}), 'must have an id per position, [batch, length], [2,5], but has [5]'],
+    ['sequenceIds', () => ({sequenceIds: float(2, 5)}), 'must have dtype int32, but has float32'],
+    ['sequenceIds', () => ({sequenceIds: 'text'}), 'must be a tensor or an array of numbers, but is string text'],
     ['deltaSoftplus', () => ({deltaSoftplus: 'yes'}), 'must be true or false, but is string yes'],
     ['deltaSoftplus', () => ({deltaSoftplus: 1}), 'must be true or false, but is number 1'],
     [
       'unknown',
       () => ({detla: float(2, 5, 4)}),
-      'argument detla; expected u, delta, A, B, C, D, z, deltaBias, initialState, deltaSoftplus',
+      'argument detla; expected u, delta, A, B, C, D, z, deltaBias, initialState, sequenceIds, deltaSoftplus',
     ],
   ],
 };

@@ -2,9 +2,13 @@
 import type {Pass} from '../../../backends/webgl';
 import {
   CHUNK,
+  begins,
+  chunkExponent,
   chunkPlace,
+  packed,
   place,
   projections,
+  restart,
   rowB,
   rowC,
   shapes,
@@ -18,10 +22,11 @@ import {
 export const adjointPass: Pass = {
   name: 'SelectiveScanGrad (chunks)',
   inputs: ['steps4', 'A4', 'C4'],
+  optional: packed,
   outputs: 2,
   texels: true,
   ints: [...shapes, 'groupsC'],
-  declarations: rowC,
+  declarations: rowC + begins,
   main: `${place}
   vec4 exponent = get_A4(d * quads + q) * LOG2E;
   vec4 carried = vec4(0.);
@@ -29,21 +34,21 @@ export const adjointPass: Pass = {
   for (int t = first + steps - 1; t >= first; t--) {
     int at = (b * len + t) * channels + d;
     vec4 step = get_steps4(at);
-    carried = scaled(row_C(b, t, d, q) * step.z + carried, step.x * exponent);
+    carried = scaled(row_C(b, t, d, q) * step.z + carried, step.x * exponent);${restart('carried', 't')}
     total += step.x;
   }
-  out_0 = carried;
-  out_1 = total * exponent;`,
+  out_0 = carried;${chunkExponent}`,
 };
 
 /** What reaches the input (WHICH 0: Σ s·B) or the exponent of the decay (WHICH 1: Σ s·a·h·A) of each of a chunk's steps. */
 export const stepGradPass: Pass = {
   name: 'SelectiveScanGrad (steps)',
   inputs: ['steps4', 'A4', 'B4', 'C4', 'start4', 'carried4'],
+  optional: packed,
   outputs: 4,
   texels: true,
   ints: [...shapes, ...projections],
-  declarations: rowB + rowC,
+  declarations: rowB + rowC + begins,
   main: `${chunkPlace}
   for (int q = 0; q < QUADS; q++) {
     vec4 A = get_A4(d * quads + q);
@@ -54,7 +59,7 @@ export const stepGradPass: Pass = {
     vec4 h = get_start4(((b * chunks + c) * channels + d) * quads + q);
     for (int t = 0; t < steps; t++) {
       int at = (b * len + first + t) * channels + d;
-      vec4 step = get_steps4(at);
+      vec4 step = get_steps4(at);${restart('h', 'first + t')}
       before[t] = h;
       h = scaled(h, step.x * exponent) + step.w * row_B(b, first + t, d, q);
     }
@@ -68,7 +73,7 @@ export const stepGradPass: Pass = {
       results[t / 4][t % 4] += dot(carried * before[t], A);
 #else
       results[t / 4][t % 4] += dot(s, row_B(b, first + t, d, q));
-#endif
+#endif${restart('carried', 'first + t')}
     }
   }
   ${writeResults}`,
@@ -78,10 +83,11 @@ export const stepGradPass: Pass = {
 export const tablePass: Pass = {
   name: 'SelectiveScanGrad (tables)',
   inputs: ['steps4', 'A4', 'B4', 'C4', 'start4', 'carried4'],
+  optional: packed,
   outputs: 3,
   texels: true,
   ints: [...shapes, ...projections],
-  declarations: rowB + rowC,
+  declarations: rowB + rowC + begins,
   main: `${place}
   vec4 exponent = get_A4(d * quads + q) * LOG2E;
   vec4 before[${CHUNK}];
@@ -89,7 +95,7 @@ export const tablePass: Pass = {
   vec4 h = get_start4(((b * chunks + c) * channels + d) * quads + q);
   for (int t = 0; t < steps; t++) {
     int at = (b * len + first + t) * channels + d;
-    vec4 step = get_steps4(at);
+    vec4 step = get_steps4(at);${restart('h', 'first + t')}
     before[t] = h;
     h = scaled(h, step.x * exponent) + step.w * row_B(b, first + t, d, q);
     dC += step.z * h;
@@ -103,7 +109,7 @@ export const tablePass: Pass = {
     vec4 s = row_C(b, first + t, d, q) * step.z + carried;
     carried = scaled(s, step.x * exponent);
     dA += carried * before[t] * step.x;
-    dB += s * step.w;
+    dB += s * step.w;${restart('carried', 'first + t')}
   }
   out_0 = dA;
   out_1 = dB;
@@ -120,10 +126,11 @@ export const BLOCK = 32;
 export const projectionPass: Pass = {
   name: 'SelectiveScanGrad (projections)',
   inputs: ['steps4', 'A4', 'B4', 'C4', 'start4', 'carried4'],
+  optional: packed,
   outputs: 4,
   texels: true,
   ints: [...shapes, ...projections, 'groups', 'blocks', 'part'],
-  declarations: rowB + rowC,
+  declarations: rowB + rowC + begins,
   main: `
   int block = index % blocks;
   int q = (index / blocks) % quads;
@@ -143,14 +150,14 @@ export const projectionPass: Pass = {
       int at = (b * len + first + t) * channels + d;
       vec4 step = get_steps4(at);
       vec4 s = row_C(b, first + t, d, q) * step.z + carried;
-      carried = scaled(s, step.x * exponent);
+      carried = scaled(s, step.x * exponent);${restart('carried', 'first + t')}
       if (t < part + 4) results[t - part] += s * step.w;
     }
 #else
     vec4 h = get_start4(((b * chunks + c) * channels + d) * quads + q);
     for (int t = 0; t < min(steps, part + 4); t++) {
       int at = (b * len + first + t) * channels + d;
-      vec4 step = get_steps4(at);
+      vec4 step = get_steps4(at);${restart('h', 'first + t')}
       h = scaled(h, step.x * exponent) + step.w * row_B(b, first + t, d, q);
       if (t >= part) results[t - part] += step.z * h;
     }

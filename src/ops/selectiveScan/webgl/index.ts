@@ -18,16 +18,18 @@ import {CHUNK} from './passes';
 type Operands = Record<'u' | 'delta' | 'A' | 'B' | 'C', tf.TensorInfo> & {[K in ScanGradInput]?: tf.TensorInfo};
 
 /** Sizes, as every pass finds those it asks for, and the compile-time switches. */
-function settingsOf({u, A, B, C}: Operands, deltaSoftplus: boolean) {
+function settingsOf({u, A, B, C, sequenceIds}: Operands, deltaSoftplus: boolean) {
   const [batch, len, channels] = u.shape;
   const dState = A.shape[1];
   const quads = Math.ceil(dState / 4);
   const isConstant = ({shape}: tf.TensorInfo) => shape.length === 2;
   const groups = (projection: tf.TensorInfo) => (isConstant(projection) ? 1 : projection.shape[2]);
+  const packed = {PACKED: sequenceIds !== undefined};
   return {
     batch,
     ints: {len, channels, dState, quads, chunks: Math.ceil(len / CHUNK), groupsB: groups(B), groupsC: groups(C)},
-    flags: {CONSTANT_B: isConstant(B), CONSTANT_C: isConstant(C)},
+    packed,
+    flags: {CONSTANT_B: isConstant(B), CONSTANT_C: isConstant(C), ...packed},
     softplus: {SOFTPLUS: deltaSoftplus},
     quads: {QUADS: quads},
   };
@@ -35,9 +37,9 @@ function settingsOf({u, A, B, C}: Operands, deltaSoftplus: boolean) {
 
 type Settings = ReturnType<typeof settingsOf>;
 
-/** What the loops over time read, as texels: the steps, A, B and C. */
+/** What the loops over time read: as texels the steps, A, B and C; and the ids of packed documents. */
 function texelsOf(kernel: Kernel, operands: Operands, {ints, softplus}: Settings) {
-  const {u, delta, A, B, C, deltaBias, dy, z} = operands;
+  const {u, delta, A, B, C, deltaBias, dy, z, sequenceIds: ids} = operands;
   const count = sizeOf(delta);
   const steps4 = kernel.texels(count);
   const inputs = {u, delta, deltaBias, dy, z: dy && z};
@@ -48,7 +50,7 @@ function texelsOf(kernel: Kernel, operands: Operands, {ints, softplus}: Settings
     kernel.draw(passes.quadPass, {inputs: {matrix}, ints, count: size, outputs: [output]});
     return output;
   };
-  return {steps4, A4: quads(A), B4: quads(B), C4: quads(C)};
+  return {steps4, A4: quads(A), B4: quads(B), C4: quads(C), ids};
 }
 
 const sizeOf = ({shape}: tf.TensorInfo) => shape.reduce((a, b) => a * b, 1);
@@ -73,14 +75,14 @@ type Inputs = Record<string, tf.TensorInfo | undefined>;
 /** The states before each chunk, [batch, chunk, channel, quad], from what each chunk does by itself. */
 function starts(
   kernel: Kernel,
-  {batch, ints}: Settings,
+  {batch, ints, packed}: Settings,
   [h4, x4]: tf.TensorInfo[],
   state: tf.TensorInfo | undefined,
   isReversed: boolean,
   keep: boolean,
 ): tf.TensorInfo {
   const {quads, channels, chunks} = ints;
-  const flags = {REVERSED: isReversed};
+  const flags = {REVERSED: isReversed, ...packed};
   const count = batch * chunks * channels * quads;
   const result = keep ? kernel.keptTexels(count) : kernel.texels(count);
   if (chunks <= MANY) {
@@ -96,7 +98,7 @@ function starts(
   const merged = [kernel.texels(size), kernel.texels(size)];
   kernel.draw(passes.groupPass, {inputs: {h4, x4}, ints: sizes, flags, count: size, outputs: merged});
   // The groups are in the order of the scan already.
-  const ofGroups: Settings = {batch, ints: {...ints, chunks: groups}} as Settings;
+  const ofGroups = {batch, ints: {...ints, chunks: groups}, packed} as Settings;
   const groupStart4 = starts(kernel, ofGroups, merged, state, false, false);
   kernel.draw(passes.startPass, {inputs: {h4, x4, groupStart4}, ints: sizes, flags, count, outputs: [result]});
   return result;
@@ -110,14 +112,14 @@ function stateOf(
   kernel: Kernel,
   start4: tf.TensorInfo,
   [h4, x4]: tf.TensorInfo[],
-  {batch, ints}: Settings,
+  {batch, ints, packed}: Settings,
   isReversed: boolean,
 ): tf.TensorInfo {
   const output = kernel.output([batch, ints.channels, ints.dState]);
   const draw = {
     inputs: {start4, h4, x4},
     ints,
-    flags: {REVERSED: isReversed},
+    flags: {REVERSED: isReversed, ...packed},
     count: sizeOf(output),
     outputs: [output],
   };

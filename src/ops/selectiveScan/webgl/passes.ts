@@ -3,6 +3,9 @@
  *
  * Time is cut into chunks of 16 steps, because 16 is what a fragment can write: four outputs of four values. Four neighbouring states of
  * a channel, a quad, are a texel. Tables of texels are [batch, chunk, channel, quad].
+ *
+ * PACKED says that the rows are packed documents, told apart by `ids`. What may have come before a document is replaced by zeros and not
+ * multiplied by them, as it may be infinite.
  */
 import type {Pass} from '../../../backends/webgl';
 
@@ -10,6 +13,42 @@ export const CHUNK = 16;
 
 export const shapes = ['len', 'channels', 'dState', 'quads', 'chunks'] as const;
 export const projections = ['groupsB', 'groupsC'] as const;
+
+/** What a pass needs for `restart`, to be put beside its other optional inputs. */
+export const packed = ['ids'] as const;
+
+/** Whether another document begins at step t of row b. */
+export const begins = `
+#if PACKED
+bool begins(int b, int t) { return t > 0 && get_ids(b * len + t) != get_ids(b * len + t - 1); }
+#endif`;
+
+/** Zeros in place of what step `t` has from the document before. */
+export const restart = (values: string, t: string) => `
+#if PACKED
+    if (begins(b, ${t})) ${values} = vec4(0.);
+#endif`;
+
+/** A total exponent of this says that a document begins in a chunk, so that nothing goes through it. As a decay's it cannot occur. */
+const CUT = '3e38';
+
+/** What goes through chunks, and the exponent of two of them. */
+const through = `
+#if PACKED
+const float CUT = ${CUT};
+vec4 through(vec4 v, vec4 x) { return x.x == CUT ? vec4(0.) : scaled(v, x); }
+vec4 joined(vec4 x, vec4 y) { return x.x == CUT || y.x == CUT ? vec4(CUT) : x + y; }
+#else
+vec4 through(vec4 v, vec4 x) { return scaled(v, x); }
+vec4 joined(vec4 x, vec4 y) { return x + y; }
+#endif`;
+
+/** A chunk's total exponent, `total * exponent` if it is of one document. */
+export const chunkExponent = `
+  out_1 = total * exponent;
+#if PACKED
+  for (int t = first; t < first + steps; t++) if (begins(b, t)) out_1 = vec4(${CUT});
+#endif`;
 
 /** Where the fragment is, in a table of texels. */
 export const place = `
@@ -73,22 +112,22 @@ export const stepPass: Pass = {
 export const summaryPass: Pass = {
   name: 'SelectiveScan (chunks)',
   inputs: ['steps4', 'A4', 'B4'],
+  optional: packed,
   outputs: 2,
   texels: true,
   ints: [...shapes, 'groupsB'],
-  declarations: rowB,
+  declarations: rowB + begins,
   main: `${place}
   vec4 exponent = get_A4(d * quads + q) * LOG2E;
   vec4 h = vec4(0.);
   float total = 0.;
   for (int t = first; t < first + steps; t++) {
     int at = (b * len + t) * channels + d;
-    vec4 step = get_steps4(at);
+    vec4 step = get_steps4(at);${restart('h', 't')}
     h = scaled(h, step.x * exponent) + step.w * row_B(b, t, d, q);
     total += step.x;
   }
-  out_0 = h;
-  out_1 = total * exponent;`,
+  out_0 = h;${chunkExponent}`,
 };
 
 /** Several chunks taken as one, in the order of the scan. */
@@ -98,6 +137,7 @@ export const groupPass: Pass = {
   outputs: 2,
   texels: true,
   ints: ['quads', 'channels', 'chunks', 'groups', 'perGroup'],
+  declarations: through,
   main: `
   int column = index % (quads * channels);
   int g = (index / quads / channels) % groups;
@@ -107,8 +147,8 @@ export const groupPass: Pass = {
   for (int k = g * perGroup; k < min((g + 1) * perGroup, chunks); k++) {
     int c = REVERSED == 1 ? chunks - 1 - k : k;
     int at = (b * chunks + c) * quads * channels + column;
-    h = scaled(h, get_x4(at)) + get_h4(at);
-    x += get_x4(at);
+    h = through(h, get_x4(at)) + get_h4(at);
+    x = joined(x, get_x4(at));
   }
   out_0 = h;
   out_1 = x;`,
@@ -122,6 +162,7 @@ export const startPass: Pass = {
   outputs: 1,
   texels: true,
   ints: ['quads', 'channels', 'dState', 'chunks', 'groups', 'perGroup'],
+  declarations: through,
   main: `
   int column = index % (quads * channels);
   int k = (index / quads / channels) % chunks;
@@ -139,7 +180,7 @@ export const startPass: Pass = {
   for (int j = g * perGroup; j < k; j++) {
     int c = REVERSED == 1 ? chunks - 1 - j : j;
     int at = (b * chunks + c) * quads * channels + column;
-    h = scaled(h, get_x4(at)) + get_h4(at);
+    h = through(h, get_x4(at)) + get_h4(at);
   }
   out_0 = h;`,
 };
@@ -150,13 +191,14 @@ export const statePass: Pass = {
   inputs: ['start4', 'h4', 'x4'],
   outputs: 1,
   ints: ['quads', 'channels', 'dState', 'chunks'],
+  declarations: through,
   main: `
   int n = index % dState;
   int d = (index / dState) % channels;
   int b = index / dState / channels;
   int last = ((b * chunks + chunks - 1) * channels + d) * quads + n / 4;
   int at = REVERSED == 1 ? (b * chunks * channels + d) * quads + n / 4 : last;
-  out_0 = (scaled(get_start4(last), get_x4(at)) + get_h4(at))[n % 4];`,
+  out_0 = (through(get_start4(last), get_x4(at)) + get_h4(at))[n % 4];`,
 };
 
 /** The fragment of a chunk and a channel, which writes one value for each step. */
@@ -178,11 +220,11 @@ export const writeResults = `
 export const outputPass: Pass = {
   name: 'SelectiveScan (output)',
   inputs: ['steps4', 'A4', 'B4', 'C4', 'start4'],
-  optional: ['D'],
+  optional: ['D', ...packed],
   outputs: 4,
   texels: true,
   ints: [...shapes, ...projections],
-  declarations: rowB + rowC,
+  declarations: rowB + rowC + begins,
   main: `${chunkPlace}
   vec4 exponent[QUADS];
   vec4 h[QUADS];
@@ -197,7 +239,7 @@ export const outputPass: Pass = {
 #if HAS_D
     y = get_D(d) * step.y;
 #endif
-    for (int q = 0; q < QUADS; q++) {
+    for (int q = 0; q < QUADS; q++) {${restart('h[q]', 'first + t')}
       h[q] = scaled(h[q], step.x * exponent[q]) + step.w * row_B(b, first + t, d, q);
       y += dot(row_C(b, first + t, d, q), h[q]);
     }

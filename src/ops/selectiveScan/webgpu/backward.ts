@@ -24,7 +24,19 @@ import {AHEAD, forAhead, quadOf, storeQuad} from './forward';
 import type {ConstantProjections} from './gradients';
 import {gradients} from './gradients';
 import type {ScanLayout} from './layout';
-import {CHUNK, LANES, SLOTS, forQuads, rowUniformValues, rowUniforms, rowWgsl, someQuads} from './layout';
+import {
+  CHUNK,
+  LANES,
+  SLOTS,
+  beginsWgsl,
+  forQuads,
+  rowUniformValues,
+  rowUniforms,
+  rowWgsl,
+  someQuads,
+  stepSumWgsl,
+  throughWgsl,
+} from './layout';
 
 const either = [false, true];
 
@@ -57,14 +69,14 @@ const prepare = defineProgram<{softplus: boolean; z: boolean}>({
   }),
 });
 
-const chunkStarts = defineProgram<{quads: number}>({
+const chunkStarts = defineProgram<{quads: number; packed: boolean}>({
   name: 'SelectiveScanGrad (chunk starts)',
-  variants: combinations({quads: someQuads}),
-  build: ({quads}) => ({
+  variants: combinations({quads: someQuads, packed: either}),
+  build: ({quads, packed}) => ({
     buffers: {stepSizes: read, gated: read, coefficients: readQuads, joint: writeQuads},
     uniforms: {...rowUniforms, tiles: 'u32', chunks: 'u32', row: 'u32'},
     workgroupSize: LANES,
-    declarations: rowWgsl(`${quads}u`),
+    declarations: rowWgsl(`${quads}u`) + (packed ? beginsWgsl : ''),
     main: `
   let tile = group % p.tiles;
   let chunk = group / p.tiles % p.chunks;
@@ -76,6 +88,7 @@ const chunkStarts = defineProgram<{quads: number}>({
   let row = rowA(d);
   ${forQuads(quads, (i) => `let a${i} = coefficients[row + ${i}u]; var carried${i} = vec4f(0.0);`)}
   var stepSum = 0.0;
+  ${packed ? 'var isCut = false;' : ''}
   for (var t = end; t > start; t--) {
     let position = b * p.length + t - 1u;
     let at = position * p.channels + d;
@@ -84,18 +97,19 @@ const chunkStarts = defineProgram<{quads: number}>({
     let atC = rowC(position, d);
     ${forQuads(quads, (i) => `carried${i} = exp2(dt * a${i}) * (g * coefficients[atC + ${i}u] + carried${i});`)}
     stepSum += dt;
+    ${packed ? `if (begins(position)) { isCut = true; ${forQuads(quads, (i) => `carried${i} = vec4f(0.0);`)} }` : ''}
   }
   let at = (b * p.chunks + chunk) * p.row * p.channels + d;
   ${forQuads(quads, (i) => `joint[at + ${i}u * p.channels] = carried${i};`)}
-  joint[at + (p.row - 1u) * p.channels] = vec4f(stepSum, 0.0, 0.0, 0.0);`,
+  joint[at + (p.row - 1u) * p.channels] = vec4f(${stepSumWgsl(packed)}, 0.0, 0.0, 0.0);`,
   }),
 });
 
 /** One invocation per quad of a state, over all chunks. */
-const combineBack = defineProgram<{initialState: boolean}>({
+const combineBack = defineProgram<{initialState: boolean; packed: boolean}>({
   name: 'SelectiveScanGrad (combine)',
-  variants: combinations({initialState: either}),
-  build: ({initialState}) => ({
+  variants: combinations({initialState: either, packed: either}),
+  build: ({initialState, packed}) => ({
     buffers: {
       coefficients: readQuads,
       dFinalState: read,
@@ -104,7 +118,8 @@ const combineBack = defineProgram<{initialState: boolean}>({
     },
     uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', chunks: 'u32', row: 'u32', size: 'u32'},
     workgroupSize: 64,
-    declarations: quadOf('dFinalState') + (initialState ? storeQuad('dInitialState') : ''),
+    declarations:
+      quadOf('dFinalState') + (initialState ? storeQuad('dInitialState') : '') + (packed ? throughWgsl : ''),
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
@@ -123,7 +138,7 @@ const combineBack = defineProgram<{initialState: boolean}>({
     ${forAhead(
       (k) => `if (${k}u < left) {
       joint[at${k}] = carried;
-      carried = own${k} + exp2(stepSum${k} * a) * carried;
+      carried = own${k} + ${packed ? `through(stepSum${k}, a, carried)` : `exp2(stepSum${k} * a) * carried`};
     }`,
     )}
   }
@@ -204,7 +219,7 @@ export function scanBackward(
   layout: ScanLayout,
   softplus: boolean,
 ): void {
-  const {batch, length, channels, dState, quads, chunks, B, C} = layout;
+  const {batch, length, channels, dState, quads, chunks, B, C, packed} = layout;
   const size = batch * length * channels;
   const row = quads * (2 + Number(B.constant) + Number(C.constant)) + 1;
   const joint = gpu.scratch(batch * chunks * channels * row * 4);
@@ -224,7 +239,7 @@ export function scanBackward(
   );
   gpu.run(
     chunkStarts,
-    {quads},
+    {quads, packed},
     {
       buffers: {stepSizes, gated, coefficients, joint},
       uniforms: {...rowUniformValues(layout), tiles: layout.tiles, chunks, row},
@@ -234,7 +249,7 @@ export function scanBackward(
   const stateQuads = batch * channels * quads;
   gpu.run(
     combineBack,
-    {initialState: initialState !== undefined},
+    {initialState: initialState !== undefined, packed},
     {
       buffers: {
         coefficients,
@@ -256,7 +271,7 @@ export function scanBackward(
   const constants = {constantB: B.constant, constantC: C.constant};
   gpu.run(
     gradients,
-    {...constants, softplus, z: hasZ},
+    {...constants, softplus, z: hasZ, packed},
     {
       buffers: {
         u: u!,

@@ -9,12 +9,32 @@
  * 3. `combine` walks over the chunks and turns each slot into the true state at its chunk's start,
  * 4. `outputs` runs every chunk once more from its true state and writes y.
  *
- * The single-pass form is 1 and 4 alone, with one chunk as long as the sequence.
+ * The single-pass form is 1 and 4 alone, with one chunk as long as the sequence. Of packed documents, `mark` notes where they begin;
+ * there 2 and 4 set the state to zero.
  */
 import type {Shader} from '../../../backends/webgpuProgram';
-import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../../backends/webgpuProgram';
+import {
+  combinations,
+  defineProgram,
+  read,
+  readInts,
+  readQuads,
+  write,
+  writeQuads,
+} from '../../../backends/webgpuProgram';
 import {sigmoidWgsl, softplusWgsl} from '../../wgsl';
-import {KEPT, LANES, LOG2_E, forQuads, rowUniforms, rowWgsl, someQuads} from './layout';
+import {
+  KEPT,
+  LANES,
+  LOG2_E,
+  beginsWgsl,
+  forQuads,
+  rowUniforms,
+  rowWgsl,
+  someQuads,
+  stepSumWgsl,
+  throughWgsl,
+} from './layout';
 
 const either = [false, true];
 
@@ -96,6 +116,23 @@ export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialStat
   }),
 });
 
+/** Notes in the coefficients where in a row another document begins. */
+export const mark = defineProgram({
+  name: 'SelectiveScan (documents)',
+  variants: [{}],
+  build: (): Shader => ({
+    buffers: {ids: readInts, coefficients: writeQuads},
+    uniforms: {length: 'u32', starts: 'u32', size: 'u32'},
+    workgroupSize: 64,
+    main: `
+  let i = group * 64u + lane;
+  if (i >= p.size) { return; }
+  var begins = 0.0;
+  if (i % p.length > 0u && ids[i] != ids[i - 1u]) { begins = 1.0; }
+  coefficients[p.starts + i] = vec4f(begins, 0.0, 0.0, 0.0);`,
+  }),
+});
+
 /** Finds batch row, chunk and channel of an invocation, and the positions it has. */
 const placeWgsl = `
   let tile = group % p.tiles;
@@ -108,34 +145,39 @@ const placeWgsl = `
 
 const placeUniforms = {...rowUniforms, tiles: 'u32', chunks: 'u32', chunkLength: 'u32'} as const;
 
+/** Sets the state to zero. */
+const zeros = (quads: number) => forQuads(quads, (i) => `h${i} = vec4f(0.0);`);
+
 const slotUniforms = {slots: 'u32', slotsPerChunk: 'u32'} as const;
 
-export const chunkEnds = defineProgram<{quads: number; softplus: boolean}>({
+export const chunkEnds = defineProgram<{quads: number; softplus: boolean; packed: boolean}>({
   name: 'SelectiveScan (chunk ends)',
-  variants: combinations({quads: someQuads, softplus: either}),
-  build: ({quads, softplus}) => ({
+  variants: combinations({quads: someQuads, softplus: either, packed: either}),
+  build: ({quads, softplus, packed}) => ({
     buffers: {u: read, delta: read, coefficients: readQuads, states: writeQuads, stepSums: write},
     uniforms: {...placeUniforms, ...slotUniforms},
     workgroupSize: LANES,
-    declarations: rowWgsl(`${quads}u`) + (softplus ? softplusWgsl : ''),
+    declarations: rowWgsl(`${quads}u`) + (softplus ? softplusWgsl : '') + (packed ? beginsWgsl : ''),
     main: `${placeWgsl}
     let row = rowA(d);
     let bias = coefficients[row + ${quads}u].y;
     ${forQuads(quads, (i) => `let a${i} = coefficients[row + ${i}u]; var h${i} = vec4f(0.0);`)}
     var stepSum = 0.0;
+    ${packed ? 'var isCut = false;' : ''}
     for (var t = start; t < start + steps; t++) {
       let position = b * p.length + t;
       let at = position * p.channels + d;
       let x = delta[at] + bias;
       let dt = ${softplus ? 'softplus(x)' : 'x'};
       let scaled = dt * u[at];
+      ${packed ? `if (begins(position)) { isCut = true; ${zeros(quads)} }` : ''}
       let atB = rowB(position, d);
       ${forQuads(quads, (i) => `h${i} = exp2(dt * a${i}) * h${i} + scaled * coefficients[atB + ${i}u];`)}
       stepSum += dt;
     }
     let slot = (b * p.slots + min((chunk + 1u) * p.slotsPerChunk, p.slots - 1u)) * ${quads}u;
     ${forQuads(quads, (i) => `states[(slot + ${i}u) * p.channels + d] = h${i};`)}
-    stepSums[(b * p.chunks + chunk) * p.channels + d] = stepSum;`,
+    stepSums[(b * p.chunks + chunk) * p.channels + d] = ${stepSumWgsl(packed)};`,
   }),
 });
 
@@ -144,14 +186,14 @@ export const AHEAD = 8;
 export const forAhead = (code: (k: number) => string) => forQuads(AHEAD, code);
 
 /** One invocation per quad of a state, over all chunks. */
-export const combine = defineProgram({
+export const combine = defineProgram<{packed: boolean}>({
   name: 'SelectiveScan (combine)',
-  variants: [{}],
-  build: () => ({
+  variants: combinations({packed: either}),
+  build: ({packed}) => ({
     buffers: {coefficients: readQuads, stepSums: read, states: writeQuads, finalState: write},
     uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', chunks: 'u32', ...slotUniforms, size: 'u32'},
     workgroupSize: 64,
-    declarations: storeQuad('finalState'),
+    declarations: storeQuad('finalState') + (packed ? throughWgsl : ''),
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
@@ -171,7 +213,7 @@ export const combine = defineProgram({
     )}
     ${forAhead(
       (k) => `if (${k}u < left) {
-      h = exp2(stepSum${k} * a) * h + own${k};
+      h = ${packed ? `through(stepSum${k}, a, h)` : `exp2(stepSum${k} * a) * h`} + own${k};
       states[at${k}] = h;
     }`,
     )}
@@ -184,10 +226,11 @@ export const combine = defineProgram({
  * y, from the states at the starts of the chunks. In the single-pass form (`whole`) the one chunk is the sequence and its end is the
  * final state; `keep` writes on the way the states that the backward is given, but for those at the starts of chunks, which are there.
  */
-export const outputs = defineProgram<{quads: number; softplus: boolean; z: boolean; whole: boolean; keep: boolean}>({
+type Outputs = {quads: number; softplus: boolean; z: boolean; whole: boolean; keep: boolean; packed: boolean};
+export const outputs = defineProgram<Outputs>({
   name: 'SelectiveScan (outputs)',
-  variants: combinations({quads: someQuads, softplus: either, z: either, whole: either, keep: either}),
-  build: ({quads, softplus, z, whole, keep}) => ({
+  variants: combinations({quads: someQuads, softplus: either, z: either, whole: either, keep: either, packed: either}),
+  build: ({quads, softplus, z, whole, keep, packed}) => ({
     buffers: {
       u: read,
       delta: read,
@@ -203,7 +246,8 @@ export const outputs = defineProgram<{quads: number; softplus: boolean; z: boole
       rowWgsl(`${quads}u`) +
       (softplus ? softplusWgsl : '') +
       (z ? sigmoidWgsl : '') +
-      (whole ? storeQuad('finalState') : ''),
+      (whole ? storeQuad('finalState') : '') +
+      (packed ? beginsWgsl : ''),
     main: `${placeWgsl}
     let row = rowA(d);
     let extra = coefficients[row + ${quads}u];
@@ -219,6 +263,7 @@ export const outputs = defineProgram<{quads: number; softplus: boolean; z: boole
       let atB = rowB(position, d);
       let atC = rowC(position, d);
       var sum = extra.x * ut;
+      ${packed ? `if (begins(position)) { ${zeros(quads)} }` : ''}
       ${forQuads(
         quads,
         (i) =>

@@ -8,7 +8,7 @@
  */
 import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../../backends/webgpuProgram';
 import {expm1Wgsl} from '../../wgsl';
-import {CHUNK, KEPT, LANES, SLOTS, rowUniforms, rowWgsl} from './layout';
+import {CHUNK, KEPT, LANES, SLOTS, beginsWgsl, rowUniforms, rowWgsl} from './layout';
 
 /** Steps that are written out. Their dB and dC, 2 · RUN · LANES quads, are the 16 KB of workgroup memory that every device has. */
 const RUN = 8;
@@ -26,12 +26,14 @@ const either = [false, true];
  * A workgroup's channels all belong to one group of B and one of C, so that it can add them: they come from a unit of channels,
  * the greatest that no group boundary cuts.
  */
-export const gradients = defineProgram<ConstantProjections & {softplus: boolean; z: boolean}>({
+export const gradients = defineProgram<ConstantProjections & {softplus: boolean; z: boolean; packed: boolean}>({
   name: 'SelectiveScanGrad (gradients)',
-  variants: combinations({constantB: either, constantC: either, softplus: either, z: either}),
-  build: ({constantB, constantC, softplus, z}) => {
+  variants: combinations({constantB: either, constantC: either, softplus: either, z: either, packed: either}),
+  build: ({constantB, constantC, softplus, z, packed}) => {
     const parts = Number(!constantB) + Number(!constantC);
     const partC = Number(!constantB);
+    /** The state that step k starts from. */
+    const before = (k: number) => (packed ? `before${k}` : `h${k}`);
     const share = (part: number, k: number) => `shares[${(part * RUN + k) * LANES}u + lane]`;
     /** The sums over time, in the order in which their quads follow what is carried in `joint`. */
     const timeSums = ['sumA', ...(constantB ? ['sumB'] : []), ...(constantC ? ['sumC'] : [])];
@@ -77,7 +79,7 @@ export const gradients = defineProgram<ConstantProjections & {softplus: boolean;
       declarations: `${rowWgsl('p.quads')}
 fn plusDot(sum: f32, x: vec4f, y: vec4f) -> f32 { return sum + x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w; }
 ${parts > 0 ? `var<workgroup> shares: array<vec4f, ${parts * RUN * LANES}>;` : ''}
-${softplus ? expm1Wgsl : ''}`,
+${softplus ? expm1Wgsl : ''}${packed ? beginsWgsl : ''}`,
       main: `
   let tile = group % p.tiles;
   let chunk = group / p.tiles % p.chunks;
@@ -103,6 +105,7 @@ ${softplus ? expm1Wgsl : ''}`,
       (k) => `let position${k} = b * p.length + start + min(first + ${k}u, steps - 1u);
     let i${k} = position${k} * p.channels + d;
     let live${k} = own && first + ${k}u < steps;
+    ${packed ? `let begins${k} = first + ${k}u < steps && begins(position${k});` : ''}
     let dt${k} = select(0.0, stepSizes[i${k}], live${k});
     let x${k} = select(0.0, dt${k} * u[i${k}], live${k});
     let g${k} = select(0.0, gated[i${k}], live${k});
@@ -119,9 +122,13 @@ ${softplus ? expm1Wgsl : ''}`,
         let position = b * p.length + start + t;
         let dt = stepSizes[position * p.channels + d];
         let x = dt * u[position * p.channels + d];
+        ${packed ? 'if (begins(position)) { h0 = vec4f(0.0); }' : ''}
         h0 = exp2(dt * a) * h0 + x * coefficients[rowB(position, ${constantB ? 'd' : 'firstChannel'}) + quad];
       }
-      ${forSteps((k) => `let h${k + 1} = exp2(dt${k} * a) * h${k} + x${k} * coefficients[rowB${k} + quad];`)}
+      ${forSteps(
+        (k) => `${packed ? `let before${k} = select(h${k}, vec4f(0.0), begins${k});` : ''}
+      let h${k + 1} = exp2(dt${k} * a) * ${before(k)} + x${k} * coefficients[rowB${k} + quad];`,
+      )}
       let at = joined + quad * p.channels;
       var carried = select(vec4f(0.0), joint[at], own);
       ${timeSums.map((name, i) => `var ${name} = select(joint[at + ${i + 1}u * p.quads * p.channels], vec4f(0.0), run == runs);`).join('\n      ')}
@@ -130,13 +137,14 @@ ${softplus ? expm1Wgsl : ''}`,
         let C = coefficients[rowC${k} + quad];
         let s = g${k} * C + carried;
         carried = exp2(dt${k} * a) * s;
-        let throughDecay = carried * h${k};
+        let throughDecay = carried * ${before(k)};
         sumA += dt${k} * throughDecay;
         throughStep${k} = plusDot(throughStep${k}, throughDecay, a);
         throughInput${k} = plusDot(throughInput${k}, s, coefficients[rowB${k} + quad]);
         ${z ? `ungated${k} = plusDot(ungated${k}, C, h${k + 1});` : ''}
         ${constantB ? 'sumB +=' : `${share(0, k)} =`} x${k} * s;
         ${constantC ? 'sumC +=' : `${share(partC, k)} =`} g${k} * h${k + 1};
+        ${packed ? `carried = select(carried, vec4f(0.0), begins${k});` : ''}
       }`,
       )}
       if (own) {

@@ -7,14 +7,16 @@ import type {Gpu} from '../../../backends/webgpu';
 import {registerWebGPUKernel, sizeOf} from '../../../backends/webgpu';
 import type {PresentAttr} from '../../kernel';
 import {byName} from '../../kernel';
-import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from '../kernels';
+import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput, ScanKernelInput} from '../kernels';
 import {scanInputs} from '../kernels';
 import {scanBackward} from './backward';
-import {chunkEnds, combine, gather, outputs} from './forward';
+import {chunkEnds, combine, gather, mark, outputs} from './forward';
 import type {ScanLayout} from './layout';
-import {CHUNK, SLOTS, coefficientSize, rowUniformValues, scanLayout} from './layout';
+import {CHUNK, SLOTS, coefficientSize, rowQuads, rowUniformValues, scanLayout} from './layout';
 
-export type ScanTensors = Record<'u' | 'delta' | 'A' | 'B' | 'C', TensorInfo> & {[K in ScanInput]?: TensorInfo};
+export type ScanTensors = Record<'u' | 'delta' | 'A' | 'B' | 'C', TensorInfo> & {
+  [K in ScanKernelInput]?: TensorInfo;
+};
 
 /**
  * From this many channels on (over the batch), one pass without chunks: it computes each exponential once and not twice, and there
@@ -31,10 +33,10 @@ function gatherCoefficients(
   states?: TensorInfo,
   slots = 0,
 ): TensorInfo {
-  const {A, B, C, D, deltaBias, initialState} = tensors;
-  const {batch, channels, dState, quads} = layout;
+  const {A, B, C, D, deltaBias, initialState, sequenceIds} = tensors;
+  const {batch, length, channels, dState, quads} = layout;
   const coefficients = gpu.scratch(coefficientSize(layout));
-  const size = coefficientSize(layout) / 4 + (states ? batch * channels * quads : 0);
+  const size = rowQuads(layout) + (states ? batch * channels * quads : 0);
   gpu.run(
     gather,
     {
@@ -58,6 +60,17 @@ function gatherCoefficients(
       workgroups: Math.ceil(size / 64),
     },
   );
+  if (sequenceIds) {
+    gpu.run(
+      mark,
+      {},
+      {
+        buffers: {ids: sequenceIds, coefficients},
+        uniforms: {length, starts: rowQuads(layout), size: batch * length},
+        workgroups: Math.ceil((batch * length) / 64),
+      },
+    );
+  }
   return coefficients;
 }
 
@@ -71,7 +84,8 @@ export function scanForward(
   {deltaSoftplus: softplus, keepStates}: ScanAttrs,
 ): TensorInfo[] {
   const {u, delta, A, B, C, z} = tensors;
-  const layout = scanLayout(sequence, A, B, C);
+  const packed = tensors.sequenceIds !== undefined;
+  const layout = scanLayout(sequence, A, B, C, packed);
   const {batch, length, channels, dState, quads, chunks, tiles} = layout;
   const whole = chunks === 1 || batch * channels >= WHOLE_CHANNELS;
   const slotsPerChunk = keepStates ? SLOTS : 1;
@@ -88,7 +102,7 @@ export function scanForward(
     const stepSums = gpu.scratch(batch * chunks * channels);
     gpu.run(
       chunkEnds,
-      {quads, softplus},
+      {quads, softplus, packed},
       {
         buffers: {u, delta, coefficients, states, stepSums},
         uniforms: {...place, chunks, chunkLength: CHUNK, slots, slotsPerChunk},
@@ -98,7 +112,7 @@ export function scanForward(
     const size = batch * channels * quads;
     gpu.run(
       combine,
-      {},
+      {packed},
       {
         buffers: {coefficients, stepSums, states, finalState},
         uniforms: {channels, dState, quads, chunks, slots, slotsPerChunk, size},
@@ -108,7 +122,7 @@ export function scanForward(
   }
   gpu.run(
     outputs,
-    {quads, softplus, z: z !== undefined, whole, keep: keepStates},
+    {quads, softplus, z: z !== undefined, whole, keep: keepStates, packed},
     {
       buffers: {u, delta, coefficients, states, y, ...(z && {z}), ...(whole && {finalState})},
       uniforms: {
@@ -132,7 +146,8 @@ registerWebGPUKernel('SelectiveScan', (gpu, inputs, {present, ...attrs}: ScanAtt
 
 registerWebGPUKernel('SelectiveScanGrad', (gpu, inputs, {present, deltaSoftplus}: ScanGradAttrs & PresentAttr) => {
   const tensors = byName(inputs, present) as Record<ScanGradInput, TensorInfo>;
-  const layout = scanLayout(tensors.u.shape, tensors.A, tensors.B, tensors.C);
+  const {u, A, B, C, sequenceIds} = tensors as Partial<typeof tensors>;
+  const layout = scanLayout(u!.shape, A!, B!, C!, sequenceIds !== undefined);
   const coefficients = gatherCoefficients(gpu, {...tensors, initialState: undefined}, layout);
   const gradients = Object.fromEntries(
     scanInputs.filter((name) => tensors[name]).map((name) => [name, gpu.output(tensors[name].shape)]),

@@ -3,7 +3,8 @@
  *
  * A device that TensorFlow.js makes binds eight buffers to a shader, and the scan has twelve tensors. So the small ones go into one:
  * `coefficients`, rows of vec4 ("quads", dState padded with zeros), first per channel A and the pair (D, deltaBias), then the rows of B,
- * then those of C. Sequences [B,L,D] stay where they are. States are [B, slots, quads, D]: at the starts of chunks, and for a backward
+ * then those of C; of packed documents a quad per position more, whose first number is 1 where another document begins in the row.
+ * Sequences [B,L,D] stay where they are. States are [B, slots, quads, D]: at the starts of chunks, and for a backward
  * every KEPT steps.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
@@ -50,6 +51,8 @@ export interface ScanLayout {
   tiles: number;
   B: ProjectionLayout;
   C: ProjectionLayout;
+  /** Whether the rows are packed documents. */
+  packed: boolean;
 }
 
 function projectionLayout({shape}: TensorInfo, channels: number, dState: number): ProjectionLayout {
@@ -67,6 +70,7 @@ export function scanLayout(
   A: TensorInfo,
   B: TensorInfo,
   C: TensorInfo,
+  packed = false,
 ): ScanLayout {
   const dState = A.shape[1];
   return {
@@ -79,12 +83,18 @@ export function scanLayout(
     tiles: Math.ceil(channels / LANES),
     B: projectionLayout(B, channels, dState),
     C: projectionLayout(C, channels, dState),
+    packed,
   };
 }
 
+/** The quads of `coefficients` that lie before those of the positions. */
+export function rowQuads({channels, quads, B, C}: ScanLayout): number {
+  return channels * (quads + 1) + (B.rows + C.rows) * quads;
+}
+
 /** The length of `coefficients` in numbers. */
-export function coefficientSize({channels, quads, B, C}: ScanLayout): number {
-  return 4 * (channels * (quads + 1) + (B.rows + C.rows) * quads);
+export function coefficientSize(layout: ScanLayout): number {
+  return 4 * (rowQuads(layout) + (layout.packed ? layout.batch * layout.length : 0));
 }
 
 /** The uniforms by which `rowWgsl` finds the rows. */
@@ -97,10 +107,12 @@ export const rowUniforms = {
   rowC: 'u32',
   groupsC: 'u32',
   perGroupC: 'u32',
+  starts: 'u32',
 } as const;
 
 /** Their values. */
-export function rowUniformValues({length, channels, quads, B, C}: ScanLayout) {
+export function rowUniformValues(layout: ScanLayout) {
+  const {length, channels, quads, B, C} = layout;
   const rowB = channels * (quads + 1);
   return {
     length,
@@ -111,6 +123,7 @@ export function rowUniformValues({length, channels, quads, B, C}: ScanLayout) {
     rowC: rowB + B.rows * quads,
     groupsC: C.groups,
     perGroupC: C.channelsPerGroup,
+    starts: rowQuads(layout),
   };
 }
 
@@ -119,6 +132,27 @@ export const rowWgsl = (quads: string) => `
 fn rowA(d: u32) -> u32 { return d * (${quads} + 1u); }
 fn rowB(position: u32, d: u32) -> u32 { return p.rowB + (position * p.groupsB + d / p.perGroupB) * ${quads}; }
 fn rowC(position: u32, d: u32) -> u32 { return p.rowC + (position * p.groupsC + d / p.perGroupC) * ${quads}; }
+`;
+
+/** Whether another document begins at `position`. */
+export const beginsWgsl = `
+fn begins(position: u32) -> bool { return coefficients[p.starts + position].x != 0.0; }
+`;
+
+/**
+ * In place of a chunk's sum of steps: a document begins in it, so that nothing goes through. What comes from the chunk before is then
+ * replaced by zeros and not multiplied by them, as it may be infinite.
+ */
+const CUT = '3.0e38';
+
+/** A chunk's sum of steps, or CUT. */
+export const stepSumWgsl = (packed: boolean) => (packed ? `select(stepSum, ${CUT}, isCut)` : 'stepSum');
+
+/** What is left of a state behind a chunk. */
+export const throughWgsl = `
+fn through(stepSum: f32, a: vec4f, state: vec4f) -> vec4f {
+  return select(exp2(stepSum * a) * state, vec4f(0.0), stepSum == ${CUT});
+}
 `;
 
 /** The numbers of quads that the test compiles; every other one is the same text repeated more or less often. */
