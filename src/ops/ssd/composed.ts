@@ -144,8 +144,8 @@ export function ssdComposed(inputs: SsdInputs, attrs: SsdAttrs): tf.Tensor[] {
 }
 
 /**
- * Sums along the last axis, of what lies before each position, and from it on. They are products, as TensorFlow.js's reversed cumsum
- * is wrong on webgpu beyond four numbers.
+ * Sums along the last axis, of what lies before each position, and from it on. They are products, as TensorFlow.js's reversed cumsum is
+ * wrong on webgpu for every length but the first that is asked for (findings/tfjs-webgpu-reverse-cumsum.sh).
  */
 const sumsBefore = (x: tf.Tensor) => timesMatrix(x, lowerTriangle(x.shape[x.rank - 1], true), true);
 const sumsFrom = (x: tf.Tensor) => timesMatrix(x, lowerTriangle(x.shape[x.rank - 1]), false);
