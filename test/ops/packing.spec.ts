@@ -54,7 +54,7 @@ function drawPacking({op}: Packable, random: Random, size: object): Packing {
       return Array<number>(end - begin).fill(i % 2 === 0 ? i : -i);
     });
   });
-  const {inputs, options} = op.build({...params, batch, length, isPacked: false, ...size} as object);
+  const {inputs, options} = op.build({...params, batch, length, isPacked: false, ...size});
   return {testCase: {inputs, options: {...options, sequenceIds}}, documents, shape: [batch, length]};
 }
 
@@ -97,7 +97,7 @@ async function alone(packable: Packable, {testCase, documents, shape}: Packing, 
   const empty = (arrays: Arrays) =>
     mapValues(arrays, ({shape, values}) => ({shape, values: new Float64Array(values.length)}));
   const together = {outputs: empty(projections), gradients: empty(inputs)};
-  const {sequenceIds: _, ...optionsAlone} = options;
+  const optionsAlone = {...options, sequenceIds: undefined};
   for (const document of documents) {
     const {initialState, ...others} = partOf(packable, inputs, document, shape);
     const hasState = initialState !== undefined && document.begin === 0;
