@@ -70,6 +70,7 @@ export function rooms(root) {
         'nodeStaging.ts',
       ],
     },
+    {room: 'cluster', mayImport: ['backends', 'ops']},
     {room: 'checkpoints', mayImport: ['config', 'mixers', 'nodeStaging.ts']},
     {
       room: 'lm',

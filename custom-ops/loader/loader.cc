@@ -4,9 +4,9 @@
 // It links with no TensorFlow: it looks for the libraries that are already loaded, whatever their version and name, and
 // makes their symbols visible to the op library, which names none it needs. So one build of both serves every 2.x.
 //
-//   load(path)  TF_LoadLibrary, first of all for the op library; a second call with the same path does nothing
-//   info()      {tensorflow, simd, threads}
-#include <dlfcn.h>
+//   load(path)                TF_LoadLibrary, first of all for the op library; a second call with the same path does nothing
+//   info()                    {tensorflow, simd, threads}
+//   openCluster, collective   see cluster.cc
 #include <link.h>
 #include <node_api.h>
 
@@ -17,26 +17,14 @@
 #include <utility>
 #include <vector>
 
-namespace {
+#include "cluster.h"
+#include "tensorflow.h"
 
-struct TF_Status;
-struct TF_Library;
-
-std::mutex mutex;  // worker threads share the process's one library
-std::vector<std::string> loaded;
-void *opLibrary = nullptr;  // the first that was loaded
-std::vector<void *> tensorflow;
-
-template <typename Function>
-Function *find(const std::vector<void *> &libraries, const char *name) {
-  for (void *library : libraries)
-    if (void *symbol = dlsym(library, name)) return reinterpret_cast<Function *>(symbol);
-  return nullptr;
-}
-
-// Opens every libtensorflow*.so* of the process once more, this time globally.
-void findTensorflow() {
-  if (!tensorflow.empty()) return;
+const std::vector<void *> &tensorflowLibraries() {
+  static std::mutex mutex;
+  static std::vector<void *> libraries;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!libraries.empty()) return libraries;
   std::vector<std::string> paths;
   dl_iterate_phdr(
       [](dl_phdr_info *info, size_t, void *out) {
@@ -47,8 +35,15 @@ void findTensorflow() {
       },
       &paths);
   for (const std::string &path : paths)
-    if (void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL)) tensorflow.push_back(library);
+    if (void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL)) libraries.push_back(library);
+  return libraries;
 }
+
+namespace {
+
+std::mutex mutex;  // worker threads share the process's one library
+std::vector<std::string> loaded;
+void *opLibrary = nullptr;  // the first that was loaded
 
 // The path of another copy of this library in the process, or nothing. Two versions of the package may meet there;
 // TensorFlow would register the kernels of both, and then refuse every call because two kernels fit it.
@@ -73,7 +68,7 @@ std::string findOtherCopy(const std::string &path) {
 std::string load(const std::string &path) {
   std::lock_guard<std::mutex> lock(mutex);
   if (std::find(loaded.begin(), loaded.end(), path) != loaded.end()) return "";
-  findTensorflow();
+  const std::vector<void *> &tensorflow = tensorflowLibraries();
   const auto newStatus = find<TF_Status *()>(tensorflow, "TF_NewStatus");
   const auto deleteStatus = find<void(TF_Status *)>(tensorflow, "TF_DeleteStatus");
   const auto code = find<int(const TF_Status *)>(tensorflow, "TF_GetCode");
@@ -115,7 +110,7 @@ napi_value jsLoad(napi_env env, napi_callback_info info) {
 napi_value jsInfo(napi_env env, napi_callback_info) {
   std::lock_guard<std::mutex> lock(mutex);
   if (!opLibrary) return throwError(env, "no op library is loaded");
-  const auto version = find<const char *()>(tensorflow, "TF_Version");
+  const auto version = find<const char *()>(tensorflowLibraries(), "TF_Version");
   const auto level = find<const char *()>({opLibrary}, "tfjs_mamba_simd_level");
   const auto threads = find<int()>({opLibrary}, "tfjs_mamba_thread_count");
   napi_value result, value;
@@ -140,5 +135,7 @@ void define(napi_env env, napi_value exports, const char *name, napi_callback ca
 NAPI_MODULE_INIT() {
   define(env, exports, "load", jsLoad);
   define(env, exports, "info", jsInfo);
+  define(env, exports, "openCluster", jsOpenCluster);
+  define(env, exports, "collective", jsCollective);
   return exports;
 }

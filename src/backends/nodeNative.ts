@@ -9,9 +9,32 @@ import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 
 /** The addon `tfjs_mamba_loader.node`. */
-interface Loader {
+export interface Loader {
   load(opLibrary: string): void;
   info(): {tensorflow: string; simd: string; threads: number};
+  openCluster(options: ClusterOptions): Promise<void>;
+  /** Gives the values of the result. */
+  collective(
+    kind: CollectiveKind,
+    key: number,
+    shape: readonly number[],
+    data: Float32Array | Int32Array,
+  ): Promise<Float32Array | Int32Array>;
+}
+
+/** A collective op of TensorFlow and its variant; `send` and `receive` are the two sides of a broadcast. */
+export type CollectiveKind = 'sum' | 'mean' | 'max' | 'min' | 'gather' | 'send' | 'receive';
+
+/** As custom-ops/loader/collectives.h has them. */
+interface ClusterOptions {
+  config: Uint8Array;
+  serverDef: Uint8Array;
+  job: string;
+  peers: string[];
+  rank: number;
+  timeout: number;
+  patience: number;
+  communication: string;
 }
 
 /** What came of loading. */

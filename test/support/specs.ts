@@ -10,6 +10,8 @@ const testFolder = resolve(import.meta.dirname, '..');
 /** Folders (with a slash at the end) and files under test/ that no backend can make a difference to. */
 const onceOnly = [
   'checkpoints/',
+  'cluster/config.spec.ts',
+  'cluster/launch.spec.ts',
   'tooling/',
   'fixtures.spec.ts',
   'random.spec.ts',
@@ -31,6 +33,7 @@ const onlyOn: Record<string, string> = {
   'backends/webgl.spec.ts': 'webgl',
   'backends/webgpu.spec.ts': 'webgpu',
   'backends/webgpuModels.spec.ts': 'webgpu',
+  'cluster/cluster.spec.ts': 'tensorflow',
   'native/native.spec.ts': 'tensorflow',
 };
 

@@ -19,6 +19,7 @@ const house = [
   'layers/mamba.ts',
   'training/trainer.ts',
   'checkpoints/safetensors.ts',
+  'cluster/cluster.ts',
   'lm/model.ts',
   'index.ts',
   'node.ts',

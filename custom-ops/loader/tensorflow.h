@@ -1,0 +1,51 @@
+// The C API of the TensorFlow that is in the process, found by name: the addon links with none.
+#pragma once
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+struct TF_Library;
+struct TF_Status;
+struct TF_Tensor;
+struct TFE_Context;
+struct TFE_ContextOptions;
+struct TFE_Op;
+struct TFE_TensorHandle;
+
+// Every libtensorflow*.so* of the process, opened once more and globally; none if there is no TensorFlow yet.
+const std::vector<void *> &tensorflowLibraries();
+
+template <typename Function>
+Function *find(const std::vector<void *> &libraries, const char *name) {
+  for (void *library : libraries)
+    if (void *symbol = dlsym(library, name)) return reinterpret_cast<Function *>(symbol);
+  return nullptr;
+}
+
+// One function of the C API, looked for until it is found.
+template <typename Function>
+class Api;
+
+template <typename Result, typename... Args>
+class Api<Result(Args...)> {
+ public:
+  explicit Api(const char *name) : name_(name) {}
+  bool present() { return pointer() != nullptr; }
+  Result operator()(Args... args) { return pointer()(args...); }
+
+ private:
+  using Pointer = Result (*)(Args...);
+
+  Pointer pointer() {
+    if (!pointer_) pointer_ = find<Result(Args...)>(tensorflowLibraries(), name_);
+    return pointer_;
+  }
+
+  const char *name_;
+  std::atomic<Pointer> pointer_{nullptr};
+};

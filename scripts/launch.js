@@ -1,0 +1,125 @@
+/**
+ * `tfjs-mamba launch`: a cluster on one machine. Starts the workers with what joinCluster reads, shares the cores out among them, and
+ * sees to it that none outlives the others' failure or the launcher's end.
+ */
+import {spawn} from 'node:child_process';
+import {createServer} from 'node:net';
+import {availableParallelism, constants} from 'node:os';
+import {createInterface} from 'node:readline';
+import {setTimeout} from 'node:timers';
+
+/** Milliseconds that a worker has between SIGTERM and SIGKILL. */
+const grace = 5000;
+
+/** Environment variables that say how many threads a process may use: of the native kernels, TensorFlow, oneDNN. */
+const threadVariables = ['TFJS_MAMBA_THREADS', 'TF_NUM_INTRAOP_THREADS', 'OMP_NUM_THREADS'];
+
+/**
+ * Runs `command` as `workers` processes that are one cluster on 127.0.0.1; resolves to the exit status, that of the first to fail.
+ * @param {number} workers
+ * @param {string[]} command with its arguments
+ * @returns {Promise<number>}
+ */
+export async function launch(workers, [program, ...args]) {
+  const ports = await freePorts(workers);
+  const cluster = {worker: ports.map((port) => `127.0.0.1:${port}`)};
+  const threads = String(Math.max(1, Math.floor(availableParallelism() / workers)));
+  const children = ports.map((_, index) =>
+    spawn(program, args, {
+      env: {
+        ...Object.fromEntries(threadVariables.map((name) => [name, threads])),
+        ...process.env,
+        TF_CONFIG: JSON.stringify({cluster, task: {type: 'worker', index}}),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true, // a process group of its own, so that what a worker starts ends with it
+    }),
+  );
+  /** @param {NodeJS.Signals} signal */
+  const signalAll = (signal) => children.forEach(({pid}) => signalGroup(pid, signal));
+
+  let status = 0;
+  let ending = false;
+  const end = (/** @type {number} */ reason, /** @type {string} */ why) => {
+    if (ending) return;
+    ending = true;
+    status = reason;
+    console.error(`tfjs-mamba launch: ${why}; ending all workers`);
+    signalAll('SIGTERM');
+    setTimeout(signalAll, grace, 'SIGKILL').unref();
+  };
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.on(signal, () => end(128 + constants.signals[signal], `stopped by ${signal}`));
+  }
+  process.on('exit', () => signalAll('SIGKILL'));
+
+  await Promise.all(
+    children.map(async (child, rank) => {
+      forward(child.stdout, process.stdout, rank);
+      forward(child.stderr, process.stderr, rank);
+      const [code, signal] = await ended(child);
+      signalGroup(child.pid, 'SIGKILL'); // what it has left behind
+      if (code !== 0)
+        end(code ?? 128 + constants.signals[signal], `worker ${rank} ended with ${signal ?? `status ${code}`}`);
+    }),
+  );
+  return status;
+}
+
+/**
+ * Ports that nobody listens on, found by listening on all of them at once.
+ * @param {number} count
+ * @returns {Promise<number[]>}
+ */
+export async function freePorts(count) {
+  const servers = await Promise.all(
+    Array.from({length: count}, async () => {
+      const server = createServer();
+      await new Promise((resolve, reject) =>
+        server.once('error', reject).listen(0, '127.0.0.1', () => resolve(undefined)),
+      );
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => /** @type {import('node:net').AddressInfo} */ (server.address()).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/**
+ * @param {number | undefined} pid of the group's first process
+ * @param {NodeJS.Signals} signal
+ */
+function signalGroup(pid, signal) {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error; // nobody is left
+  }
+}
+
+/**
+ * Resolves when a worker is gone; one that could not be started counts as status 127, as in a shell.
+ * @param {import('node:child_process').ChildProcess} child
+ * @returns {Promise<[number, null] | [null, NodeJS.Signals]>}
+ */
+function ended(child) {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal === null ? [code ?? 1, null] : [null, signal]));
+    child.once('error', (error) => {
+      console.error(`tfjs-mamba launch: ${error.message}`);
+      resolve([127, null]);
+    });
+  });
+}
+
+/**
+ * Whole lines, each with the rank before it.
+ * @param {NodeJS.ReadableStream | null} from
+ * @param {NodeJS.WriteStream} to
+ * @param {number} rank
+ */
+function forward(from, to, rank) {
+  if (from) createInterface({input: from}).on('line', (line) => to.write(`[${rank}] ${line}\n`));
+}

@@ -1,0 +1,106 @@
+/** Processes that work together, on 127.0.0.1: what the collective calls give, and what happens when a worker is lost. */
+import type {EveryCall} from './everyCall';
+import {runCluster, startWorker, tfConfigs} from './processes';
+import type {Trouble} from './trouble';
+
+const numbers = (length: number, value: (i: number) => number) => Array.from({length}, (_, i) => value(i));
+const total = (values: number[]) => values.reduce((a, b) => a + b, 0);
+
+describe('a cluster', () => {
+  for (const size of [2, 3]) {
+    it(`of ${size} reduces, gathers and broadcasts`, async () => {
+      const found = await runCluster<EveryCall>('everyCall.ts', size);
+      const ranks = numbers(size, (rank) => rank);
+      const x = ranks.map((rank) => [rank + 1, -rank, 0.5]);
+      const columns = [0, 1, 2].map((i) => x.map((row) => row[i]));
+      const counts = ranks.map((rank) => [rank, 7]);
+      const many = numbers(1000, (i) =>
+        total(ranks.map((rank) => Math.fround(Math.sin(i + 1000 * rank) * 10 ** (i % 7)))),
+      );
+      const expected: Record<string, [string, number[], number[]]> = {
+        sum: ['float32', [1, 3], columns.map(total)],
+        mean: ['float32', [1, 3], columns.map((column) => Math.fround(total(column) / size))],
+        max: ['float32', [1, 3], columns.map((column) => Math.max(...column))],
+        min: ['float32', [1, 3], columns.map((column) => Math.min(...column))],
+        scalar: ['float32', [], [total(ranks) + size]],
+        counts: ['int32', [2], [total(ranks), 7 * size]],
+        gathered: ['float32', [size, 3], x.flat()],
+        gatheredCounts: ['int32', [2 * size], counts.flat()],
+        fromFirst: ['float32', [1, 3], x[0]],
+        fromLast: ['int32', [2], counts[size - 1]],
+        empty: ['float32', [0, 3], []],
+        atOnce: ['float32', [20], numbers(20, (i) => i * (total(ranks) + size))],
+      };
+      for (const [i, {rank, size: told, given, tensors, refused}] of found.entries()) {
+        expect([rank, told]).toEqual([i, size]);
+        for (const [name, [dtype, shape, values]] of Object.entries(expected)) {
+          const result = {...given[name], values: given[name].values.map((value) => value + 0)}; // -0 is 0
+          expect(result)
+            .withContext(name)
+            .toEqual({dtype, shape, values: values.map((value) => value + 0)});
+        }
+        expect(Math.max(...given['many'].values.map((value, k) => Math.abs(value - many[k])))).toBeLessThan(0.5);
+        expect(given['many'].values).withContext('the same bits as rank 0').toEqual(found[0].given['many'].values);
+        expect(tensors).toBe(0);
+        expect(refused).toEqual([
+          "allReduce: reduction must be one of 'sum', 'mean', 'max', 'min', but is string product",
+          'allReduce: mean needs a tensor of dtype float32, but has int32',
+          'allReduce: x must have dtype float32 or int32, but has bool',
+          'allGather: x must have a first axis, but is a scalar',
+          `broadcast: root must be below the size of the cluster, ${size}, but is ${size}`,
+          'allReduce: this process has left the cluster',
+        ]);
+      }
+    }, 60_000);
+  }
+
+  it('of one needs no other', async () => {
+    const worker = startWorker('everyCall.ts', undefined);
+    const {given, size, rank} = (await worker.result) as EveryCall;
+    expect([rank, size]).toEqual([0, 1]);
+    expect(given['sum'].values).toEqual(given['gathered'].values);
+    expect(given['mean'].values).toEqual(given['fromFirst'].values);
+  }, 60_000);
+
+  for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+    it(`names the worker that is lost by ${signal}, within the time-out`, async () => {
+      const timeout = 3;
+      const configs = await tfConfigs(3);
+      const workers = configs.map((config) => startWorker('trouble.ts', config, ['together', String(timeout), '60']));
+      try {
+        await Promise.all(workers.map(({ready}) => ready));
+        workers[1].child.kill(signal);
+        const found = (await Promise.all([0, 2].map((rank) => workers[rank].result))) as Trouble[];
+        const lost = (JSON.parse(configs[1]) as {cluster: {worker: string[]}}).cluster.worker[1];
+        // One of the two may hear of it later, from the other one's end.
+        expect(found.some(({messages}) => messages[0].includes(`worker 1 (${lost})`))).toBeTrue();
+        for (const {messages, seconds} of found) {
+          expect(messages[0]).toMatch(
+            /^allReduce of float32 \[1000\]: .*worker [0-2] \(127\.0\.0\.1:\d+\).* not answered/,
+          );
+          expect(messages[1]).toMatch(/^allReduce of float32 \[1000\]: the cluster has failed: .*worker [0-2]/);
+          expect(messages[2]).toMatch(/^leave: the cluster has failed: .*worker [0-2]/);
+          expect(seconds).toBeLessThan(2 * timeout + 4);
+        }
+      } finally {
+        for (const {child} of workers) child.kill('SIGKILL');
+        await Promise.allSettled(workers.map(({result}) => result));
+      }
+    }, 60_000);
+  }
+
+  it('ends calls that do not fit each other when its patience is over', async () => {
+    for (const {messages} of await runCluster<Trouble>('trouble.ts', 2, ['differently', '60', '10'])) {
+      expect(messages[0]).toMatch(
+        /^allReduce of float32 \[[12]\]: all workers answer, but not all have made the same call, with the same shape and type, within 10 s$|worker [01] .* not answered/,
+      );
+    }
+  }, 60_000);
+
+  it('names the workers that do not come up', async () => {
+    const [config] = await tfConfigs(2);
+    const missing = (JSON.parse(config) as {cluster: {worker: string[]}}).cluster.worker[1];
+    const {messages} = (await startWorker('trouble.ts', config, ['together', '1', '1']).result) as Trouble;
+    expect(messages).toEqual([`joinCluster: worker 1 (${missing}) did not come up within 1 s`]);
+  }, 60_000);
+});

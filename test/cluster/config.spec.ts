@@ -1,0 +1,100 @@
+/** What describes a cluster, from TF_CONFIG or the program: defaults and refusals. Needs no TensorFlow. */
+import type {ClusterConfig} from '../../src/cluster/config';
+import {resolveClusterConfig} from '../../src/cluster/config';
+import {callKey} from '../../src/cluster/key';
+import {contextConfig, serverDef} from '../../src/cluster/messages';
+
+const worker = ['10.0.0.1:2222', '[::1]:2223', 'c:2224'];
+const cluster = {worker};
+const task = (index: number) => ({type: 'worker' as const, index});
+const defaults = {timeoutSeconds: 30, patienceSeconds: 600, communication: 'ring' as const};
+
+describe('the description of a cluster', () => {
+  it('is read from TF_CONFIG, unless the program gives one', () => {
+    const text = JSON.stringify({cluster, task: task(2), environment: 'cloud'});
+    expect(resolveClusterConfig({}, text)).toEqual({addresses: worker, rank: 2, ...defaults});
+    const own: ClusterConfig = {cluster: {worker: ['x:1', 'y:1']}, task: task(1), timeoutSeconds: 5};
+    expect(resolveClusterConfig(own, text)).toEqual({
+      addresses: ['x:1', 'y:1'],
+      rank: 1,
+      ...defaults,
+      timeoutSeconds: 5,
+    });
+  });
+
+  it('is that of one process where there is none', () => {
+    for (const none of [undefined, '', ' ']) {
+      const {addresses, rank} = resolveClusterConfig({}, none);
+      expect([addresses.length, rank]).toEqual([1, 0]);
+    }
+  });
+
+  const wrong: [ClusterConfig | string, string][] = [
+    ['{', 'joinCluster: TF_CONFIG must be JSON, but '],
+    ['3', "joinCluster: TF_CONFIG: cluster must be {worker: ['host:port', …]} and have no other jobs, but has none"],
+    [
+      JSON.stringify({cluster: {chief: ['a:1'], worker}, task: task(0)}),
+      "joinCluster: TF_CONFIG: cluster must be {worker: ['host:port', …]} and have no other jobs, but has chief, worker",
+    ],
+    [
+      JSON.stringify({cluster, task: {type: 'ps', index: 0}}),
+      `joinCluster: TF_CONFIG: task.type must be 'worker', but is "ps"`,
+    ],
+    [{cluster, task: task(3)}, 'joinCluster: task.index must be a whole number from 0 to 2, but is 3'],
+    [{cluster, task: task(0.5)}, 'joinCluster: task.index must be a whole number from 0 to 2, but is 0.5'],
+    [{cluster: {worker: []}, task: task(0)}, "joinCluster: cluster must be {worker: ['host:port', …]}"],
+    [
+      {cluster: {worker: ['a:1', 'a']}, task: task(0)},
+      `joinCluster: cluster.worker must be a list of 'host:port', but has "a"`,
+    ],
+    [
+      {cluster: {worker: ['a:70000']}, task: task(0)},
+      `joinCluster: cluster.worker must be a list of 'host:port', but has "a:70000"`,
+    ],
+    [{cluster: {worker: ['a:1', 'a:1']}, task: task(0)}, 'joinCluster: cluster.worker has a:1 twice'],
+    [{cluster}, "joinCluster: task.type must be 'worker', but is undefined"],
+    [{timeoutSeconds: 0}, 'joinCluster: timeoutSeconds must be a positive number, but is 0'],
+    [{patienceSeconds: NaN}, 'joinCluster: patienceSeconds must be a positive number, but is NaN'],
+    [{communication: 'mpi' as 'ring'}, "joinCluster: communication must be one of 'ring', 'nccl', but is string mpi"],
+    [{workers: 2} as ClusterConfig, 'joinCluster: unknown argument workers'],
+  ];
+  it('is refused with what is wrong in it', () => {
+    for (const [given, message] of wrong) {
+      const resolve = () =>
+        typeof given === 'string' ? resolveClusterConfig({}, given) : resolveClusterConfig(given, undefined);
+      expect(resolve)
+        .withContext(message)
+        .toThrowError(Error, new RegExp(`^${message.replace(/[[\]{}.()|?+*\\^$]/g, '\\$&')}`));
+    }
+  });
+
+  it('has the bytes that protocol buffers give it', () => {
+    // By Python's protobuf and TensorFlow 2.21's own *_pb2.py, which may write the two tasks in either order:
+    // cluster {job {name: "worker" tasks {key: 0 value: "a:1"} tasks {key: 1 value: "b:2"}}} job_name: "worker" task_index: 1
+    // default_session_config {experimental {collective_group_leader: "/job:worker/replica:0/task:0"}} protocol: "grpc"
+    const expected =
+      '0a1c0a1a0a06776f726b6572120708001203613a31120708011203623a32' +
+      '1206776f726b65721801' +
+      '222182011e0a1c2f6a6f623a776f726b65722f7265706c6963613a302f7461736b3a30' +
+      '2a0467727063';
+    expect(Buffer.from(serverDef(['a:1', 'b:2'], 1)).toString('hex')).toBe(expected);
+    expect(Buffer.from(contextConfig(false)).toString('hex'))
+      .withContext('device_count {GPU: 0}')
+      .toBe('0a070a034750551000');
+  });
+
+  it('lets no two different calls meet', () => {
+    const whats = [
+      'sum float32 2',
+      'sum float32 3',
+      'sum int32 2',
+      'max float32 2',
+      'gather float32 2',
+      'sum float32 2,1',
+    ];
+    const keys = whats.flatMap((what) => [0, 1, 4095].map((call) => callKey(call, what)));
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(keys.every((key) => Number.isInteger(key) && key >= 0 && key < 2 ** 31)).toBeTrue();
+    expect(callKey(4096, whats[0])).withContext('keys come again').toBe(keys[0]);
+  });
+});
