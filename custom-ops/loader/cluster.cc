@@ -10,6 +10,7 @@
 #include "cluster.h"
 
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -21,6 +22,7 @@
 
 namespace {
 
+Api<TF_Tensor *(int, const int64_t *, int, size_t)> allocateTensor("TF_AllocateTensor");
 Api<void *(const TF_Tensor *)> tensorData("TF_TensorData");
 Api<size_t(const TF_Tensor *)> tensorBytes("TF_TensorByteSize");
 Api<void(TF_Tensor *)> deleteTensor("TF_DeleteTensor");
@@ -147,15 +149,19 @@ auto list(napi_env env, napi_value array, Read read) {
   return result;
 }
 
-// The bytes of a typed array; `type` is set to what it is.
-template <typename Bytes>
-bool bytes(napi_env env, napi_value array, napi_typedarray_type *type, Bytes *out) {
+// The memory of a typed array, until this returns to JavaScript.
+struct Values {
+  napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void *data = nullptr;
-  if (napi_get_typedarray_info(env, array, type, &length, &data, nullptr, nullptr) != napi_ok) return false;
-  const size_t width = *type == napi_uint8_array ? 1 : 4;
-  if (length) out->assign(static_cast<char *>(data), static_cast<char *>(data) + length * width);
-  return true;
+
+  Values(napi_env env, napi_value array) { napi_get_typedarray_info(env, array, &type, &length, &data, nullptr, nullptr); }
+};
+
+bool message(napi_env env, napi_value array, std::string *out) {
+  const Values values(env, array);
+  if (values.length) out->assign(static_cast<char *>(values.data), values.length);
+  return values.type == napi_uint8_array;
 }
 
 napi_value refuse(napi_env env, const char *message) {
@@ -170,9 +176,8 @@ napi_value jsOpenCluster(napi_env env, napi_callback_info info) {
   napi_value given = nullptr;
   napi_get_cb_info(env, info, &count, &given, nullptr, nullptr);
   ClusterOptions options;
-  napi_typedarray_type type = napi_uint8_array;
-  if (!bytes(env, field(env, given, "config"), &type, &options.config) ||
-      !bytes(env, field(env, given, "serverDef"), &type, &options.serverDef) || type != napi_uint8_array)
+  if (!message(env, field(env, given, "config"), &options.config) ||
+      !message(env, field(env, given, "serverDef"), &options.serverDef))
     return refuse(env, "tfjs-mamba: openCluster needs config and serverDef as Uint8Array");
   options.job = text(env, field(env, given, "job"));
   options.peers = list(env, field(env, given, "peers"), text);
@@ -189,15 +194,27 @@ napi_value jsCollective(napi_env env, napi_callback_info info) {
   size_t count = 4;
   napi_value given[4] = {};
   napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
-  auto call = std::make_unique<Call>();
-  Collective collective;
-  if (count < 4 || !bytes(env, given[3], &call->type, &collective.input) ||
-      (call->type != napi_float32_array && call->type != napi_int32_array))
+  const Values values(env, given[3]);
+  if (values.type != napi_float32_array && values.type != napi_int32_array)
     return refuse(env, "tfjs-mamba: collective needs kind, key, shape and a Float32Array or Int32Array");
+  if (!allocateTensor.present()) return refuse(env, "tfjs-mamba: no TensorFlow is loaded in this process");
+  Collective collective;
   collective.kind = text(env, given[0]);
   collective.key = static_cast<int>(number(env, given[1]));
-  for (double size : list(env, given[2], number)) collective.shape.push_back(static_cast<int64_t>(size));
-  collective.type = call->type == napi_float32_array ? 1 : 3;  // TF_FLOAT, TF_INT32
-  call->work = [collective = std::move(collective)](TF_Tensor **output) { return collectives().run(collective, output); };
+  collective.type = values.type == napi_float32_array ? 1 : 3;  // TF_FLOAT, TF_INT32
+  size_t size = 1;
+  for (double length : list(env, given[2], number)) {
+    collective.shape.push_back(static_cast<int64_t>(length));
+    size *= static_cast<size_t>(length);
+  }
+  if (collective.kind != "receive") {
+    if (size != values.length) return refuse(env, "tfjs-mamba: collective needs as many values as the shape has");
+    const int rank = static_cast<int>(collective.shape.size());
+    collective.input = allocateTensor(collective.type, collective.shape.data(), rank, size * 4);
+    std::memcpy(tensorData(collective.input), values.data, size * 4);
+  }
+  auto call = std::make_unique<Call>();
+  call->type = values.type;
+  call->work = [collective](TF_Tensor **output) { return collectives().run(collective, output); };
   return start(env, std::move(call));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <thread>
 
 namespace {
@@ -61,16 +62,19 @@ class Op {
     if (op_) deleteOp(op_);
   }
 
-  void input(int type, const std::vector<int64_t> &shape, const void *data, size_t bytes) {
-    TF_Tensor *tensor = allocateTensor(type, shape.data(), static_cast<int>(shape.size()), bytes);
-    if (bytes) std::memcpy(tensorData(tensor), data, bytes);
+  void input(const TF_Tensor *tensor) {
     TFE_TensorHandle *handle = newHandle(tensor, status_);
-    deleteTensor(tensor);
     if (!handle) return;
     handles_.push_back(handle);
     if (status_.ok()) addInput(op_, handle, status_);
   }
-  void input(int value) { input(kInt32, {}, &value, sizeof value); }
+  void input(const std::vector<int> &values, int rank) {
+    const int64_t length = static_cast<int64_t>(values.size());
+    TF_Tensor *tensor = allocateTensor(kInt32, &length, rank, values.size() * sizeof(int));
+    if (!values.empty()) std::memcpy(tensorData(tensor), values.data(), values.size() * sizeof(int));
+    input(tensor);
+    deleteTensor(tensor);
+  }
   void attr(const char *name, const std::string &value) { setString(op_, name, value.data(), value.size()); }
   void type(const char *name, int value) { setType(op_, name, value); }
   void count(const char *name, int value) { setInt(op_, name, value); }
@@ -107,6 +111,14 @@ std::string sentence(const std::vector<std::string> &names) {
   return all + (names.size() > 1 ? " have" : " has");
 }
 
+// A message of TensorFlow without what it wraps around an error that has come from elsewhere.
+std::string core(const std::string &error) {
+  const std::string wrapper = "Collective ops is aborted by: ";
+  const size_t last = error.rfind(wrapper, error.find('\n'));
+  const size_t start = last == std::string::npos ? 0 : last + wrapper.size();
+  return error.substr(start, error.find('\n') - start);
+}
+
 std::string seconds(std::chrono::duration<double> duration) {
   char text[16];
   std::snprintf(text, sizeof text, "%.3g", duration.count());
@@ -133,6 +145,9 @@ std::string Collectives::open(const ClusterOptions &options) {
 }
 
 std::string Collectives::run(const Collective &collective, TF_Tensor **output) {
+  const std::unique_ptr<TF_Tensor, void (*)(TF_Tensor *)> input(collective.input, [](TF_Tensor *tensor) {
+    if (tensor) deleteTensor(tensor);
+  });
   if (!failure_.empty()) return "the cluster has failed: " + failure_;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -158,11 +173,10 @@ std::string Collectives::execute(const Collective &collective, TF_Tensor **outpu
   if (!op.error().empty()) return op.error();
   if (options_.communication == "nccl")
     op.device("/job:" + options_.job + "/replica:0/task:" + std::to_string(options_.rank) + "/device:GPU:0");
-  if (!receives) op.input(collective.type, collective.shape, collective.input.data(), collective.input.size());
-  for (int value : {static_cast<int>(options_.peers.size()), kGroupKey, collective.key}) op.input(value);
+  if (!receives) op.input(collective.input);
+  for (int value : {static_cast<int>(options_.peers.size()), kGroupKey, collective.key}) op.input({value}, 0);
   if (receives) {
-    const std::vector<int> shape(collective.shape.begin(), collective.shape.end());
-    op.input(kInt32, {static_cast<int64_t>(shape.size())}, shape.data(), shape.size() * sizeof(int));
+    op.input(std::vector<int>(collective.shape.begin(), collective.shape.end()), 1);
     op.type("Tshape", kInt32);
   }
   op.type("T", collective.type);
@@ -184,7 +198,7 @@ std::string Collectives::explain(const std::string &error) {
     if (!verdict_.empty()) return verdict_;
   }
   const std::vector<std::string> silent = silentPeers([this](size_t rank) { return answers(rank, 1000); });
-  return silent.empty() ? error : sentence(silent) + " not answered (" + error + ")";
+  return silent.empty() ? core(error) : sentence(silent) + " not answered (" + core(error) + ")";
 }
 
 bool Collectives::answers(size_t rank, int milliseconds) {

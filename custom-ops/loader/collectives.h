@@ -18,7 +18,7 @@ struct Collective {
   int key = 0;
   int type = 0;  // TF_DataType
   std::vector<int64_t> shape;
-  std::vector<char> input;  // empty for receive
+  TF_Tensor *input = nullptr;  // run() deletes it; none for receive
 };
 
 struct ClusterOptions {

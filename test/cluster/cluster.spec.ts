@@ -90,11 +90,11 @@ describe('a cluster', () => {
   }
 
   it('ends calls that do not fit each other when its patience is over', async () => {
-    for (const {messages} of await runCluster<Trouble>('trouble.ts', 2, ['differently', '60', '10'])) {
-      expect(messages[0]).toMatch(
-        /^allReduce of float32 \[[12]\]: all workers answer, but not all have made the same call, with the same shape and type, within 10 s$|worker [01] .* not answered/,
-      );
-    }
+    const found = await runCluster<Trouble>('trouble.ts', 2, ['differently', '60', '10']);
+    const why = 'all workers answer, but not all have made the same call, with the same shape and type, within 10 s';
+    // One of the two may hear of it from the other one's end.
+    expect(found.some(({messages}) => messages[0].includes(why))).toBeTrue();
+    for (const {messages} of found) expect(messages[0]).toMatch(new RegExp(`${why}|worker [01] .* has not answered`));
   }, 60_000);
 
   it('names the workers that do not come up', async () => {
