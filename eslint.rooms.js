@@ -62,6 +62,7 @@ export function rooms(root) {
       mayImport: [
         'backends/engine.ts',
         'backends/tape.ts',
+        'cluster/cluster.ts',
         'layers',
         'mixers',
         'ops',
@@ -70,6 +71,7 @@ export function rooms(root) {
         'nodeStaging.ts',
       ],
     },
+    {room: 'cluster/cluster.ts', mayImport: []},
     {room: 'cluster', mayImport: ['backends', 'ops']},
     {room: 'checkpoints', mayImport: ['config', 'mixers', 'nodeStaging.ts']},
     {

@@ -45,22 +45,32 @@ export function batchLoss(model: tf.LayersModel, {xs, ys}: Batch, {loss}: Object
   });
 }
 
-/** The gradients of a step over at least one batch. If it throws, none of its tensors stay. */
+/** Sums, each term multiplied by its count, and the sum of the counts. */
+export type GradientSums = Pick<StepGradients, 'loss' | 'gradients'> & Record<'total', tf.Scalar>;
+
+/** The gradients of a step over at least one batch, to be called in a tidy. */
 export function stepGradients(model: tf.LayersModel, batches: Batch[], objective: Objective): StepGradients {
-  const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
-  const ofBatch = (batch: Batch) =>
-    freeingTape(() => tf.variableGrads(() => batchLoss(model, batch, objective, true), variables));
   if (batches.length === 1) {
-    const {value, grads} = ofBatch(batches[0]);
+    const {value, grads} = batchGradients(model, batches[0], objective);
     return {loss: value, gradients: grads};
   }
+  return asMeans(gradientSums(model, batches, objective));
+}
+
+/** The same as sums, where none of its tensors stay if it throws; `weights` multiply the counts of the batches. */
+export function gradientSums(
+  model: tf.LayersModel,
+  batches: Batch[],
+  objective: Objective,
+  weights?: readonly number[],
+): GradientSums {
   return tf.tidy(() => {
     const gradients: Record<string, tf.Tensor> = {};
     let loss = tf.scalar(0);
     let total = tf.scalar(0);
-    for (const batch of batches) {
-      const count = tf.tidy(() => objective.count(batch.ys) as tf.Scalar);
-      const {value, grads} = ofBatch(batch);
+    for (const [i, batch] of batches.entries()) {
+      const count = tf.tidy(() => objective.count(batch.ys).mul<tf.Scalar>(weights?.[i] ?? 1));
+      const {value, grads} = batchGradients(model, batch, objective);
       // One variable at a time, so that no third copy of all gradients is ever there.
       for (const [name, grad] of Object.entries(grads)) {
         gradients[name] = addWeighted(gradients[name], grad, count);
@@ -68,10 +78,20 @@ export function stepGradients(model: tf.LayersModel, batches: Batch[], objective
       loss = addWeighted(loss, value, count);
       total = addWeighted(total, count);
     }
-    // Where no label counts, the sums are zero. Chosen by a comparison, since tf.maximum may lose a NaN.
-    const scale = tf.div<tf.Scalar>(1, tf.where(total.less(1), tf.onesLike(total), total));
-    return {loss, gradients, scale};
+    return {loss, gradients, total};
   });
+}
+
+/** Sums with what makes them means, in the tidy of the caller. */
+export function asMeans({loss, gradients, total}: GradientSums): StepGradients {
+  // Where no label counts, the sums are zero. Chosen by a comparison, since tf.maximum may lose a NaN.
+  const scale = tf.div<tf.Scalar>(1, tf.where(total.less(1), tf.onesLike(total), total));
+  return {loss, gradients, scale};
+}
+
+function batchGradients(model: tf.LayersModel, batch: Batch, objective: Objective) {
+  const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  return freeingTape(() => tf.variableGrads(() => batchLoss(model, batch, objective, true), variables));
 }
 
 /** sum + term · weight; disposes sum and term. */

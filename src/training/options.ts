@@ -2,6 +2,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkKeys, checkSignal, describe} from '../ops/check';
+import type {Cluster} from '../cluster/cluster';
 import type {TrainingStore} from './checkpoint';
 import type {BatchDataset} from './data';
 import type {Objective} from './gradients';
@@ -25,6 +26,12 @@ export interface TrainerOptions {
   loss?: Objective['loss'];
   /** The number of things that the mean in `loss` runs over; the rows of the batch unless given. A scalar. */
   count?: Objective['count'];
+  /**
+   * Trains together with the other processes of a cluster (`joinCluster` of `tfjs-mamba/node`): each takes its rows of every batch, and
+   * the step is that of the whole batch on all of them. All must be given the same dataset, with the same seed, and the same options; if
+   * all have a `signal`, one stops all. They start from the weights of rank 0, which alone writes checkpoints; what it reads is sent to the others.
+   */
+  cluster?: Cluster;
 }
 
 /** What is known after a step. */
@@ -85,6 +92,15 @@ export interface FitResult {
 }
 
 const OP = 'trainer';
+
+/** Throws unless it is what joinCluster gives. */
+export function checkCluster(cluster: unknown): void {
+  const {rank, size, allReduce, broadcast, barrier} = Object(cluster) as Partial<Cluster>;
+  const isOne = [allReduce, broadcast, barrier].every((call) => typeof call === 'function');
+  if (!isOne || !Number.isInteger(rank) || !Number.isInteger(size)) {
+    throw new Error(`${OP}: cluster must be what joinCluster of tfjs-mamba/node gives`);
+  }
+}
 
 /** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */
 export function checkFit(dataset: BatchDataset, options: FitOptions): void {

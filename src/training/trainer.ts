@@ -6,14 +6,16 @@ import * as tf from '@tensorflow/tfjs';
 import {clipScale, globalNorm} from '../ops/adamW';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkKeys} from '../ops/check';
+import type {Cluster} from '../cluster/cluster';
 import {AdamW} from './adamW';
 import {disposeBatches, openIterator, take} from './batches';
+import {anyRank, sameWeights, sharedCheckpoints, shareOf, sumOverRanks} from './cluster';
 import {readCheckpoint, saveCheckpoint, takeUp} from './checkpoint';
 import type {Batch, BatchDataset} from './data';
 import type {Objective, StepGradients} from './gradients';
-import {batchLoss, countRows, nextToken, stepGradients} from './gradients';
+import {asMeans, batchLoss, countRows, gradientSums, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
-import {checkDataset, checkFit} from './options';
+import {checkCluster, checkDataset, checkFit} from './options';
 import {macrotask} from '../macrotask';
 import {Clock} from './pace';
 
@@ -33,6 +35,7 @@ export class Trainer {
   private readonly clipNorm: number | undefined;
   private readonly gradientAccumulation: number;
   private readonly objective: Objective;
+  private readonly cluster: Cluster | undefined;
 
   constructor(
     readonly model: tf.LayersModel,
@@ -41,7 +44,8 @@ export class Trainer {
     if (!(model instanceof tf.LayersModel)) {
       throw new Error(`${OP}: model must be a tf.LayersModel`);
     }
-    checkKeys(OP, options, ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count']);
+    const {cluster, ...ofOneProcess} = Object(options) as TrainerOptions;
+    checkKeys(OP, ofOneProcess, ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count']);
     const {optimizer, gradientAccumulation = 1, loss, count} = options;
     if (!optimizer || !(optimizer instanceof tf.Optimizer)) {
       throw new Error(`${OP}: optimizer must be a tf.Optimizer, such as adamW makes`);
@@ -52,10 +56,12 @@ export class Trainer {
     if (count !== undefined && loss === undefined) {
       throw new Error(`${OP}: count belongs to loss, which is missing`);
     }
+    if (cluster !== undefined) checkCluster(cluster);
     this.optimizer = optimizer;
     this.clipNorm = clipNorm;
     this.gradientAccumulation = gradientAccumulation;
     this.objective = loss === undefined ? nextToken : {loss, count: count ?? countRows};
+    this.cluster = cluster;
   }
 
   /**
@@ -85,7 +91,9 @@ export class Trainer {
 
   private async run(dataset: BatchDataset, options: FitOptions): Promise<FitResult> {
     const {steps, callbacks = {}, reportEvery = 1, validation, checkpoint, signal} = options;
-    const resumed = checkpoint && (await readCheckpoint(checkpoint.target, this.model));
+    const {cluster} = this;
+    const target = checkpoint && cluster ? sharedCheckpoints(checkpoint.target, cluster) : checkpoint?.target;
+    const resumed = target && (await readCheckpoint(target, this.model));
     const iterator = await openIterator(dataset, resumed?.data);
     if (checkpoint && iterator.state === undefined) {
       throw new Error(`${OP}: checkpoint needs a dataset whose iterator has state(), such as tokenWindows`);
@@ -93,6 +101,8 @@ export class Trainer {
     if (resumed) {
       await takeUp(resumed, this.model, this.optimizer);
       this.step = resumed.step;
+    } else if (cluster) {
+      await sameWeights(this.model, cluster);
     }
     const result: FitResult = {step: this.step, ended: 'steps'};
     let saved = this.step;
@@ -102,7 +112,9 @@ export class Trainer {
       // Looked at first, so that a run gone wrong never replaces a good checkpoint.
       if (scalars) await this.read(scalars);
       await this.checkLoss(batches);
-      await saveCheckpoint(checkpoint!.target, this.model, this.optimizer, {step: this.step, data: iterator.state!()});
+      const progress = {step: this.step, data: iterator.state!()};
+      if (!cluster || cluster.rank === 0) await saveCheckpoint(target!, this.model, this.optimizer, progress);
+      await cluster?.barrier();
       saved = this.step;
       await callbacks.onCheckpoint?.({step: this.step});
     };
@@ -110,7 +122,8 @@ export class Trainer {
     const isDue = (every: number) => this.step % every === 0 || this.step === steps;
     try {
       while (this.step < steps) {
-        if (signal?.aborted) {
+        const stop = signal?.aborted ?? false;
+        if (cluster && signal ? await anyRank(stop, cluster) : stop) {
           result.ended = 'aborted';
           break;
         }
@@ -123,7 +136,7 @@ export class Trainer {
         batches = next;
         clock.count(batches);
         tf.dispose(scalars ?? {});
-        scalars = this.update(batches);
+        scalars = cluster ? await this.updateTogether(batches, cluster) : this.update(batches);
         result.step = ++this.step;
         if (isDue(reportEvery)) {
           const values = await this.read(scalars);
@@ -186,14 +199,36 @@ export class Trainer {
   }
 
   private update(batches: Batch[]): StepScalars {
-    return tf.tidy(() => {
-      const {loss, gradients, scale} = stepGradients(this.model, batches, this.objective);
-      const sumNorm = globalNorm(Object.values(gradients));
-      const norm = scale ? sumNorm.mul<tf.Scalar>(scale) : sumNorm;
-      const clip = this.clipNorm === undefined ? undefined : clipScale(norm, this.clipNorm);
-      this.apply(gradients, scale && clip ? scale.mul<tf.Scalar>(clip) : (scale ?? clip));
-      return {loss: scale ? loss.mul<tf.Scalar>(scale) : loss, norm};
+    return tf.tidy(() => this.applyStep(stepGradients(this.model, batches, this.objective)));
+  }
+
+  /** The step of all ranks on the whole of the batches, each of which has taken its share. */
+  private async updateTogether(batches: Batch[], cluster: Cluster): Promise<StepScalars> {
+    const mine = tf.tidy(() => {
+      const shares = batches.map((batch) => shareOf(batch, cluster));
+      const weights = shares.map(({weight}) => weight);
+      return gradientSums(
+        this.model,
+        shares.map(({batch}) => batch),
+        this.objective,
+        weights,
+      );
     });
+    const sums = await sumOverRanks(mine, cluster);
+    try {
+      return tf.tidy(() => this.applyStep(asMeans(sums)));
+    } finally {
+      tf.dispose(sums);
+    }
+  }
+
+  /** Clips and applies gradients. */
+  private applyStep({loss, gradients, scale}: StepGradients): StepScalars {
+    const sumNorm = globalNorm(Object.values(gradients));
+    const norm = scale ? sumNorm.mul<tf.Scalar>(scale) : sumNorm;
+    const clip = this.clipNorm === undefined ? undefined : clipScale(norm, this.clipNorm);
+    this.apply(gradients, scale && clip ? scale.mul<tf.Scalar>(clip) : (scale ?? clip));
+    return {loss: scale ? loss.mul<tf.Scalar>(scale) : loss, norm};
   }
 
   private apply(gradients: StepGradients['gradients'], scale: tf.Scalar | undefined): void {

@@ -202,6 +202,7 @@ describe('a wrong argument of trainer', () => {
     [{...good, clipNorm: 0}, 'trainer: clipNorm must be a positive number, but is 0'],
     [{...good, gradientAccumulation: 0}, 'trainer: gradientAccumulation must be a positive whole number, but is 0'],
     [{...good, count: () => tf.scalar(1)}, 'trainer: count belongs to loss, which is missing'],
+    [{...good, cluster: {rank: 0, size: 2}}, 'trainer: cluster must be what joinCluster of tfjs-mamba/node gives'],
     [
       {...good, steps: 1},
       'trainer: unknown argument steps; expected optimizer, clipNorm, gradientAccumulation, loss, count',

@@ -1,0 +1,145 @@
+/**
+ * Training by several processes, each on its share of every batch (data parallel): the sums of their gradients are those of the whole
+ * batch, so all ranks make the same step, and their weights stay the same, bit for bit.
+ *
+ * Every rank reads the same batches and takes its rows of them. So a position in the data means the same for any number of ranks, and a
+ * checkpoint can be gone on from by another number.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type {Cluster} from '../cluster/cluster';
+import {macrotask} from '../macrotask';
+import type {CheckpointFiles, TrainingStore} from './checkpoint';
+import type {Batch} from './data';
+import type {GradientSums} from './gradients';
+
+/** Numbers that travel together: 16 MiB, where the time of an all-reduce is that of its bytes, and so few that the next are packed meanwhile. */
+const BUCKET = 1 << 22;
+
+/** Rows of a batch, and whether they count. */
+export interface Share {
+  batch: Batch;
+  weight: 0 | 1;
+}
+
+/**
+ * The rows of a batch that belong to this rank, as new tensors. A rank for which there is none takes the first, which the weight 0
+ * leaves out again: all ranks must have gradients to add.
+ */
+export function shareOf({xs, ys}: Batch, {rank, size}: Cluster): Share {
+  const rows = [xs].flat()[0].shape[0];
+  const first = Math.floor((rows * rank) / size);
+  const count = Math.floor((rows * (rank + 1)) / size) - first;
+  const [begin, length] = count > 0 ? [first, count] : [0, 1];
+  const cut = (tensor: tf.Tensor) => tf.slice(tensor, begin, length);
+  return {
+    batch: {xs: Array.isArray(xs) ? xs.map(cut) : cut(xs), ys: Array.isArray(ys) ? ys.map(cut) : cut(ys)},
+    weight: count > 0 ? 1 : 0,
+  };
+}
+
+/** Sums over all ranks; disposes the sums of this one. */
+export async function sumOverRanks({loss, gradients, total}: GradientSums, cluster: Cluster): Promise<GradientSums> {
+  const names = Object.keys(gradients);
+  const [lossSum, totalSum, ...sums] = await sumAll([loss, total, ...Object.values(gradients)], cluster);
+  return {
+    loss: lossSum as tf.Scalar,
+    total: totalSum as tf.Scalar,
+    gradients: Object.fromEntries(names.map((name, i) => [name, sums[i]])),
+  };
+}
+
+async function sumAll(tensors: tf.Tensor[], cluster: Cluster): Promise<tf.Tensor[]> {
+  const pending: Promise<tf.Tensor[]>[] = [];
+  try {
+    for (const bucket of inBuckets(tensors)) {
+      pending.push(sumBucket(bucket, cluster));
+      await macrotask(); // lets the bucket go before the next is packed
+    }
+    return (await Promise.all(pending)).flat();
+  } catch (error) {
+    for (const result of await Promise.allSettled(pending)) {
+      if (result.status === 'fulfilled') tf.dispose(result.value);
+    }
+    tf.dispose(tensors);
+    throw error;
+  }
+}
+
+async function sumBucket(tensors: tf.Tensor[], cluster: Cluster): Promise<tf.Tensor[]> {
+  const sizes = tensors.map(({size}) => size);
+  const shapes = tensors.map(({shape}) => shape);
+  const packed = tf.tidy(() => tf.concat(tensors.map((tensor) => tensor.flatten())));
+  tf.dispose(tensors);
+  const sum = await cluster.allReduce(packed).finally(() => packed.dispose());
+  const parts = tf.tidy(() => tf.split(sum, sizes).map((part, i) => part.reshape(shapes[i])));
+  sum.dispose();
+  return parts;
+}
+
+function inBuckets(tensors: readonly tf.Tensor[]): tf.Tensor[][] {
+  const buckets: tf.Tensor[][] = [];
+  let room = 0;
+  for (const tensor of tensors) {
+    if (tensor.size > room) {
+      buckets.push([]);
+      room = Math.max(BUCKET, tensor.size);
+    }
+    buckets.at(-1)!.push(tensor);
+    room -= tensor.size;
+  }
+  return buckets;
+}
+
+/** Gives all ranks the weights of rank 0. */
+export async function sameWeights(model: tf.LayersModel, cluster: Cluster): Promise<void> {
+  for (const weight of model.weights) {
+    const value = await cluster.broadcast(weight.read());
+    weight.write(value);
+    value.dispose();
+  }
+}
+
+/** Whether any rank says so. Every rank must ask. */
+export async function anyRank(said: boolean, cluster: Cluster): Promise<boolean> {
+  const mine = tf.scalar(said ? 1 : 0, 'int32');
+  const all = await cluster.allReduce(mine, 'max').finally(() => mine.dispose());
+  const [value] = await all.data();
+  all.dispose();
+  return value > 0;
+}
+
+/** The checkpoints of rank 0, of whose files the others are sent copies: they need not see its disk. Only rank 0 saves. */
+export function sharedCheckpoints(target: TrainingStore, cluster: Cluster): TrainingStore {
+  return {
+    save: (files) => target.save(files),
+    load: async () => {
+      const files = cluster.rank === 0 ? await target.load() : undefined;
+      const list = await broadcastBytes(
+        cluster,
+        new TextEncoder().encode(JSON.stringify({names: files && Object.keys(files)})),
+      );
+      const known = JSON.parse(new TextDecoder().decode(list)) as {names?: string[]};
+      if (known.names === undefined) return undefined;
+      const shared: CheckpointFiles = {};
+      for (const name of known.names) shared[name] = await broadcastBytes(cluster, files?.[name]);
+      return shared;
+    },
+  };
+}
+
+/** The bytes that rank 0 gives. */
+async function broadcastBytes(cluster: Cluster, bytes: Uint8Array = new Uint8Array()): Promise<Uint8Array> {
+  const length = await broadcastInts(cluster, Int32Array.of(bytes.length));
+  const words = new Int32Array(Math.ceil(length[0] / 4));
+  if (cluster.rank === 0) new Uint8Array(words.buffer).set(bytes);
+  const {buffer, byteOffset} = await broadcastInts(cluster, words);
+  return new Uint8Array(buffer, byteOffset, length[0]);
+}
+
+async function broadcastInts(cluster: Cluster, values: Int32Array): Promise<Int32Array> {
+  const mine = tf.tensor1d(values, 'int32');
+  const all = await cluster.broadcast(mine).finally(() => mine.dispose());
+  const result = (await all.data()) as Int32Array;
+  all.dispose();
+  return result;
+}
