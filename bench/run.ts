@@ -1,7 +1,7 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`,
  * `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
- * a GPU `npm run bench -- device --backend tensorflow`. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
+ * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
 import {parseArgs} from 'node:util';
@@ -24,6 +24,10 @@ if (inBrowser) {
   await benchInBrowser(backend);
   process.exit(0);
 }
+if (what === 'cluster') {
+  await (await import('./cluster')).benchCluster();
+  process.exit(0);
+}
 await startBackend(backend);
 watchDevice();
 
@@ -40,7 +44,9 @@ if (what === 'ops' && backend === 'tensorflow') {
 } else if (what === 'train') {
   await (await import('./train')).benchTrain();
 } else {
-  throw new Error(`There is no benchmark ${what} on ${backend}: ops, decode, train, and on tensorflow lm and device`);
+  throw new Error(
+    `There is no benchmark ${what} on ${backend}: ops, decode, train, cluster, and on tensorflow lm and device`,
+  );
 }
 process.exit(0);
 
