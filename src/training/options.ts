@@ -29,7 +29,8 @@ export interface TrainerOptions {
   /**
    * Trains together with the other processes of a cluster (`joinCluster` of `tfjs-mamba/node`): each takes its rows of every batch, and
    * the step is that of the whole batch on all of them. All must be given the same dataset, with the same seed, and the same options; if
-   * all have a `signal`, one stops all. They start from the weights of rank 0, which alone writes checkpoints; what it reads is sent to the others.
+   * all have a `signal`, one stops all. They start from the weights of rank 0, which alone writes checkpoints, and sends the others
+   * the one that it goes on from. Validation is not divided: each computes all of it.
    */
   cluster?: Cluster;
 }

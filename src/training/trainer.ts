@@ -44,9 +44,9 @@ export class Trainer {
     if (!(model instanceof tf.LayersModel)) {
       throw new Error(`${OP}: model must be a tf.LayersModel`);
     }
-    const {cluster, ...ofOneProcess} = Object(options) as TrainerOptions;
-    checkKeys(OP, ofOneProcess, ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count']);
-    const {optimizer, gradientAccumulation = 1, loss, count} = options;
+    const together = 'cluster' in Object(options) ? ['cluster'] : [];
+    checkKeys(OP, options, ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count', ...together]);
+    const {optimizer, gradientAccumulation = 1, loss, count, cluster} = options;
     if (!optimizer || !(optimizer instanceof tf.Optimizer)) {
       throw new Error(`${OP}: optimizer must be a tf.Optimizer, such as adamW makes`);
     }
