@@ -63,6 +63,7 @@ export type {SaveOptions} from './checkpoints/save';
 export type {CheckpointSource, SourceOptions} from './checkpoints/source';
 export type {SaveHandler} from './checkpoints/target';
 
+export type {Cluster, Reduction} from './cluster/cluster';
 export type {AdamWOptions} from './training/adamW';
 export {AdamW, adamW} from './training/adamW';
 export type {CheckpointFiles, CheckpointTarget, TrainingStore} from './training/checkpoint';

@@ -49,5 +49,4 @@ export * from './index';
 export type {FolderCheckpointsOptions} from './training/nodeCheckpoints';
 export {folderCheckpoints} from './training/nodeCheckpoints';
 export {joinCluster} from './cluster/nodeCluster';
-export type {Cluster, Reduction} from './cluster/cluster';
 export type {ClusterConfig, ClusterDescription} from './cluster/config';
