@@ -37,7 +37,7 @@ export type {Mamba1Options, MixerConfig} from './mixers/mamba1/config';
 export type {LayerState} from './mixers/mamba1/run';
 export type {Mamba2Config, Mamba2Options} from './mixers/mamba2/config';
 export type {Mamba2State} from './mixers/mamba2/run';
-export type {Padding} from './mixers/masking';
+export type {Alignment, Padding} from './mixers/masking';
 export type {AnyMixer, Mixer, RunContext, State, Weights} from './mixers/mixer';
 export type {HuggingFaceFamily, JsonObject, Published, StateSpacesLayer} from './mixers/published';
 /** How a mixer reads the weights that its table calls matrices: `weights.linear({x, weight})`. */

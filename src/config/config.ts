@@ -44,15 +44,13 @@ export interface ModelConfig {
 /** What a user writes; every field with a default may be left out. Fields that the mixer does not have are refused. */
 export interface MambaConfig extends ModelConfig, Mamba1Options, Mamba2Options {}
 
-type Absent = 'bosTokenId' | 'padTokenId' | 'mixer';
-
 /**
  * A checked configuration with every value filled in; fields of other mixers are absent. `vocabSize` is the padded width of embedding
  * and logits; `realVocabSize` is the number of tokens, so ids from there on are padding and never generated. It is a `MambaConfig`
  * itself, and resolving it again changes nothing.
  */
-export type ResolvedMambaConfig = Required<Omit<ModelConfig, Absent>> &
-  Pick<ModelConfig, Absent> &
+export type ResolvedMambaConfig = Required<Omit<ModelConfig, 'bosTokenId' | 'padTokenId' | 'mixer'>> &
+  Pick<ModelConfig, 'bosTokenId' | 'padTokenId' | 'mixer'> &
   MixerConfig &
   Omit<Mamba2Options, keyof MixerConfig> & {expand: number};
 

@@ -11,6 +11,7 @@ export interface Field<T = unknown> {
   readonly expected: string;
   /** What `typeof` says of it in a file. */
   readonly type: 'number' | 'boolean' | 'string' | 'object';
+  /** Whether a value is one that the field may have. */
   holds(value: unknown): boolean;
 }
 

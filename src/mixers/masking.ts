@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 
 /** The order that moves each row's real positions to the right, and the way back. */
-interface Alignment {
+export interface Alignment {
   /** 1 at real positions after the move, [B,L,1]. */
   mask: tf.Tensor;
   /** Row numbers in [B·L,...]: where each position of the moved sequence comes from. */

@@ -36,6 +36,7 @@ export interface StateSpacesLayer {
   objection?(ssm: JsonObject): string | undefined;
 }
 
+/** The published forms of a mixer. */
 export interface Published {
   huggingFace: readonly HuggingFaceFamily[];
   stateSpaces?: StateSpacesLayer;

@@ -28,12 +28,13 @@ export interface LoraWeight {
 /** A weight that products and look-ups read. */
 export type Weight = DenseWeight | PackedWeight | LoraWeight;
 
+/** A tensor as a weight. */
 export function dense(value: tf.Tensor): DenseWeight {
   return {form: 'dense', value};
 }
 
 /** The arguments of {@link linear}. */
-interface LinearArgs {
+export interface WeightedArgs {
   /** [..., in] */
   x: tf.Tensor;
   /** [in, out], or a table [out, in] with `isTable`. */
@@ -45,7 +46,7 @@ interface LinearArgs {
 }
 
 /** `x · weight + bias`, [..., out]. */
-export function linear({x, weight, bias, isTable = false}: LinearArgs): tf.Tensor {
+export function linear({x, weight, bias, isTable = false}: WeightedArgs): tf.Tensor {
   return linearOp({x, kernel: denseOnly(weight), bias, transposeKernel: isTable});
 }
 

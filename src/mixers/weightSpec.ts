@@ -12,6 +12,7 @@ import {seedFor} from './initializers';
  */
 export type Layout = 'same' | 'transposed' | 'depthwise';
 
+/** One weight of a mixer, with all that layers, files, optimizers and counts ask of it. */
 export interface WeightSpec<Name extends string = string> {
   /** Its name in the layer, such as `inProj/kernel`. */
   readonly name: Name;
