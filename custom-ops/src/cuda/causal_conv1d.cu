@@ -82,9 +82,10 @@ struct Window {
   }
 };
 
-template <typename T, int V, int K>
+template <typename T, int V, int K, bool kPacked>
 __global__ void __launch_bounds__(kThreads)
     convKernel(ConvForward p, Layout layout, const T *x, const T *initial, T *y, T *finalState) {
+  if (!kPacked) p.sequenceIds = nullptr;
   const Place at(p, layout, V);
   if (at.c >= p.channels) return;
   Window<V, K> window(p, at.c);
@@ -105,9 +106,10 @@ __global__ void __launch_bounds__(kThreads)
 // the thread has at time t all that the input at t-K+1 went to: dx_s = sum_k weight[:,k] g_{s+K-1-k}. The first piece
 // does the initial state too; packed documents, none of the sums that are of another one. `partial`: each piece's part of the gradients of the weight, [slices,K,D], and of the
 // bias, [slices,D].
-template <typename T, int V, int K>
+template <typename T, int V, int K, bool kPacked>
 __global__ void __launch_bounds__(kThreads) convGradKernel(ConvBackward p, Layout layout, const T *x, const T *initial,
                                                            const T *dy, T *dx, T *dInitial, float *partial) {
+  if (!kPacked) p.sequenceIds = nullptr;
   const Place at(p, layout, V);
   if (at.c >= p.channels) return;
   Window<V, K> window(p, at.c);
@@ -187,8 +189,11 @@ const char *launchCausalConv1d(const ConvForward &p, int multiprocessors, void *
   return withSizes(fours, p.taps, [&](auto vector, auto taps) -> const char * {
     constexpr int V = decltype(vector)::value, K = decltype(taps)::value;
     const Layout layout(p, V, wantedThreads(multiprocessors));
-    convKernel<float, V, K><<<layout.blocks(), kThreads, 0, static_cast<cudaStream_t>(streamHandle)>>>(
-        p, layout, p.x, p.initialState, p.y, p.finalState);
+    const auto run = [&](auto kernel) {
+      kernel<<<layout.blocks(), kThreads, 0, static_cast<cudaStream_t>(streamHandle)>>>(p, layout, p.x, p.initialState,
+                                                                                      p.y, p.finalState);
+    };
+    p.sequenceIds ? run(convKernel<float, V, K, true>) : run(convKernel<float, V, K, false>);
     return lastError();
   });
 }
@@ -203,8 +208,11 @@ const char *launchCausalConv1dGrad(const ConvBackward &p, int multiprocessors, f
   return withSizes(fours, p.taps, [&](auto vector, auto taps) -> const char * {
     constexpr int V = decltype(vector)::value, K = decltype(taps)::value;
     const Layout layout(p, V, wantedThreads(multiprocessors));
-    convGradKernel<float, V, K><<<layout.blocks(), kThreads, 0, stream>>>(p, layout, p.x, p.initialState, p.dy, p.dx,
-                                                                          p.dInitialState, workspace);
+    const auto run = [&](auto kernel) {
+      kernel<<<layout.blocks(), kThreads, 0, stream>>>(p, layout, p.x, p.initialState, p.dy, p.dx, p.dInitialState,
+                                                       workspace);
+    };
+    p.sequenceIds ? run(convGradKernel<float, V, K, true>) : run(convGradKernel<float, V, K, false>);
     addSlices(p.dWeight, workspace, layout.slices, K, p.channels, stream);
     addSlices(p.dBias, workspace + layout.slices * K * p.channels, layout.slices, 1, p.channels, stream);
     return lastError();

@@ -296,7 +296,8 @@ __device__ inline States<S> startOf(const float *first, const float *ends, const
 }
 
 // Calls launch(S) with the number of states a lane carries of a channel. kSelective, a parameter of the kernels, says
-// that B and C both change with time: the usual case, in which nothing need be asked at every step.
+// that B and C both change with time: the usual case, in which nothing need be asked at every step; without kPacked, there
+// are no packed documents.
 template <typename Launch>
 const char *withStates(int64_t states, const Launch &launch) {
   const int64_t each = (states + kShare - 1) / kShare;

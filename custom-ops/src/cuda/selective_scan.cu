@@ -12,11 +12,12 @@ struct Memory {
 };
 
 // kOutput false: from a zero state to `ends` and sumDelta [slices,D]. True: from the true start to y and the states.
-template <typename T, int S, bool kOutput, bool kSelective>
+template <typename T, int S, bool kOutput, bool kSelective, bool kPacked>
 __global__ void __launch_bounds__(32)
     scanKernel(ScanForward p, Inputs<T> in, T *y, bool fours, Grid grid, Pieces pieces, float *sumDelta, float *ends) {
   __shared__ Memory<T, S> s;
   if (kSelective) p.constantB = p.constantC = false;
+  if (!kPacked) p.sequenceIds = nullptr;
   const Place at(p, grid, pieces);
   if (!kOutput && at.piece == pieces.count - 1) return;  // nothing follows
   const auto request = [&](const auto &ask) {
@@ -133,14 +134,21 @@ const char *launchSelectiveScan(const ScanForward &p, const Pieces &pieces, floa
   const unsigned blocks = static_cast<unsigned>(slices * grid.blocks());
   return withStates(p.states, [&](auto size) -> const char * {
     constexpr int S = decltype(size)::value;
-    const bool selective = !p.constantB && !p.constantC;
+    const bool selective = !p.constantB && !p.constantC, packed = p.sequenceIds != nullptr;
     const auto pass = [&](auto kernel) {
       kernel<<<blocks, 32, 0, stream>>>(p, Inputs<float>(p), p.y, Inputs<float>(p).fours(p, grid), grid, pieces,
                                         sumDelta, ends);
     };
-    if (pieces.count > 1)
-      selective ? pass(scanKernel<float, S, false, true>) : pass(scanKernel<float, S, false, false>);
-    selective ? pass(scanKernel<float, S, true, true>) : pass(scanKernel<float, S, true, false>);
+    if (!selective) {
+      if (pieces.count > 1) pass(scanKernel<float, S, false, false, true>);
+      pass(scanKernel<float, S, true, false, true>);
+    } else if (packed) {
+      if (pieces.count > 1) pass(scanKernel<float, S, false, true, true>);
+      pass(scanKernel<float, S, true, true, true>);
+    } else {
+      if (pieces.count > 1) pass(scanKernel<float, S, false, true, false>);
+      pass(scanKernel<float, S, true, true, false>);
+    }
     return lastError();
   });
 }

@@ -58,11 +58,12 @@ struct EndsMemory {
 };
 
 // What each piece hands to the one before it if nothing comes from the one behind.
-template <typename T, int S, bool kSelective>
+template <typename T, int S, bool kSelective, bool kPacked>
 __global__ void __launch_bounds__(32)
     reverseEnds(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid, Pieces pieces, Partials out) {
   __shared__ EndsMemory<T, S> s;
   if (kSelective) p.constantC = false;
+  if (!kPacked) p.sequenceIds = nullptr;
   const Place at(p, grid, pieces);
   if (at.piece == 0) return;  // nothing comes before
   const auto request = [&](const auto &ask) {
@@ -149,12 +150,13 @@ struct Memory {
   float h[kSteps][States<S>::kTile];  // before each step
 };
 
-template <typename T, int S, bool kSelective>
+template <typename T, int S, bool kSelective, bool kPacked>
 __global__ void __launch_bounds__(32)
     reverseKernel(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid, Pieces pieces, Partials out) {
   extern __shared__ float4 memory[];
   Memory<T, S> &s = *reinterpret_cast<Memory<T, S> *>(memory);
   if (kSelective) p.constantB = p.constantC = false;
+  if (!kPacked) p.sequenceIds = nullptr;
   const Place at(p, grid, pieces);
   const auto request = [&](const auto &ask) {
     ask.channels(s.delta, in.delta);
@@ -298,13 +300,21 @@ const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces,
     constexpr int S = decltype(size)::value;
     constexpr int kBytes = static_cast<int>(sizeof(Memory<float, S>));
     const bool fours = Inputs<float>(p).fours(p, grid) && inFours(p.channels, p.dy),
-               selective = !p.constantB && !p.constantC;
+               selective = !p.constantB && !p.constantC, packed = p.sequenceIds != nullptr;
     const auto pass = [&](auto kernel, int bytes) {
       if (bytes > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
       kernel<<<blocks, 32, bytes, stream>>>(p, Inputs<float>(p), Gradients<float>(p), fours, grid, pieces, out);
     };
-    if (pieces.count > 1) selective ? pass(reverseEnds<float, S, true>, 0) : pass(reverseEnds<float, S, false>, 0);
-    selective ? pass(reverseKernel<float, S, true>, kBytes) : pass(reverseKernel<float, S, false>, kBytes);
+    if (!selective) {
+      if (pieces.count > 1) pass(reverseEnds<float, S, false, true>, 0);
+      pass(reverseKernel<float, S, false, true>, kBytes);
+    } else if (packed) {
+      if (pieces.count > 1) pass(reverseEnds<float, S, true, true>, 0);
+      pass(reverseKernel<float, S, true, true>, kBytes);
+    } else {
+      if (pieces.count > 1) pass(reverseEnds<float, S, true, false>, 0);
+      pass(reverseKernel<float, S, true, false>, kBytes);
+    }
     const auto addProjection = [&](float *to, int64_t groups, int part) {
       addBlocks<S><<<blocksFor(p.batch * p.length * groups * p.states, 128), 128, 0, stream>>>(to, out.dBC, p, groups,
                                                                                                grid.blocks(), part);
