@@ -2,7 +2,7 @@
  * The likeliest tokens of a language model's logits, found where the logits are, so that a GPU hands over some hundred bytes for a
  * token and not the whole vocabulary. Backends whose numbers lie in JavaScript's reach have no use for it, and none.
  */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import {hasKernel, runKernel} from '../../backends/engine';
 import './webgpu';
 
