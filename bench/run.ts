@@ -1,6 +1,6 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`,
- * `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
+ * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
@@ -33,8 +33,12 @@ watchDevice();
 
 if (what === 'ops' && backend === 'tensorflow') {
   (await import('./native')).benchNative();
+  await (await import('./ssd')).benchSsd(values.composed);
 } else if (what === 'ops') {
   await (await import('./ops')).benchOps(values.composed);
+  await (await import('./ssd')).benchSsd(values.composed);
+} else if (what === 'ssd') {
+  await (await import('./ssd')).benchSsd(values.composed);
 } else if (what === 'device' && backend === 'tensorflow') {
   (await import('./device')).benchDevice();
 } else if (what === 'lm' && backend === 'tensorflow') {
@@ -45,7 +49,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./train')).benchTrain();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, decode, train, cluster, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, train, cluster, and on tensorflow lm and device`,
   );
 }
 process.exit(0);
@@ -56,10 +60,12 @@ async function benchInBrowser(name: TestBackend): Promise<void> {
   const code = [
     `import {startBackend} from './test/support/backend';`,
     `import {benchOps} from './bench/ops';`,
+    `import {benchSsd} from './bench/ssd';`,
     `import {watchDevice} from './bench/measure';`,
     `await startBackend('${name}');`,
     `watchDevice();`,
     `await benchOps(${values.composed});`,
+    `await benchSsd(${values.composed});`,
     `await report(0);`,
   ];
   await inChromium(code.join('\n'), {});

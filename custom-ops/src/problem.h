@@ -55,6 +55,46 @@ struct StateUpdate {
   float *newState;  // [B,D,N]
 };
 
+// Mamba-2 has chunks of its own on the CPU, for there the states are many.
+constexpr int64_t kSsdChunk = 64;
+
+inline int64_t ssdChunkCount(int64_t length) { return (length + kSsdChunk - 1) / kSsdChunk; }
+
+// Mamba-2's scan: one decay per head and position. B, C and the kept states are shared and laid out as in Mamba-1, but that
+// heads take the place of channels where they choose their group. P: channels of a head.
+struct SsdProblem {
+  int64_t batch, length, heads, headDim, groups, states;
+  bool softplus;
+  float deltaMin, deltaMax;   // limits of delta after softplus
+  int64_t skipWidth;          // values of D a head: 1 or P
+  const float *u;             // [B,L,H,P]
+  const float *delta;         // [B,L,H]
+  const float *A;             // [H]
+  const float *B, *C;         // [B,L,G,N]
+  const float *D;             // [H,1] or [H,P], or null
+  const float *z;             // [B,L,H,P] or null
+  const float *deltaBias;     // [H] or null
+  const float *initialState;  // [B,H,P,N] or null
+};
+
+struct SsdForward : SsdProblem {
+  float *y;            // [B,L,H,P]
+  float *finalState;   // [B,H,P,N]
+  float *chunkStates;  // the state each chunk starts from, as the kernels lay it out; null: do not keep
+};
+
+struct SsdBackward : SsdProblem {
+  const float *chunkStates;
+  const float *dy, *dFinalState;
+  float *du, *ddelta, *dA, *dB, *dC, *dD, *dz, *ddeltaBias, *dInitialState;
+};
+
+// One position: u, z and y are [B,H,P], delta [B,H], B and C [B,G,N], length is 1, and the initial state is always there.
+struct SsdStep : SsdProblem {
+  float *y;
+  float *newState;  // [B,H,P,N]
+};
+
 struct ConvProblem {
   int64_t batch, length, channels, taps;
   bool silu;
@@ -87,6 +127,24 @@ struct NormBackward {
   float epsilon;
   const float *r, *weight, *dy, *dSum;  // r: what was normalised; dSum: the gradient of the returned sum, or null
   float *dr, *dWeight;
+};
+
+// r = x silu(z) normed, or x normed and then gated, over each of the groups of neighbours that a row is cut into.
+struct GatedNormProblem {
+  int64_t rows, width;  // rows of one group each: those of x times the groups, and channels of a group
+  int64_t groups;
+  bool normBeforeGate;
+  float epsilon;
+  const float *x, *weight, *z;  // [rows,width], [groups,width], [rows,width] or null
+};
+
+struct GatedNormForward : GatedNormProblem {
+  float *y;
+};
+
+struct GatedNormBackward : GatedNormProblem {
+  const float *dy;
+  float *dx, *dWeight, *dz;
 };
 
 struct EntropyForward {

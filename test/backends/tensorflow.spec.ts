@@ -5,8 +5,11 @@
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend} from '../../src/backends/tensorflow';
 import {crossEntropy, embedding} from '../../src/index';
+import {gatedRmsNormCase} from '../ops/cases/gatedRmsNorm';
 import {sizedCases} from '../ops/cases/sizes';
-import {compareWithReference} from '../ops/opUnderTest';
+import {ssdCase} from '../ops/cases/ssd';
+import {ssdStepCase} from '../ops/cases/ssdStep';
+import {anyOp, compareWithReference} from '../ops/opUnderTest';
 import {composedKernels} from '../support/composedKernels';
 import {randomSeed} from '../support/settings';
 
@@ -78,6 +81,18 @@ describe('sizes beyond those of the CUDA kernels', () => {
       const native = run.calls.allArgs().filter(([name]) => name.startsWith('TfjsMamba'));
       // The step of the scan has a CUDA kernel for any number of states; its gradient is that of the scan.
       expect(native.filter(([name]) => name !== 'TfjsMambaSelectiveStateUpdate')).toEqual([]);
+    });
+  }
+});
+
+describe('ops without a CUDA kernel', () => {
+  pretendedGpu();
+
+  for (const op of [anyOp(ssdCase), anyOp(ssdStepCase), anyOp(gatedRmsNormCase)]) {
+    it(`run composed on a GPU of TensorFlow: ${op.op}`, async () => {
+      const run = spyOn(backend(), 'executeMultipleOutputs').and.callThrough();
+      expect(await compareWithReference(op, op.build(op.combinations[0]), randomSeed)).toEqual([]);
+      expect(run.calls.allArgs().filter(([name]) => name.startsWith('TfjsMamba'))).toEqual([]);
     });
   }
 });

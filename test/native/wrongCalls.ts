@@ -7,10 +7,12 @@ import type {NodeBackend, OpAttrs} from '../../src/backends/tensorflow';
 import {bitsOf, runNativeOp} from '../../src/backends/tensorflow';
 import '../../src/node';
 import {convInputs} from '../../src/ops/causalConv1d/kernels';
+import {gatedRmsNormInputs} from '../../src/ops/gatedRmsNorm/kernels';
 import {blockInputs} from '../../src/ops/mambaStep/kernels';
 import {rmsNormInputs} from '../../src/ops/rmsNorm/kernels';
 import {scanInputs} from '../../src/ops/selectiveScan/kernels';
 import {stateUpdateInputs} from '../../src/ops/selectiveStateUpdate/kernels';
+import {ssdInputs} from '../../src/ops/ssd/kernels';
 
 export interface WrongCall {
   op: string;
@@ -44,6 +46,20 @@ const scan: Shapes = {
   deltaBias: [4],
   initialState: [2, 4, 3],
 };
+const ssd: Shapes = {
+  u: [2, 6, 4, 5],
+  delta: [2, 6, 4],
+  A: [4],
+  B: [2, 6, 2, 3],
+  C: [2, 6, 2, 3],
+  D: [4, 1],
+  z: [2, 6, 4, 5],
+  deltaBias: [4],
+  initialState: [2, 4, 5, 3],
+};
+const steps: OpAttrs = {bools: {delta_softplus: true}, floats: {delta_min: 0, delta_max: 1}};
+const gated: Shapes = {x: [2, 3, 4], weight: [4], z: [2, 3, 4]};
+const gatedAttrs: OpAttrs = {ints: {groups: 2}, bools: {norm_before_gate: false}, floats: {epsilon: 1e-5}};
 const conv: Shapes = {x: [2, 6, 4], weight: [4, 3], bias: [4], initialState: [2, 2, 4]};
 
 const listOps: ListOp[] = [
@@ -104,6 +120,80 @@ const listOps: ListOp[] = [
       [{D: [2]}, 'D must have shape [4], but has [2]'],
       [{z: [4, 2]}, 'z must have shape [2,4], but has [4,2]'],
       [{deltaBias: [3]}, 'deltaBias must have shape [4], but has [3]'],
+    ],
+  },
+  {
+    op: 'Ssd',
+    order: ssdInputs,
+    shapes: ssd,
+    attrs: {...steps, ints: {NS: 0}},
+    outputs: 2,
+    wrong: [
+      [{u: undefined}, 'u is missing'],
+      [{u: [2, 6, 20]}, 'u must have rank 4, but has shape [2,6,20]'],
+      [{u: [2, 0, 4, 5]}, 'u must not be empty, but has shape [2,0,4,5]'],
+      [{delta: [2, 6]}, 'delta must have shape [2,6,4], but has [2,6]'],
+      [{A: [4, 3]}, 'A must have shape [4], but has [4,3]'],
+      [{B: [2, 6, 3]}, 'B must have rank 4, but has shape [2,6,3]'],
+      [{B: [2, 5, 2, 3]}, 'B must have shape [2,6,2,3], but has [2,5,2,3]'],
+      [{B: [2, 6, 3, 3], C: [2, 6, 3, 3]}, 'B has 3 groups, which do not divide 4 heads'],
+      [{C: undefined}, 'C is missing'],
+      [{C: [2, 6, 1, 3]}, 'C must have shape [2,6,2,3], but has [2,6,1,3]'],
+      [{D: [4]}, 'D must have shape [4,5], but has [4]'],
+      [{D: [4, 2]}, 'D must have shape [4,5], but has [4,2]'],
+      [{z: [2, 6, 4]}, 'z must have shape [2,6,4,5], but has [2,6,4]'],
+      [{deltaBias: [5]}, 'deltaBias must have shape [4], but has [5]'],
+      [{initialState: [2, 4, 3, 5]}, 'initialState must have shape [2,4,5,3], but has [2,4,3,5]'],
+    ],
+  },
+  {
+    op: 'SsdGrad',
+    order: [...ssdInputs, 'states', 'dy', 'dFinalState'],
+    shapes: {...ssd, states: [2, 1, 4, 3, 5], dy: [2, 6, 4, 5], dFinalState: [2, 4, 5, 3]},
+    attrs: {...steps, ints: {NG: 9}},
+    outputs: 9,
+    wrong: [
+      [{states: [2, 2, 4, 3, 5]}, 'states must have shape [2,1,4,3,5], but has [2,2,4,3,5]'],
+      [{dy: undefined}, 'dy is missing'],
+      [{dy: [2, 6, 4]}, 'dy must have shape [2,6,4,5], but has [2,6,4]'],
+      [{dFinalState: [2, 4, 5]}, 'dFinalState must have shape [2,4,5,3], but has [2,4,5]'],
+    ],
+  },
+  {
+    op: 'SsdStep',
+    order: ssdInputs,
+    shapes: {u: [2, 4, 5], delta: [2, 4], A: [4], B: [2, 2, 3], C: [2, 2, 3], D: [4, 1], initialState: [2, 4, 5, 3]},
+    attrs: steps,
+    outputs: 2,
+    wrong: [
+      [{u: [2, 20]}, 'u must have rank 3, but has shape [2,20]'],
+      [{B: [2, 3]}, 'B must have rank 3, but has shape [2,3]'],
+      [{initialState: undefined}, 'initialState is missing'],
+      [{initialState: [2, 4, 5, 2]}, 'initialState must have shape [2,4,5,3], but has [2,4,5,2]'],
+    ],
+  },
+  {
+    op: 'GatedRmsNorm',
+    order: gatedRmsNormInputs,
+    shapes: gated,
+    attrs: gatedAttrs,
+    outputs: 1,
+    wrong: [
+      [{x: undefined}, 'x is missing'],
+      [{weight: [3]}, 'x must have a last axis as long as weight, 3, but has shape [2,3,4]'],
+      [{x: [2, 3], z: [2, 3], weight: [3]}, 'x has 3 channels, which 2 groups do not divide'],
+      [{z: [2, 4]}, 'z must have shape [2,3,4], but has [2,4]'],
+    ],
+  },
+  {
+    op: 'GatedRmsNormGrad',
+    order: [...gatedRmsNormInputs, 'dy'],
+    shapes: {...gated, dy: [2, 3, 4]},
+    attrs: {...gatedAttrs, ints: {groups: 2, NG: 3}},
+    outputs: 3,
+    wrong: [
+      [{dy: undefined}, 'dy is missing'],
+      [{dy: [3, 4]}, 'dy must have shape [2,3,4], but has [3,4]'],
     ],
   },
   {

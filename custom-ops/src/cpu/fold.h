@@ -7,13 +7,7 @@
 namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 
-#if defined(__AVX512F__)
-constexpr IVec kEven = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-#elif defined(__AVX2__)
-constexpr IVec kEven = {0, 2, 4, 6, 8, 10, 12, 14};
-#else
-constexpr IVec kEven = {0, 2, 4, 6};
-#endif
+constexpr IVec kEven = kLane * 2;
 
 // Lane i of the result is the sum of rows[i]: a tree of sums of neighbours, kLanes - 1 in all.
 SIMD_INLINE Vec sumEach(const float *rows) {
@@ -46,6 +40,28 @@ static inline void addSlices(float *out, const float *from, int64_t slices, int6
       Vec sum = loadFirst(from + i, end - i);
       for (int64_t s = 1; s < slices; ++s) sum += loadFirst(from + s * n + i, end - i);
       storeFirst(out + i, sum, end - i);
+    }
+  });
+}
+
+struct Projection {
+  int64_t batch, length, groups, states;
+};
+
+// [batch,groups,slices,length,states] to the gradient of a projection, [batch,length,groups,states]: the slices of one
+// sequence and group, which follow each other, are added in their order.
+static inline void addRows(const Projection &p, int64_t slices, const float *from, float *to) {
+  constexpr int64_t kBlock = 32;
+  const int64_t N = p.states, blocks = (p.length + kBlock - 1) / kBlock;
+  parallelFor(p.batch * p.groups * blocks, [&](int64_t task) {
+    const int64_t row = task / blocks, b = row / p.groups, g = row % p.groups, t0 = task % blocks * kBlock;
+    const int64_t t1 = t0 + kBlock < p.length ? t0 + kBlock : p.length;
+    for (int64_t t = t0; t < t1; ++t) {
+      float *out = to + ((b * p.length + t) * p.groups + g) * N;
+      const float *in = from + (row * slices * p.length + t) * N;
+      std::memcpy(out, in, N * sizeof(float));
+      for (int64_t slice = 1; slice < slices; ++slice)
+        for (int64_t n = 0; n < N; ++n) out[n] += in[slice * p.length * N + n];
     }
   });
 }

@@ -10,10 +10,15 @@ struct CpuKernels {
   void (*selectiveScan)(const ScanForward &);
   void (*selectiveScanGrad)(const ScanBackward &);
   void (*selectiveStateUpdate)(const StateUpdate &);
+  void (*ssd)(const SsdForward &);
+  void (*ssdGrad)(const SsdBackward &);
+  void (*ssdStep)(const SsdStep &);
   void (*causalConv1d)(const ConvForward &);
   void (*causalConv1dGrad)(const ConvBackward &);
   void (*rmsNorm)(const NormForward &);
   void (*rmsNormGrad)(const NormBackward &);
+  void (*gatedRmsNorm)(const GatedNormForward &);
+  void (*gatedRmsNormGrad)(const GatedNormBackward &);
   void (*crossEntropy)(const EntropyForward &);
   void (*crossEntropyGrad)(const EntropyBackward &);
   void (*adamW)(const AdamWProblem &);

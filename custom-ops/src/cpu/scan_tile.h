@@ -57,11 +57,6 @@ SIMD_INLINE void storeTransposed(float *to, const float *from, int64_t width, in
 
 SIMD_INLINE void zero(float *p, int64_t n) { std::memset(p, 0, n * sizeof(float)); }
 
-template <int S>
-struct Size {
-  static constexpr int value = S;
-};
-
 // Covers n = 0 .. states-1 with blocks of `Largest`, then halves of it: block(Size<S>, first state).
 template <int Largest, typename Block>
 SIMD_INLINE void forStates(int64_t states, const Block &block, int64_t n = 0) {

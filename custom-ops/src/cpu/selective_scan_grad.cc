@@ -233,22 +233,6 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
   if (out.dBias) std::memcpy(out.dBias + vector, dBias, tile.width * sizeof(float));
 }
 
-// [task][L][N] to [B,L,G,N]: the tasks of one sequence and group follow each other.
-void addTasks(const ScanBackward &p, const TileGrid &grid, int64_t groups, const float *from, float *to) {
-  const int64_t N = p.states, chunks = chunkCount(p.length), slices = grid.tasks / (p.batch * groups);
-  parallelFor(p.batch * groups * chunks, [&](int64_t task) {
-    const int64_t row = task / chunks, b = row / groups, g = row % groups, t0 = task % chunks * kChunk;
-    const int64_t t1 = t0 + kChunk < p.length ? t0 + kChunk : p.length;
-    for (int64_t t = t0; t < t1; ++t) {
-      float *out = to + ((b * p.length + t) * groups + g) * N;
-      const float *in = from + (row * slices * p.length + t) * N;
-      std::memcpy(out, in, N * sizeof(float));
-      for (int64_t slice = 1; slice < slices; ++slice)
-        for (int64_t n = 0; n < N; ++n) out[n] += in[slice * p.length * N + n];
-    }
-  });
-}
-
 }  // namespace
 
 void selectiveScanGrad(const ScanBackward &p) {
@@ -279,7 +263,7 @@ void selectiveScanGrad(const ScanBackward &p) {
     if (constant)
       addSequences(output, from, matrix);
     else if (output != from)
-      addTasks(p, grid, groups, from, output);
+      addRows({p.batch, p.length, groups, p.states}, grid.tasks / (p.batch * groups), from, output);
   };
   addSequences(p.dA, out.dA, matrix);
   addProjection(p.dB, out.dB, p.constantB, p.groupsB);

@@ -30,6 +30,15 @@ typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IVec __attribute__((vector_size(kLanes * 4)));
 typedef float UnalignedVec __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
+// The number of each lane.
+#if defined(__AVX512F__)
+constexpr IVec kLane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif defined(__AVX2__)
+constexpr IVec kLane = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+constexpr IVec kLane = {0, 1, 2, 3};
+#endif
+
 #define SIMD_INLINE static inline __attribute__((always_inline))
 
 SIMD_INLINE Vec load(const float *p) { return *reinterpret_cast<const UnalignedVec *>(p); }
@@ -52,6 +61,12 @@ SIMD_INLINE void storeFirst(float *p, Vec v, int64_t n) {
   if (n >= kLanes) return store(p, v);
   std::memcpy(p, &v, n * sizeof(float));
 }
+
+// A number of vectors or states as a type, for a lambda that is to be compiled once for each.
+template <int S>
+struct Size {
+  static constexpr int value = S;
+};
 
 // Pairwise, so that the order of the sum does not depend on how the compiler sees the vector.
 SIMD_INLINE float sum(Vec v) {

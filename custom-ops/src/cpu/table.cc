@@ -9,10 +9,15 @@ namespace SIMD_LEVEL {
 void selectiveScan(const ScanForward &);
 void selectiveScanGrad(const ScanBackward &);
 void selectiveStateUpdate(const StateUpdate &);
+void ssd(const SsdForward &);
+void ssdGrad(const SsdBackward &);
+void ssdStep(const SsdStep &);
 void causalConv1d(const ConvForward &);
 void causalConv1dGrad(const ConvBackward &);
 void rmsNorm(const NormForward &);
 void rmsNormGrad(const NormBackward &);
+void gatedRmsNorm(const GatedNormForward &);
+void gatedRmsNormGrad(const GatedNormBackward &);
 void crossEntropy(const EntropyForward &);
 void crossEntropyGrad(const EntropyBackward &);
 void adamW(const AdamWProblem &);
@@ -31,10 +36,26 @@ static void elementwise(int which, int64_t n, const float *x, float *y) {
 #define SIMD_STRING(x) #x
 #define SIMD_NAME(x) SIMD_STRING(x)
 
-extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL), selectiveScan, selectiveScanGrad, selectiveStateUpdate,
-                                   causalConv1d,          causalConv1dGrad, rmsNorm,        rmsNormGrad,
-                                   crossEntropy,          crossEntropyGrad, adamW,          globalNorm,
-                                   matVec,                blockStep,        elementwise};
+extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL),
+                                   selectiveScan,
+                                   selectiveScanGrad,
+                                   selectiveStateUpdate,
+                                   ssd,
+                                   ssdGrad,
+                                   ssdStep,
+                                   causalConv1d,
+                                   causalConv1dGrad,
+                                   rmsNorm,
+                                   rmsNormGrad,
+                                   gatedRmsNorm,
+                                   gatedRmsNormGrad,
+                                   crossEntropy,
+                                   crossEntropyGrad,
+                                   adamW,
+                                   globalNorm,
+                                   matVec,
+                                   blockStep,
+                                   elementwise};
 
 }  // namespace SIMD_LEVEL
 }  // namespace tfjs_mamba

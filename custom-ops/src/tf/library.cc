@@ -7,6 +7,7 @@
 __attribute__((constructor)) static void registerOps() {
   using namespace tfjs_mamba;
   registerScanOps();
+  registerSsdOps();
   registerConvOps();
   registerNormOps();
   registerLossOps();

@@ -6,6 +6,7 @@
 namespace tfjs_mamba {
 
 void registerScanOps();
+void registerSsdOps();
 void registerConvOps();
 void registerNormOps();
 void registerLossOps();

@@ -17,6 +17,7 @@ import {
 import './composed';
 import './gradient';
 import {gatedRmsNormInputs, runGatedRmsNorm} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link gatedRmsNorm}. D = channels. */

@@ -18,6 +18,7 @@ import {checkProjection, checkSkip, checkStepSize, inKernelForm} from './argumen
 import './composed';
 import './gradient';
 import {runSsd, ssdInputs} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link ssd}. B = batch, L = length, H = heads, P = channels of a head, N = dState, G = groups. */

@@ -28,3 +28,8 @@ export function stepSlope(biased: number, {deltaSoftplus, deltaMin, deltaMax}: S
   }
   return deltaSoftplus && biased <= 20 ? sigmoid(biased) : 1;
 }
+
+/** The attributes as an op of the native library takes them. */
+export function nativeStepSize({deltaSoftplus, deltaMin, deltaMax}: StepSizeAttrs) {
+  return {bools: {delta_softplus: deltaSoftplus}, floats: {delta_min: deltaMin, delta_max: deltaMax}};
+}

@@ -6,6 +6,7 @@ import {checkProjection, checkSkip, checkStepSize, inKernelForm} from '../ssd/ar
 import './composed';
 import './gradient';
 import {runSsdStep, ssdStepInputs} from './kernels';
+import './tensorflow';
 import './typed';
 
 /** The arguments of {@link ssdStep}. B = batch, H = heads, P = channels of a head, N = dState, G = groups. */

@@ -1,0 +1,32 @@
+/** The gated norm as an op of the native library. */
+import type {NativeCall} from '../../backends/tensorflow';
+import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
+import {runComposed} from '../kernel';
+import type {GatedRmsNormAttrs} from './kernels';
+import {gatedRmsNormInputs} from './kernels';
+
+function attributes({attrs}: NativeCall) {
+  const {groups, normBeforeGate, epsilon} = attrs as GatedRmsNormAttrs;
+  return {ints: {groups}, bools: {norm_before_gate: normBeforeGate}, floats: {epsilon}};
+}
+
+offerNativeKernels(
+  {
+    kernelName: 'GatedRmsNorm',
+    run: (call) => {
+      // There is no CUDA kernel.
+      if (call.backend.isUsingGpuDevice) return runComposed('GatedRmsNorm', call);
+      return runListOp(call, 'TfjsMambaGatedRmsNorm', gatedRmsNormInputs, attributes(call), 1);
+    },
+  },
+  {
+    kernelName: 'GatedRmsNormGrad',
+    run: (call) => {
+      if (call.backend.isUsingGpuDevice) return runComposed('GatedRmsNormGrad', call);
+      const {ints, ...rest} = attributes(call);
+      const gradients = call.inputs.length - 1;
+      const attrs = {ints: {...ints, NG: gradients}, ...rest};
+      return runListOp(call, 'TfjsMambaGatedRmsNormGrad', [...gatedRmsNormInputs, 'dy'], attrs, gradients);
+    },
+  },
+);
