@@ -19,6 +19,7 @@ import './gradient';
 import {gatedRmsNormInputs, runGatedRmsNorm} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link gatedRmsNorm}. D = channels. */
 export interface GatedRmsNormArgs {

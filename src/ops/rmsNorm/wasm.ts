@@ -20,7 +20,7 @@ registerSimdKernel('RmsNorm', (simd, inputs, [y, sum], {present, epsilon}: RmsNo
 registerSimdKernel('RmsNormGrad', (simd, inputs, outputs, {present, epsilon}: RmsNormAttrs & PresentAttr) => {
   const {r, weight, dy, dResidual} = byName<RmsNormGradInput, HeapOperand>(inputs, present);
   const [rows, channels] = sizes(r!);
-  simd.withScratch((channels + 4) * DOUBLE, (wide) => {
+  simd.withScratch(channels * DOUBLE, (wide) => {
     simd.functions.rmsNormGrad(...offsets([r, weight, dy, dResidual, ...outputs]), wide, rows, channels, epsilon);
   });
 });

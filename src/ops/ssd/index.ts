@@ -20,6 +20,7 @@ import './gradient';
 import {runSsd, ssdInputs} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link ssd}. B = batch, L = length, H = heads, P = channels of a head, N = dState, G = groups. */
 export interface SsdArgs extends StepSizeOptions {

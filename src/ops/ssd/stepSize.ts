@@ -33,3 +33,8 @@ export function stepSlope(biased: number, {deltaSoftplus, deltaMin, deltaMax}: S
 export function nativeStepSize({deltaSoftplus, deltaMin, deltaMax}: StepSizeAttrs) {
   return {bools: {delta_softplus: deltaSoftplus}, floats: {delta_min: deltaMin, delta_max: deltaMax}};
 }
+
+/** The attributes as the functions of custom-ops/wasm take them. */
+export function wasmStepSize({deltaSoftplus, deltaMin, deltaMax}: StepSizeAttrs): number[] {
+  return [Number(deltaSoftplus), deltaMin, deltaMax];
+}

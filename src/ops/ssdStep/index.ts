@@ -8,6 +8,7 @@ import './gradient';
 import {runSsdStep, ssdStepInputs} from './kernels';
 import './tensorflow';
 import './typed';
+import './wasm';
 
 /** The arguments of {@link ssdStep}. B = batch, H = heads, P = channels of a head, N = dState, G = groups. */
 export interface SsdStepArgs extends StepSizeOptions {
