@@ -20,6 +20,7 @@ import {gatedRmsNormInputs, runGatedRmsNorm} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link gatedRmsNorm}. D = channels. */

@@ -21,6 +21,7 @@ import {runSsd, ssdInputs} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link ssd}. B = batch, L = length, H = heads, P = channels of a head, N = dState, G = groups. */

@@ -25,7 +25,7 @@ import {
 } from './webgpuBackward';
 import {carry, chunkStates, outputs, projectionPairs, stepSizes} from './webgpuForward';
 import type {SsdLayout} from './webgpuTiles';
-import {CHUNK, LANES, PAIRS, sizeValues, ssdLayout} from './webgpuTiles';
+import {CHUNK, LANES, sizeValues, ssdLayout} from './webgpuTiles';
 
 type Tensors = Record<'u' | 'delta' | 'A' | 'B' | 'C', TensorInfo> & {[K in SsdInput]?: TensorInfo};
 
@@ -40,7 +40,7 @@ const elementwise = (size: number) => ({uniforms: {size}, workgroups: Math.ceil(
 
 /** What both directions start from: step sizes and decays of all positions, and CBᵀ. */
 function prepare(gpu: Gpu, {delta, A, B, C, deltaBias}: Tensors, layout: SsdLayout, attrs: StepSizeAttrs) {
-  const {pieces, heads, groups, tiles} = layout;
+  const {pieces, side, heads, groups, tiles} = layout;
   const {deltaSoftplus: softplus, deltaMin, deltaMax} = attrs;
   const values = pieces * heads * CHUNK;
   const [steps, fromStart, toEnd] = [gpu.scratch(4 * values), gpu.scratch(values), gpu.scratch(values)];
@@ -53,7 +53,7 @@ function prepare(gpu: Gpu, {delta, A, B, C, deltaBias}: Tensors, layout: SsdLayo
       workgroups: pieces * heads,
     },
   );
-  const CB = gpu.scratch(pieces * groups * PAIRS);
+  const CB = gpu.scratch(pieces * groups * side * side);
   const ofPairs = tiled(layout, pieces * groups, tiles.positions, tiles.positions);
   gpu.run(projectionPairs, {}, {buffers: {B, C, CB}, ...ofPairs});
   return {steps, fromStart, toEnd, CB};
@@ -118,7 +118,7 @@ function backward(
   attrs: SsdGradAttrs,
 ): void {
   const {u, A, B, C, D, z, deltaBias, initialState, states, dy, dFinalState} = tensors;
-  const {batch, length, heads, headDim, dState, groups, pieces, tiles} = layout;
+  const {batch, length, heads, headDim, dState, groups, pieces, side, tiles} = layout;
   const {steps, fromStart, toEnd, CB} = prepare(gpu, tensors, layout, attrs);
   const size = sizeOf(u.shape);
   const gated = z ? gpu.scratch(size) : dy;
@@ -141,7 +141,7 @@ function backward(
   const du = result.u;
   gpu.run(inputGradient, {}, {buffers: {steps, CB, B, later, gated, u, du, through}, ...ofRows});
 
-  const S = gpu.scratch(pieces * heads * PAIRS);
+  const S = gpu.scratch(pieces * heads * side * side);
   const ofPairs = tiled(layout, pieces * heads, tiles.positions, tiles.positions);
   gpu.run(headPairs, {}, {buffers: {steps, gated, u, S}, ...ofPairs});
   const crossing = gpu.scratch(values);
@@ -171,10 +171,14 @@ function backward(
   sumRows(gpu, partsA, pieces, heads, result.A);
   if (partsBias) sumRows(gpu, partsBias, pieces, heads, result.deltaBias);
 
-  const dCB = groups === heads ? S : gpu.scratch(pieces * groups * PAIRS);
+  const dCB = groups === heads ? S : gpu.scratch(pieces * groups * side * side);
   if (dCB !== S) {
-    const {uniforms, workgroups} = elementwise(pieces * groups * PAIRS);
-    gpu.run(groupPairs, {}, {buffers: {S, dCB}, uniforms: {...uniforms, perGroup: heads / groups}, workgroups});
+    const {uniforms, workgroups} = elementwise(pieces * groups * side * side);
+    gpu.run(
+      groupPairs,
+      {},
+      {buffers: {S, dCB}, uniforms: {...uniforms, perGroup: heads / groups, pairs: side * side}, workgroups},
+    );
   }
   const ofProjection = tiled(layout, pieces * groups, tiles.positions, tiles.states);
   for (const [of, x, weights, carriedStates, other] of [

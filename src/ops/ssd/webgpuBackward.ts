@@ -1,6 +1,6 @@
 /**
  * The programs of Mamba-2's scan on WebGPU that only its backward runs. `gated` is the gradient of y before the gate, `later` [chunk, H,
- * P, N] that of the state at each chunk's end, and `S` [chunk, H, 64, 64] has for each pair of positions of a chunk the decay between
+ * P, N] that of the state at each chunk's end, and `S` [chunk, H, side, side] has for each pair of positions of a chunk the decay between
  * them times the product of `gated` at the one and δu at the other.
  */
 import {combinations, defineProgram, read, readQuads, write} from '../../backends/webgpuProgram';
@@ -8,7 +8,6 @@ import {sigmoidWgsl, workgroupSumWgsl} from '../wgsl';
 import {
   CHUNK,
   LANES,
-  PAIRS,
   TILE,
   addProduct,
   chunkWgsl,
@@ -86,7 +85,7 @@ var<workgroup> rowParts: array<vec2f, ${TILE * 8}>;`,
     {
       along: 'at',
       where: 'k >= at',
-      value: `CB[pairs + k * ${CHUNK}u + at] * within(steps[values + k], steps[values + at])`,
+      value: `CB[pairs + k * p.side + at] * within(steps[values + k], steps[values + at])`,
     },
     {along: 'at', where: 'at < p.headDim', value: 'gated[((first + k) * p.heads + head) * p.headDim + at]'},
   )}
@@ -132,7 +131,7 @@ export const headPairs = defineProgram({
     'count',
     `let ofColumn = steps[values + column];
       let decayed = sums[i][j] * within(steps[values + row], ofColumn) * ofColumn.x;
-      S[(values + row) * ${CHUNK}u + column] = select(0.0, decayed, row >= column);`,
+      S[ownPairs + row * p.side + column] = select(0.0, decayed, row >= column);`,
   )}`,
   }),
 });
@@ -143,14 +142,14 @@ export const groupPairs = defineProgram({
   variants: [{}],
   build: () => ({
     buffers: {S: read, dCB: write},
-    uniforms: {perGroup: 'u32', size: 'u32'},
+    uniforms: {perGroup: 'u32', pairs: 'u32', size: 'u32'},
     workgroupSize: LANES,
     main: `
   let i = group * ${LANES}u + lane;
   if (i >= p.size) { return; }
-  let at = i / ${PAIRS}u * p.perGroup * ${PAIRS}u + i % ${PAIRS}u;
+  let at = i / p.pairs * p.perGroup * p.pairs + i % p.pairs;
   var sum = 0.0;
-  for (var head = 0u; head < p.perGroup; head++) { sum += S[at + head * ${PAIRS}u]; }
+  for (var head = 0u; head < p.perGroup; head++) { sum += S[at + head * p.pairs]; }
   dCB[i] = sum;`,
   }),
 });
@@ -181,11 +180,11 @@ var<workgroup> quarters: array<f32, ${ROWS * 4}>;`,
   }
   let throughWhole = workgroupSum(part, lane) * fromStart[values + ${CHUNK - 1}u];
   var sum = 0.0; // over the pairs of an i ≥ k and of j = lane
-  for (var block = ${CHUNK / ROWS}u; block > 0u; block--) {
+  for (var block = (count + ${ROWS - 1}u) / ${ROWS}u; block > 0u; block--) {
     let k0 = (block - 1u) * ${ROWS}u;
     for (var row = ${ROWS}u; row > 0u; row--) {
       let k = k0 + row - 1u;
-      if (k < count && lane < k) { sum += S[(values + k) * ${CHUNK}u + lane] * CB[pairs + k * ${CHUNK}u + lane]; }
+      if (k < count && lane < k) { sum += S[ownPairs + k * p.side + lane] * CB[pairs + k * p.side + lane]; }
       below[(row - 1u) * ${CHUNK}u + lane] = select(0.0, sum, lane < k);
     }
     workgroupBarrier();
@@ -280,8 +279,8 @@ export const projectionGradient = defineProgram<{of: 'B' | 'C'}>({
   ${addProduct(
     of === 'C' ? `min(count, row0 + ${TILE}u)` : 'count',
     of === 'C'
-      ? {along: 'k', where: 'at < count && k <= at', value: `dCB[pairs + at * ${CHUNK}u + k]`}
-      : {along: 'at', where: 'k >= at', value: `dCB[pairs + k * ${CHUNK}u + at]`},
+      ? {along: 'k', where: 'at < count && k <= at', value: `dCB[pairs + at * p.side + k]`}
+      : {along: 'at', where: 'k >= at', value: `dCB[pairs + k * p.side + at]`},
     {
       along: 'at',
       where: 'at < p.dState',

@@ -88,7 +88,7 @@ export const projectionPairs = defineProgram({
       main: `${tileWgsl('ofGroup')}
   if (row0 >= count || row0 < column0) { return; }
   ${addProduct('p.dState', row('C'), row('B'))}
-  ${forResults('count', 'count', `CB[pairs + row * ${CHUNK}u + column] = sums[i][j];`)}`,
+  ${forResults('count', 'count', `CB[pairs + row * p.side + column] = sums[i][j];`)}`,
     };
   },
 });
@@ -219,7 +219,7 @@ const addInside = addProduct(
   {
     along: 'k',
     where: 'at < count && k <= at',
-    value: `CB[pairs + at * ${CHUNK}u + k] * within(steps[values + at], steps[values + k]) * steps[values + k].x`,
+    value: `CB[pairs + at * p.side + k] * within(steps[values + at], steps[values + k]) * steps[values + k].x`,
   },
   {along: 'at', where: 'at < p.headDim', value: 'u[((first + k) * p.heads + head) * p.headDim + at]'},
 );

@@ -9,8 +9,6 @@ import type {TensorInfo} from '@tensorflow/tfjs';
 
 /** Positions of a chunk. */
 export const CHUNK = 64;
-/** Elements of a matrix of all pairs of positions of a chunk. */
-export const PAIRS = CHUNK * CHUNK;
 export const TILE = 32;
 /** Invocations of a workgroup. */
 export const LANES = 64;
@@ -31,6 +29,8 @@ export interface SsdLayout {
   chunks: number;
   /** Chunks of all sequences. */
   pieces: number;
+  /** Rows and columns of a matrix of the pairs of positions of a chunk: the longest chunk's. */
+  side: number;
   /** Tiles that the positions of a chunk, the channels of a head and a state take. */
   tiles: Record<'positions' | 'channels' | 'states', number>;
 }
@@ -39,13 +39,14 @@ export function ssdLayout(u: TensorInfo, B: TensorInfo): SsdLayout {
   const [batch, length, heads, headDim] = u.shape;
   const [, , groups, dState] = B.shape;
   const chunks = Math.ceil(length / CHUNK);
+  const side = Math.min(length, CHUNK);
   const tilesOf = (size: number) => Math.ceil(size / TILE);
   const tiles = {
-    positions: tilesOf(Math.min(length, CHUNK)),
+    positions: tilesOf(side),
     channels: tilesOf(headDim),
     states: tilesOf(dState),
   };
-  return {batch, length, heads, headDim, groups, dState, chunks, pieces: batch * chunks, tiles};
+  return {batch, length, heads, headDim, groups, dState, chunks, pieces: batch * chunks, side, tiles};
 }
 
 /** The uniforms of every program that finds its place by `chunkWgsl` or `tileWgsl`, and their values. */
@@ -53,16 +54,18 @@ export const sizes = {
   length: 'u32',
   chunks: 'u32',
   pieces: 'u32',
+  side: 'u32',
   heads: 'u32',
   headDim: 'u32',
   groups: 'u32',
   dState: 'u32',
 } as const;
 
-export const sizeValues = ({length, chunks, pieces, heads, headDim, groups, dState}: SsdLayout) => ({
+export const sizeValues = ({length, chunks, pieces, side, heads, headDim, groups, dState}: SsdLayout) => ({
   length,
   chunks,
   pieces,
+  side,
   heads,
   headDim,
   groups,
@@ -75,8 +78,8 @@ type Unit = 'head' | 'ofGroup';
 
 /**
  * Where a workgroup of a chunk and a head, or a group of heads, finds its numbers; `index` is its number. `first` is the number of the
- * chunk's first position, of which it has `count`; `pairs` is where its group's matrix of pairs begins, and `values` where the head's
- * values per position do.
+ * chunk's first position, of which it has `count`; `pairs` is where its group's matrix of pairs begins, `ownPairs` the
+ * head's, and `values` the head's values per position.
  */
 export const chunkWgsl = (unit: Unit, index: string) => `
   let ${unit} = ${index} % p.${unit === 'head' ? 'heads' : 'groups'};
@@ -84,8 +87,13 @@ export const chunkWgsl = (unit: Unit, index: string) => `
   let first = chunk / p.chunks * p.length + chunk % p.chunks * ${CHUNK}u;
   let count = min(${CHUNK}u, p.length - chunk % p.chunks * ${CHUNK}u);
   ${unit === 'head' ? 'let ofGroup = head / (p.heads / p.groups);' : ''}
-  let pairs = (chunk * p.groups + ofGroup) * ${PAIRS}u;
-  ${unit === 'head' ? `let values = (chunk * p.heads + head) * ${CHUNK}u;` : ''}`;
+  let pairs = (chunk * p.groups + ofGroup) * p.side * p.side;
+  ${
+    unit === 'head'
+      ? `let values = (chunk * p.heads + head) * ${CHUNK}u;
+  let ownPairs = (chunk * p.heads + head) * p.side * p.side;`
+      : ''
+  }`;
 
 /** The same for a workgroup of a tile of results. */
 export const tileWgsl = (unit: Unit) => `

@@ -9,6 +9,7 @@ import {runSsdStep, ssdStepInputs} from './kernels';
 import './tensorflow';
 import './typed';
 import './wasm';
+import './webgl';
 import './webgpu';
 
 /** The arguments of {@link ssdStep}. B = batch, H = heads, P = channels of a head, N = dState, G = groups. */
