@@ -13,6 +13,8 @@ export interface Field<T = unknown> {
   readonly type: 'number' | 'boolean' | 'string' | 'object';
   /** Whether a value is one that the field may have. */
   holds(value: unknown): boolean;
+  /** The value again from what JSON made of it, where JSON has no word for it. */
+  restore?(value: unknown): unknown;
 }
 
 /** A field for each key of a configuration. */
@@ -22,7 +24,7 @@ export type Fields<C> = {readonly [Name in keyof C]-?: Field<C[Name]>};
 export type FieldTable = Readonly<Record<string, Field>>;
 
 const isPositiveInteger = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
-const isPositive = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
+export const isPositive = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
 
 export function positiveInteger(fallback?: number): Field<number> {
   return {fallback, expected: 'a positive integer', type: 'number', holds: isPositiveInteger};
@@ -53,13 +55,30 @@ export const integerOrAuto: Field<number | 'auto'> = {
   holds: (value) => value === 'auto' || isPositiveInteger(value),
 };
 
-/** Two numbers, the smaller one first; the second may be infinite. */
-export function range(fallback: readonly [number, number], least: number): Field<readonly [number, number]> {
+/**
+ * Two numbers, the smaller one first. Where the second may be infinite, JSON makes null of it.
+ *
+ * @param what What both are, in words that follow "two".
+ * @param isIn Whether a number is such a one.
+ */
+export function range(
+  fallback: readonly [number, number],
+  what: string,
+  isIn: (value: number) => boolean,
+): Field<readonly [number, number]> {
   const isRange = (value: unknown) => {
     const [low, high] = Array.isArray(value) && value.length === 2 ? (value as unknown[]) : [];
-    return typeof low === 'number' && typeof high === 'number' && least <= low && low <= high && low < Infinity;
+    return (
+      typeof low === 'number' && typeof high === 'number' && isIn(low) && isIn(high) && low <= high && low < Infinity
+    );
   };
-  return {fallback, expected: `two numbers from ${least} on, [smallest, largest]`, type: 'object', holds: isRange};
+  return {
+    fallback,
+    expected: `two ${what}, [smallest, largest]`,
+    type: 'object',
+    holds: isRange,
+    restore: (value) => (Array.isArray(value) && value[1] === null ? [value[0], Infinity] : value),
+  };
 }
 
 /**
@@ -71,7 +90,8 @@ export function range(fallback: readonly [number, number], least: number): Field
 export function readFields<C extends object>(owner: string, fields: FieldTable, given: Readonly<Partial<C>>): C {
   const result: Partial<C> = {};
   for (const [name, field] of Object.entries(fields)) {
-    const value = given[name as keyof C];
+    const stated: unknown = Object.hasOwn(given, name) ? given[name as keyof C] : undefined;
+    const value = field.restore ? field.restore(stated) : stated;
     if (value !== undefined && !field.holds(value)) throw wrongField(owner, name, field.expected, value);
     const filled = value ?? field.fallback;
     if (filled !== undefined) result[name as keyof C] = filled as C[keyof C];

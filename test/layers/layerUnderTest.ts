@@ -46,7 +46,7 @@ export async function readWeights(layer: tf.layers.Layer): Promise<Arrays> {
 export function trainedWeights(layer: tf.layers.Layer, random: Random): Arrays {
   return mapValues(weightsOf(layer), ({shape}, path): Array64 => {
     const name = path.replace('mixer/', '');
-    if (name === 'ALog') {
+    if (name === 'ALog' && shape.length === 2) {
       return fill(shape, (i) => Math.log(1 + (i % shape[1]!)) + 0.3 * (random() - 0.5));
     }
     if (name === 'dtProj/bias') {

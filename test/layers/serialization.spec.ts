@@ -80,6 +80,11 @@ const models: Record<string, () => tf.LayersModel> = {
   'Mamba with states in and out': () => withStates(layers.mamba({dState: 3, dConv: 3, returnState: true})),
   'a stack of blocks': () =>
     sequential(layers.mambaBlock(), layers.mambaBlock({epsilon: 1e-3}), layers.rmsNormalization()),
+  'Mamba2, and a block of it': () =>
+    sequential(
+      layers.mamba2({headDim: 4, dState: 3}),
+      layers.mamba2Block({headDim: 2, dState: 3, dtLimit: [0.1, 0.5]}),
+    ),
   CausalConv1D: () => sequential(layers.causalConv1d({kernelSize: 3, activation: 'silu', useBias: false})),
   RMSNormalization: () => sequential(layers.rmsNormalization({epsilon: 0.1})),
   'a stack in timeDistributed': () =>

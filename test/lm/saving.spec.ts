@@ -43,6 +43,7 @@ async function outputs(model: MambaLM, xs: tf.Tensor): Promise<number[]> {
 const variants: Array<Partial<MambaConfig>> = [
   {eosTokenIds: [2, 3], bosTokenId: 1},
   {tieEmbeddings: false, useBias: true, dConv: 3, dtInit: 'constant', dtRank: 2},
+  {mixer: 'mamba2', headDim: 4},
 ];
 
 const optimizers: Record<string, () => tf.Optimizer> = {

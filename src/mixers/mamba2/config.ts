@@ -1,6 +1,6 @@
 /** The sizes of a Mamba-2 mixer and how it starts; names and defaults follow the paper's code (`mamba2.py`). */
 import type {Fields} from '../fields';
-import {flag, positiveInteger, positiveNumber, range, wrongField} from '../fields';
+import {flag, isPositive, positiveInteger, positiveNumber, range, wrongField} from '../fields';
 import {innerWidth} from '../width';
 
 /** What a user writes. */
@@ -53,7 +53,7 @@ export const mamba2Fields: Fields<Mamba2Options> = {
   dInner: positiveInteger(),
   headDim: positiveInteger(64),
   nGroups: positiveInteger(1),
-  aInitRange: range([1, 16], Number.MIN_VALUE),
+  aInitRange: range([1, 16], 'positive numbers', isPositive),
   dHasHeadDim: flag(false),
   gatedNorm: flag(true),
   normBeforeGate: flag(false),
@@ -62,7 +62,7 @@ export const mamba2Fields: Fields<Mamba2Options> = {
   dtMin: positiveNumber(0.001),
   dtMax: positiveNumber(0.1),
   dtInitFloor: positiveNumber(1e-4),
-  dtLimit: range([0, Infinity], 0),
+  dtLimit: range([0, Infinity], 'numbers from 0 on', (limit) => limit >= 0),
   convBias: flag(true),
   useBias: flag(false),
 };
