@@ -10,7 +10,7 @@ import type {MambaConfig, ResolvedMambaConfig} from '../config/config';
 import {resolveConfig} from '../config/config';
 import {knownMixers} from '../mixers';
 import type {AnyMixer} from '../mixers/mixer';
-import type {HuggingFaceFamily} from '../mixers/published';
+import type {HuggingFaceFamily, StateSpacesLayer} from '../mixers/published';
 import type {JsonObject} from './json';
 import {JsonFields} from './jsonFields';
 import {shown} from './quote';
@@ -79,18 +79,19 @@ function readHuggingFace(fields: JsonFields, {mixer, family}: FamilyOfMixer): Ma
   fields.heed(family.objection);
   const vocabSize = fields.required('vocab_size');
   const dModel = fields.required('hidden_size');
+  const defaults: Partial<MambaConfig> = {eosTokenIds: [0], ...family.defaults};
   return {
     vocabSize,
     realVocabSize: fields.number('real_vocab_size'),
     dModel,
     nLayer: fields.required('num_hidden_layers'),
     mixer: mixer.name,
-    ...family.defaults,
+    ...defaults,
     ...withOneWidth(fields.file, ownFields(fields, mixer, family.names), dModel),
     epsilon: fields.number('layer_norm_epsilon'),
-    tieEmbeddings: fields.boolean('tie_word_embeddings'),
-    // As transformers has it: 0 where the file is silent, none where it says null.
-    eosTokenIds: fields.names('eos_token_id') ? (fields.tokenIds('eos_token_id') ?? []) : [0],
+    tieEmbeddings: fields.boolean('tie_word_embeddings') ?? defaults.tieEmbeddings,
+    // As transformers has it: a token of its own where the file is silent, none where it says null.
+    eosTokenIds: fields.names('eos_token_id') ? (fields.tokenIds('eos_token_id') ?? []) : defaults.eosTokenIds,
     bosTokenId: readUnusedId(fields, 'bos_token_id', vocabSize),
     padTokenId: readUnusedId(fields, 'pad_token_id', vocabSize),
   };
@@ -131,7 +132,8 @@ function readStateSpaces(fields: JsonFields): MambaConfig {
   const found = layers.find(({layer}) => layer.layer === name);
   if (!found) return ssm.refuse('layer', name, listed(layers.map(({layer}) => JSON.stringify(layer.layer))));
   const {mixer, layer} = found;
-  const known = ['layer', ...Object.values(layer.names), ...layer.ignored];
+  const names = {...layer.names, ...additionalNames(layer)};
+  const known = ['layer', ...Object.values(names), ...layer.ignored];
   const unknown = ssm.keys().find((key) => !known.includes(key));
   if (unknown !== undefined) throw new Error(`${ssm.file} has ${shown(unknown)}, which is not supported`);
   ssm.heed(layer.objection);
@@ -148,12 +150,19 @@ function readStateSpaces(fields: JsonFields): MambaConfig {
     dModel: fields.required('d_model'),
     nLayer: fields.required('n_layer'),
     mixer: mixer.name,
+    // Not the original's, any more than the additions: see `configWriter.ts`.
+    realVocabSize: fields.number('real_vocab_size'),
+    epsilon: fields.number('norm_epsilon'),
     padVocabMultiple: fields.number('pad_vocab_size_multiple') ?? 8,
     tieEmbeddings: fields.boolean('tie_embeddings'),
-    ...ownFields(ssm, mixer, layer.names),
+    ...ownFields(ssm, mixer, names),
     // The file does not know the tokenizer; the published models, recognized by their vocabulary, have GPT-NeoX's.
     eosTokenIds: [50277, 50280, 50288].includes(vocabSize) ? [0] : [],
   };
+}
+
+function additionalNames({additions = {}}: StateSpacesLayer): Record<string, string> {
+  return Object.fromEntries(Object.entries(additions).map(([ours, {name}]) => [ours, name]));
 }
 
 /** The mixer's fields that the file states. */

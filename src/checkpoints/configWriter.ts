@@ -34,15 +34,28 @@ export function writtenConfig(
   const mixer = mixerOf(config);
   const family = familiesOf(mixer).find(({fits}) => fits?.(config) ?? true);
   if (family) return {json: huggingFaceConfig(config, family, format), layout: 'huggingface'};
-  if (mixer.published?.stateSpaces) return {json: stateSpacesConfig(config, format), layout: 'state-spaces'};
+  if (mixer.published?.stateSpaces) return {json: stateSpacesConfig(config), layout: 'state-spaces'};
   throw new Error(`savePretrained: no published layout can say this configuration of the mixer ${mixer.name}`);
 }
 
 /** The mixer's fields under the names of a file. */
 function ownFields(config: ResolvedMambaConfig, names: Readonly<Record<string, string>>): JsonObject {
   const values = Object.entries(names).map(([ours, theirs]) => [theirs, config[ours as keyof ResolvedMambaConfig]]);
-  // Infinity is no JSON, and what every reader takes unless told otherwise.
-  return Object.fromEntries(values.filter(([, value]) => !(Array.isArray(value) && value.includes(Infinity))));
+  return Object.fromEntries(
+    values.filter(([, value]) => !isNoLimit(value)).map(([name, value]) => [name, finite(value)]),
+  );
+}
+
+/** What every reader takes unless told otherwise. */
+function isNoLimit(value: unknown): boolean {
+  return Array.isArray(value) && value[0] === 0 && value[1] === Infinity;
+}
+
+/** Infinity is no JSON; of what is computed in float32, the largest float32 is the same limit. */
+function finite(value: unknown): unknown {
+  return Array.isArray(value)
+    ? value.map((entry: unknown) => (entry === Infinity ? 3.4028234663852886e38 : entry))
+    : value;
 }
 
 function huggingFaceConfig(config: ResolvedMambaConfig, family: HuggingFaceFamily, format: FloatFormat): JsonObject {
@@ -73,8 +86,11 @@ export function eosTokenId({eosTokenIds}: ResolvedMambaConfig): number | number[
   return eosTokenIds.length > 1 ? eosTokenIds : (eosTokenIds[0] ?? null);
 }
 
-function stateSpacesConfig(config: ResolvedMambaConfig, format: FloatFormat): JsonObject {
-  const {layer, names} = mixerOf(config).published!.stateSpaces!;
+function stateSpacesConfig(config: ResolvedMambaConfig): JsonObject {
+  const {layer, names, additions = {}} = mixerOf(config).published!.stateSpaces!;
+  const unusual = Object.entries(additions)
+    .map(([ours, {name, implied}]) => [name, config[ours as keyof ResolvedMambaConfig], implied(config)])
+    .filter(([, value, original]) => value !== original);
   const {vocabSize, realVocabSize, padVocabMultiple} = config;
   const isPadded = Math.ceil(realVocabSize / padVocabMultiple) * padVocabMultiple === vocabSize;
   return {
@@ -84,10 +100,12 @@ function stateSpacesConfig(config: ResolvedMambaConfig, format: FloatFormat): Js
     vocab_size: isPadded ? realVocabSize : vocabSize,
     pad_vocab_size_multiple: isPadded ? padVocabMultiple : 1,
     tie_embeddings: config.tieEmbeddings,
-    ssm_cfg: {layer, ...ownFields(config, names)},
+    ssm_cfg: {layer, ...ownFields(config, names), ...Object.fromEntries(unusual)},
     rms_norm: true,
+    // The original has no names for these and takes what is usual.
+    ...(!isPadded && realVocabSize < vocabSize && {real_vocab_size: realVocabSize}),
+    ...(config.epsilon !== 1e-5 && {norm_epsilon: config.epsilon}),
     residual_in_fp32: true,
     fused_add_norm: true,
-    torch_dtype: dtypeNames[format],
   };
 }

@@ -147,7 +147,14 @@ function agreeingWidth(
   if (given.expand !== undefined && Math.abs(given.expand * dModel - dInner) >= 1) {
     throw wrongField(OWNER, 'dInner', `expand · dModel = ${given.expand * dModel}, as expand is given too`, dInner);
   }
-  return {expand: given.expand ?? dInner / dModel};
+  return {expand: factorOf(dInner, dModel, given.expand)};
+}
+
+/** An `expand` that gives dInner again where a file states it alone: its product with the width is rounded down. */
+function factorOf(dInner: number, dModel: number, expand = dInner / dModel): number {
+  if (Math.floor(expand * dModel) === dInner) return expand;
+  const factor = dInner / dModel;
+  return Math.floor(factor * dModel) === dInner ? factor : factor * (1 + Number.EPSILON);
 }
 
 function unknownField(name: string, mixer: AnyMixer): Error {

@@ -30,6 +30,11 @@ export interface StateSpacesLayer {
   layer: string;
   /** What `ssm_cfg` calls our fields. */
   names: Readonly<Record<string, string>>;
+  /**
+   * Fields of ours that the original has no name for, and what it takes in their place. They are written only where they say something
+   * else, which the original then refuses.
+   */
+  additions?: Readonly<Record<string, {name: string; implied(config: object): unknown}>>;
   /** What is there besides and changes no number. */
   ignored: readonly string[];
   /** As {@link HuggingFaceFamily.objection}, of `ssm_cfg`. */

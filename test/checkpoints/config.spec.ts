@@ -71,6 +71,59 @@ describe('config.json', () => {
     }
   });
 
+  it('is written so that it reads the same, of Mamba-2 in whichever layout can say it', () => {
+    const base: MambaConfig = {vocabSize: 61, dModel: 8, nLayer: 1, mixer: 'mamba2', headDim: 4, nGroups: 2};
+    const configs: Record<string, Partial<MambaConfig>> = {
+      huggingface: {normGroups: 1, useBias: true, tieEmbeddings: false, epsilon: 1e-3},
+      'huggingface, with a lower limit': {normGroups: 1, dtLimit: [0.1, 3.4028234663852886e38]},
+      'huggingface, of a width whose factor rounds down': {
+        dModel: 7,
+        dInner: 61,
+        headDim: 1,
+        nGroups: 1,
+        normGroups: 1,
+      },
+      'state-spaces': {normBeforeGate: true, padVocabMultiple: 16, tieEmbeddings: false},
+      'state-spaces, with an ε of its own': {gatedNorm: false, epsilon: 1e-3},
+      'state-spaces, with groups of the norm of its own': {dHasHeadDim: true, normGroups: 1},
+      'state-spaces, with more groups of the norm': {normGroups: 4},
+      'state-spaces, of a width whose factor rounds down': {dModel: 7, dInner: 122, headDim: 1},
+      'state-spaces, with rows that are no tokens': {vocabSize: 64, realVocabSize: 50},
+    };
+    for (const [what, given] of Object.entries(configs)) {
+      const config = resolveConfig({...base, ...given});
+      const {json, layout} = writtenConfig(config, 'F32');
+      const read = readConfig('config.json', JSON.parse(JSON.stringify(json)) as Record<string, unknown>);
+      expect(layout)
+        .withContext(what)
+        .toBe(what.split(',')[0] as typeof layout);
+      expect(read.format).withContext(what).toBe(layout);
+      const {eosTokenIds} = read.config; // generation_config.json says them
+      expect(read.config)
+        .withContext(what)
+        .toEqual({...config, eosTokenIds});
+    }
+  });
+
+  it('says the largest float32 for no upper limit, where there is a lower one', () => {
+    const config: MambaConfig = {vocabSize: 61, dModel: 8, nLayer: 1, mixer: 'mamba2', headDim: 4};
+    const written = (dtLimit: [number, number]) => {
+      return writtenConfig(resolveConfig({...config, dtLimit}), 'F32').json.time_step_limit;
+    };
+    expect(written([0.1, Infinity])).toEqual([0.1, Math.fround(3.4028234663852886e38)]);
+    expect(written([0, Infinity])).toBeUndefined();
+  });
+
+  it('of Hugging Face takes what transformers takes where the file is silent', () => {
+    const silent = {vocab_size: 61, hidden_size: 256, num_hidden_layers: 1};
+    const mamba2 = read({...silent, model_type: 'mamba2'});
+    expect(mamba2).toEqual(
+      jasmine.objectContaining({nGroups: 8, normGroups: 1, tieEmbeddings: false, eosTokenIds: [2]}),
+    );
+    const falcon = read({...silent, model_type: 'falcon_mamba'});
+    expect(falcon).toEqual(jasmine.objectContaining({mixerEpsilon: 1e-6, tieEmbeddings: true, eosTokenIds: [0]}));
+  });
+
   it('of anything else is refused by name', () => {
     const refused: [object, RegExp][] = [
       [{...tinyConfig, model_type: 'jamba'}, /config\.json: model_type "jamba" is not supported, only "mamba", .* are/],

@@ -42,6 +42,9 @@ describe('MambaConfig', () => {
       {...small, padVocabMultiple: 8, eosTokenIds: [3], bosTokenId: 1, padTokenId: 2},
       {...small, dModel: 49, dInner: 67},
       {...small, dModel: 7, expand: 1.5},
+      {...small, dModel: 7, dInner: 61},
+      {...small, dModel: 9, expand: 2.1, dInner: 19},
+      {...small, mixer: 'mamba2', headDim: 4},
     ];
     for (const config of configs) {
       const resolved = resolveConfig(config);
@@ -53,6 +56,10 @@ describe('MambaConfig', () => {
   it('gives the inner width by expand or by itself', () => {
     expect(resolveConfig({...small, dModel: 7, expand: 1.5}).dInner).toBe(10);
     expect(resolveConfig({...small, dInner: 30})).toEqual(jasmine.objectContaining({dInner: 30, expand: 1.25}));
+    for (const given of [{dInner: 61}, {dInner: 19, expand: 2.8}]) {
+      const {expand, dInner} = resolveConfig({...small, dModel: 7, ...given});
+      expect(Math.floor(expand * 7)).toBe(dInner); // what a file says that states `expand` alone
+    }
     expect(() => resolveConfig({...small, expand: 2, dInner: 30})).toThrowError(/dInner must be expand · dModel = 48/);
   });
 
@@ -102,6 +109,15 @@ describe('MambaConfig', () => {
     ];
     for (const [fields, message] of wrong) {
       expect(() => resolveConfig({...small, ...fields})).toThrowError(message);
+    }
+    const mamba2: [object, RegExp][] = [
+      [{aInitRange: [1, Infinity]}, /aInitRange must be two positive numbers, \[smallest, largest\]/],
+      [{dtLimit: [0.2, 0.1]}, /dtLimit must be two numbers from 0 on, .* but is \[0.2,0.1\]/],
+      [{dtLimit: [null, 1]}, /dtLimit must be/],
+      [{headDim: 5}, /headDim must be a divisor of dInner, 48, but is 5/],
+    ];
+    for (const [fields, message] of mamba2) {
+      expect(() => resolveConfig({...small, mixer: 'mamba2', headDim: 4, ...fields})).toThrowError(message);
     }
     expect(() => resolveConfig('mamba-7b' as PresetName)).toThrowError(/one of mamba-130m.*but is "mamba-7b"/);
     expect(() => resolveConfig(undefined as never)).toThrowError(/must be an object/);

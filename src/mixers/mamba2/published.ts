@@ -57,7 +57,7 @@ export const publishedMamba2: Published = {
       modelType: 'mamba2',
       architecture: 'Mamba2ForCausalLM',
       names: huggingFaceNames,
-      defaults: {nGroups: 8, normGroups: 1},
+      defaults: {nGroups: 8, normGroups: 1, tieEmbeddings: false, eosTokenIds: [2]},
       alongside: (config) => ({
         num_heads: headCount(config as Mamba2Config),
         chunk_size: 256, // of the algorithm, not of the model
@@ -73,6 +73,7 @@ export const publishedMamba2: Published = {
   stateSpaces: {
     layer: 'Mamba2',
     names: originalNames,
+    additions: {normGroups: {name: 'norm_groups', implied: (config) => (config as Mamba2Config).nGroups}},
     // How it starts, how it is computed, and over how many processes.
     ignored: ['conv_init', 'chunk_size', 'use_mem_eff_path', 'process_group', 'sequence_parallel', 'd_ssm'],
     objection: widthObjection,
