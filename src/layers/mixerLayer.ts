@@ -13,6 +13,7 @@ import {align, lastPosition} from '../mixers/masking';
 import type {AnyMixer, RunContext, State, Weights} from '../mixers/mixer';
 import {stateNames, stateShapes, zeroState} from '../mixers/states';
 import {dense} from '../mixers/weight';
+import type {WeightSpec} from '../mixers/weightSpec';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
@@ -94,8 +95,9 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const [x] = shapeList(inputShape);
     this.config = this.configFor(this.checkInputShape(x));
-    for (const {name, shape, initialize} of this.mixer.weights(this.config)) {
-      const start = asInitializer(() => initialize(this.weightSeed));
+    for (const spec of this.mixer.weights(this.config)) {
+      const {name, shape} = spec;
+      const start = asInitializer(() => this.startOf(spec));
       this.variables.set(name, this.addWeight(name, [...shape], 'float32', start as never));
     }
     super.build(inputShape);
@@ -103,6 +105,16 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
 
   private configFor(dModel: number): C {
     return this.mixer.configure(this.getClassName(), this.options, dModel) as C;
+  }
+
+  /** TensorFlow.js takes whatever shape a weight starts with. */
+  private startOf({name, shape, initialize}: WeightSpec): tf.Tensor {
+    const start = initialize(this.weightSeed);
+    if (tf.util.arraysEqual(start.shape, [...shape])) return start;
+    throw new Error(
+      `${this.getClassName()}: the weight ${name} of the mixer ${this.mixer.name} must start in its shape [${shape}], ` +
+        `but starts in [${start.shape}]`,
+    );
   }
 
   /** Both directions of a `tf.layers.bidirectional` have one seed, but are not to start alike. */
@@ -175,7 +187,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
         this.carry(state);
       }
       const output = this.returnSequences ? (aligned?.moveBack(y) ?? y) : lastPosition(y);
-      return this.returnState ? [output, ...Object.values(state)] : output;
+      return this.returnState ? [output, ...this.stateNames().map((name) => state[name])] : output;
     });
   }
 

@@ -1,4 +1,5 @@
 /** The mixers that configurations can name. A new one is a folder beside these and a line here. */
+import {checkMixer} from './checkMixer';
 import {mamba1} from './mamba1';
 import {mamba2} from './mamba2';
 import type {AnyMixer} from './mixer';
@@ -8,13 +9,10 @@ const mixers = new Map<string, AnyMixer>([mamba1, mamba2].map((mixer: AnyMixer) 
 /**
  * Makes a mixer of one's own known by its name, for `mambaLM({mixer: 'name', …})` and for checkpoints of such models.
  *
- * @throws Error if another mixer has that name.
+ * @throws Error if another mixer has that name, or naming the part of this one that will not do.
  */
 export function registerMixer(mixer: AnyMixer): void {
-  const known = mixers.get(mixer.name);
-  if (known !== undefined && known !== mixer) {
-    throw new Error(`registerMixer: there is another mixer of the name ${mixer.name}`);
-  }
+  checkMixer(mixer, mixers.values());
   mixers.set(mixer.name, mixer);
 }
 

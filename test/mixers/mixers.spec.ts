@@ -4,8 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {fromPretrained, mambaLM, registerMixer, savePretrained} from '../../src';
-import type {MambaConfig, MambaLM} from '../../src';
+import type {AnyMixer, MambaConfig, MambaLM} from '../../src';
 import {mixerNamed} from '../../src/mixers';
+import {mamba1} from '../../src/mixers/mamba1';
 import {MixerBlock} from '../../src/layers/mixerBlock';
 import type {MixerBlockArgs} from '../../src/layers/mixerBlock';
 import type {State} from '../../src/mixers/mixer';
@@ -253,6 +254,37 @@ describe('a mixer', () => {
   it('is known by one name only', () => {
     expect(() => registerMixer(s4d)).not.toThrow();
     expect(() => registerMixer({...s4d})).toThrowError('registerMixer: there is another mixer of the name s4d');
+  });
+
+  it('that lacks a part, or could be taken for another, is refused at once', () => {
+    const name = 'half-made';
+    const wrong: Array<[unknown, RegExp]> = [
+      [undefined, /^registerMixer: undefined is no mixer/],
+      [{...s4d, name: 'My_Mixer'}, /the name of a mixer must be lower-case letters, .* but is "My_Mixer"/],
+      [{...s4d, name: undefined}, /the name of a mixer must be .* but is undefined/],
+      [{...s4d, name, run: undefined}, /run of the mixer half-made must be a function, but is undefined/],
+      [{...s4d, name, stepBlocks: true}, /stepBlocks of the mixer half-made must be a function, but is true/],
+      [{...s4d, name, fields: null}, /fields of the mixer half-made must be an object, but is null/],
+      [{...s4d, name, fields: {dState: {fallback: 4}}}, /fields.dState of the mixer half-made must be a field/],
+      [{...s4d, name, states: {ssm: [4]}}, /states.ssm of the mixer half-made must be a function .* but is \[4\]/],
+      [{...s4d, name: 'falcon-mamba', published: mamba1.published}, /have the model_type mamba of mamba1/],
+      [{...s4d, name: 'mamba'}, /files of the mixer mamba would have the model_type mamba of mamba1/],
+    ];
+    for (const [mixer, message] of wrong) expect(() => registerMixer(mixer as AnyMixer)).toThrowError(message);
+    expect(() => mixerNamed(name)).toThrowError(/there is no mixer/);
+  });
+
+  it('whose weights start in another shape than its table says is refused by the name of the weight', () => {
+    const weights: AnyMixer['weights'] = (config: never) => {
+      return s4d.weights(config).map((spec) => ({...spec, initialize: () => tf.zeros([3])}));
+    };
+    const crooked: AnyMixer = {...s4d, name: 'crooked', weights};
+    if (!safely(() => mixerNamed(crooked.name))) registerMixer(crooked);
+    tf.tidy(() => {
+      expect(() => built(new MixerBlock({mixer: 'crooked'}), 6)).toThrowError(
+        /the weight mixer\/ALog of the mixer crooked must start in its shape \[6,4\], but starts in \[3\]/,
+      );
+    });
   });
 
   it('has the fields of its own and no other', () => {
