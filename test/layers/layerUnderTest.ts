@@ -47,7 +47,7 @@ export function trainedWeights(layer: tf.layers.Layer, random: Random): Arrays {
   return mapValues(weightsOf(layer), ({shape}, path): Array64 => {
     const name = path.replace('mixer/', '');
     if (name === 'ALog' && shape.length === 2) {
-      return fill(shape, (i) => Math.log(1 + (i % shape[1]!)) + 0.3 * (random() - 0.5));
+      return fill(shape, (i) => Math.log(1 + (i % shape[1])) + 0.3 * (random() - 0.5));
     }
     if (name === 'dtProj/bias') {
       return uniform(random, shape, -4, 0);
