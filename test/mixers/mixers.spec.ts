@@ -7,6 +7,7 @@ import {fromPretrained, mambaLM, registerMixer, savePretrained} from '../../src'
 import type {AnyMixer, MambaConfig, MambaLM} from '../../src';
 import {mixerNamed} from '../../src/mixers';
 import {mamba1} from '../../src/mixers/mamba1';
+import {Mamba2} from '../../src/layers/mamba2';
 import {MixerBlock} from '../../src/layers/mixerBlock';
 import type {MixerBlockArgs} from '../../src/layers/mixerBlock';
 import type {State} from '../../src/mixers/mixer';
@@ -285,6 +286,22 @@ describe('a mixer', () => {
         /the weight mixer\/ALog of the mixer crooked must start in its shape \[6,4\], but starts in \[3\]/,
       );
     });
+  });
+
+  it('whose step sizes have gone NaN says so within its limits too, at a padded batch as at any other', async () => {
+    const layer = built(new Mamba2({headDim: 2, dState: 3, dtLimit: [0.01, 0.4], seed: 1}), dModel);
+    setWeights(layer, {...(await readWeights(layer)), dtBias: {shape: [6], values: new Float64Array(6).fill(NaN)}});
+    const {state} = tf.tidy(() => {
+      const x = tf.ones<tf.Rank.R3>([1, 3, dModel]);
+      const runs = [layer.run(x), layer.run(x, undefined, tf.tensor2d([[0, 1, 1]]))];
+      return {state: tf.stack(runs.map(({state}) => state.ssm))};
+    });
+    const {values} = (await readAndDispose({state})).state;
+    // A GPU need not know NaN from infinity.
+    const isLost = (value: number) =>
+      tf.getBackend().startsWith('webg') ? !Number.isFinite(value) : Number.isNaN(value);
+    expect(values.every(isLost)).toBeTrue();
+    layer.dispose();
   });
 
   it('has the fields of its own and no other', () => {

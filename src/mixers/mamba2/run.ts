@@ -13,6 +13,8 @@ import {causalConv1d} from '../../ops/causalConv1d';
 import {causalConv1dUpdate} from '../../ops/causalConv1dUpdate';
 import {gatedRmsNorm} from '../../ops/gatedRmsNorm';
 import {ssd} from '../../ops/ssd';
+import {keptWithin} from '../../ops/ssd/composed';
+import {LARGEST} from '../../ops/ssd/stepSize';
 import {ssdStep} from '../../ops/ssdStep';
 import type {Padding} from '../masking';
 import {convolvePadded, heldAt, zeroedAt} from '../masking';
@@ -110,7 +112,7 @@ function steps<T extends tf.Tensor>(weights: Mamba2Weights, {dtLimit}: Mamba2Con
   const [least, most] = dtLimit;
   if (padding && least > 0) {
     // The limits would lift a step of 0, so they come first.
-    const limited = tf.softplus(delta.add(weights.dtBias)).clipByValue(least, Math.min(most, LARGEST));
+    const limited = limitedTo(least, Math.min(most, LARGEST), tf.softplus(delta.add(weights.dtBias)));
     return {delta: limited.mul<T>(padding.mask)};
   }
   return {
@@ -121,8 +123,18 @@ function steps<T extends tf.Tensor>(weights: Mamba2Weights, {dtLimit}: Mamba2Con
   };
 }
 
-/** The largest finite float32. */
-const LARGEST = 3.4028234663852886e38;
+/** The gradient is that of torch's clamp, which passes at the limits and stops outside. */
+function limitedTo(least: number, most: number, step: tf.Tensor): tf.Tensor {
+  const limit = tf.customGrad((x, save) => {
+    (save as tf.GradSaveFunc)([x as tf.Tensor]);
+    const gradFunc = (dy: tf.Tensor, [saved]: tf.Tensor[]) => {
+      const outside = saved.less(least).logicalOr(saved.greater(most));
+      return tf.where(outside, tf.zerosLike(dy), dy);
+    };
+    return {value: keptWithin(x as tf.Tensor, least, most), gradFunc};
+  });
+  return limit(step);
+}
 
 /** Without the gated norm the gate is the scan's own. */
 function gateOfScan({gatedNorm, dInner, headDim}: Mamba2Config, z: tf.Tensor) {

@@ -39,7 +39,13 @@ function biasedDelta({delta, deltaBias}: RawStep): tf.Tensor {
 export function stepSizeComposed(inputs: RawStep, attrs: StepSizeAttrs): tf.Tensor {
   const biased = biasedDelta(inputs);
   const step = attrs.deltaSoftplus ? softplus(biased) : biased;
-  return isLimited(attrs) ? step.clipByValue(attrs.deltaMin, attrs.deltaMax) : step;
+  return isLimited(attrs) ? keptWithin(step, attrs.deltaMin, attrs.deltaMax) : step;
+}
+
+/** As clipByValue, but has no gradient. Chosen by comparisons: on wasm clipByValue makes a NaN one of the limits. */
+export function keptWithin<T extends tf.Tensor>(step: T, least: number, most: number): T {
+  const raised = tf.where(step.less(least), tf.fill(step.shape, least), step);
+  return tf.where(raised.greater(most), tf.fill(step.shape, most), raised) as T;
 }
 
 /** The gradient of Δ from that of δ, [B,L,H]. */
