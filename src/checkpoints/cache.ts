@@ -16,17 +16,17 @@ export interface ByteCache {
 /** true: where this machine keeps such things; a string: that folder (Node). */
 export type CacheOption = boolean | string | ByteCache;
 
-export async function openCache(option: CacheOption = false): Promise<ByteCache | undefined> {
+export async function openCache(option: CacheOption = false, op = 'fromPretrained'): Promise<ByteCache | undefined> {
   if (option === false) return undefined;
   if (typeof option === 'object') return option;
   const folder = option === true ? undefined : option;
   const platform = filePlatform();
   if (platform) return platform.openCache(folder);
   if (folder !== undefined) {
-    throw new Error(`fromPretrained: cache is the folder ${folder}, and folders need the entry point tfjs-mamba/node`);
+    throw new Error(`${op}: cache is the folder ${folder}, and folders need the entry point tfjs-mamba/node`);
   }
   if (typeof caches === 'undefined') {
-    throw new Error('fromPretrained: cache needs the Cache API, which browsers have on https and localhost only');
+    throw new Error(`${op}: cache needs the Cache API, which browsers have on https and localhost only`);
   }
   return browserCache(await caches.open('tfjs-mamba'));
 }

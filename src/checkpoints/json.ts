@@ -10,21 +10,23 @@ import {readText, type ByteFile} from './bytes';
  */
 export const maxJsonBytes = 32 * 1024 * 1024;
 const maxValues = 128 * 1024;
+/** A tokenizer's vocabulary and merges are a value each, or three: 2^19 tokens at most are taken, and as many merges. */
+export const maxTokenizerValues = 2 ** 21;
 const maxDepth = 64;
 
 export type JsonObject = Record<string, unknown>;
 
 /** Reads a file that holds one JSON object. */
-export async function readJsonObject(file: ByteFile): Promise<JsonObject> {
-  return parseJsonObject(file.name, await readText(file, maxJsonBytes));
+export async function readJsonObject(file: ByteFile, limit = maxValues): Promise<JsonObject> {
+  return parseJsonObject(file.name, await readText(file, maxJsonBytes), limit);
 }
 
 /**
  * Parses a JSON object without repeated keys. NaN and ±Infinity, which are not JSON, become strings: harmless where nobody
  * reads them, and of the wrong type where somebody does.
  */
-export function parseJsonObject(name: string, text: string): JsonObject {
-  const json = scan(name, text);
+export function parseJsonObject(name: string, text: string, limit = maxValues): JsonObject {
+  const json = scan(name, text, limit);
   let value: unknown;
   try {
     value = JSON.parse(json);
@@ -40,14 +42,14 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /** Checks keys, depth and the number of values; gives the text back with non-finite numbers quoted. */
-function scan(name: string, text: string): string {
+function scan(name: string, text: string, limit: number): string {
   const open: (Set<string> | undefined)[] = []; // keys of each open object, undefined for an array
   let expectKey = false;
   let out = '';
   let copied = 0;
   let values = 0;
   const addValue = () => {
-    if (++values > maxValues) throw new Error(`${name} has more than ${maxValues} values`);
+    if (++values > limit) throw new Error(`${name} has more than ${limit} values`);
   };
   for (let i = 0; i < text.length; i++) {
     switch (text[i]) {

@@ -62,7 +62,7 @@ interface Match {
  * @throws An error naming the file, and the field or the tensor at fault.
  */
 export async function readCheckpoint(
-  source: string | CheckpointSource,
+  source: string | URL | CheckpointSource,
   options: LoadOptions = {},
   accept?: (config: ResolvedMambaConfig) => void,
 ): Promise<Checkpoint> {

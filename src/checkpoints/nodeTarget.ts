@@ -18,7 +18,7 @@ const LIST = 'files.json';
 
 /** Weights of whatever save: those that the new one has not written would be taken for part of it. */
 const weights = /^model((-v\d+)?-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
-const configs = ['config.json', 'generation_config.json'];
+const configs = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
 
 /** Other files in the folder are left alone. */
 export async function folderTarget(folder: string): Promise<CheckpointTarget> {

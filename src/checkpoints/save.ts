@@ -6,6 +6,7 @@ import {eosTokenId, floatFields, writtenConfig} from './configWriter';
 import {float16Limit, type FloatFormat} from './floats';
 import {safetensorsHeader, safetensorsPieces, storedBytes, type TensorToWrite} from './safetensorsWriter';
 import {openTarget, type CheckpointTarget, type SaveHandler} from './target';
+import {tokenizerFiles, type TokenizerFiles} from './tokenizerFiles';
 import {transpose} from './transpose';
 
 /** How a checkpoint is written. */
@@ -25,12 +26,14 @@ const formats: Record<string, FloatFormat> = {float32: 'F32', float16: 'F16', bf
  *
  * @param getWeight Gives a weight by its name (names.ts: `ours`) and in our layout; called once for each, in order.
  * @param target A folder (Node), or an object that takes whole files.
+ * @param tokenizer What stands beside the weights to turn text into ids, if anything.
  */
 export async function writeCheckpoint(
   config: ResolvedMambaConfig,
   getWeight: (name: string) => Promise<Float32Array>,
   target: string | SaveHandler,
   options: SaveOptions = {},
+  tokenizer?: TokenizerFiles,
 ): Promise<void> {
   const {dtype = 'float32', maxShardBytes = 2e9, signal} = options;
   const format = Object.hasOwn(formats, dtype) ? formats[dtype] : undefined;
@@ -58,6 +61,9 @@ export async function writeCheckpoint(
       eos_token_id: eosTokenId(config),
       pad_token_id: config.padTokenId ?? null,
     });
+    for (const [name, content] of Object.entries(tokenizerFiles(tokenizer))) {
+      await writeText(place, name, JSON.stringify(content, null, 2));
+    }
     // Last, since these are what makes the others a checkpoint.
     if (shards.length === 1) await writeShards(place, shards, names, format);
     else await writeIndex(place, shards, names, format);
@@ -155,6 +161,10 @@ async function writeJson(place: CheckpointTarget, name: string, value: unknown):
   const text = JSON.stringify(value, null, 2).replace(/^ *"(.*)": -?\d+(?=,?$)/gm, (field, name: string) =>
     floatFields.includes(name) ? `${field}.0` : field,
   );
+  await writeText(place, name, text);
+}
+
+async function writeText(place: CheckpointTarget, name: string, text: string): Promise<void> {
   const bytes = new TextEncoder().encode(`${text}\n`);
   await place.write(
     name,

@@ -42,24 +42,27 @@ export interface SourceOptions {
 /**
  * @param source `https://…` or, in a page, `./…` or `/…`: the URL of a folder or of a file in it. `owner/name`: a model on
  *   the Hub. In Node also a path, which comes before a Hub id of the same look.
+ * @param op What errors name first.
  */
 export async function openSource(
-  source: string | CheckpointSource,
+  source: string | URL | CheckpointSource,
   options: SourceOptions = {},
+  op = 'fromPretrained',
 ): Promise<CheckpointSource> {
   const {signal, revision, timeout} = options;
+  if (source instanceof URL) source = source.href;
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0)) {
-    throw new Error(`fromPretrained: timeout must be a positive number of milliseconds, but is ${String(timeout)}`);
+    throw new Error(`${op}: timeout must be a positive number of milliseconds, but is ${String(timeout)}`);
   }
   signal?.throwIfAborted();
   const isUrl = typeof source === 'string' && /^https?:\/\//i.test(source);
   const onDisk = typeof source === 'string' && !isUrl ? await filePlatform()?.openSource(source) : undefined;
   const folder = typeof source === 'object' ? source : onDisk;
   if (folder === undefined || isUrl) {
-    const url = checkpointUrl(source as string, revision);
-    return httpSource(url, {signal, timeout, cache: await openCheckedCache(options.cache)});
+    const url = checkpointUrl(source as string, revision, op);
+    return httpSource(url, {signal, timeout, cache: await openCheckedCache(options.cache, op)});
   }
-  if (revision !== undefined) refuseRevision(folder.name);
+  if (revision !== undefined) refuseRevision(folder.name, op);
   return folder;
 }
 
@@ -68,46 +71,46 @@ export async function openSource(
  *
  * @throws If it names none.
  */
-export function checkpointUrl(source: string, revision?: string): URL {
+export function checkpointUrl(source: string, revision?: string, op = 'fromPretrained'): URL {
   const [, owner, name] = /^([A-Za-z0-9][\w.-]*)\/([\w.-]+)$/.exec(source) ?? [];
   if (owner !== undefined) {
     return new URL(`https://huggingface.co/${owner}/${name}/resolve/${encodeURIComponent(revision ?? 'main')}/`);
   }
-  if (revision !== undefined) refuseRevision(source);
+  if (revision !== undefined) refuseRevision(source, op);
   const inPage = typeof document !== 'undefined' && /^\.{0,2}\//.test(source);
   if (inPage || /^https?:\/\//i.test(source)) {
-    const url = parseUrl(source, inPage ? document.baseURI : undefined);
+    const url = parseUrl(source, inPage ? document.baseURI : undefined, op);
     if (!isFile(url) && !url.pathname.endsWith('/')) url.pathname += '/';
     return url;
   }
   const hint = filePlatform() ? 'there is no such file or folder' : 'files need the entry point tfjs-mamba/node';
   throw new Error(
-    `fromPretrained: source must be a URL, a Hub id (owner/name) or a path, but is ${JSON.stringify(withoutSecrets(source))}; ${hint}`,
+    `${op}: source must be a URL, a Hub id (owner/name) or a path, but is ${JSON.stringify(withoutSecrets(source))}; ${hint}`,
   );
 }
 
-function parseUrl(source: string, base: string | undefined): URL {
+function parseUrl(source: string, base: string | undefined, op: string): URL {
   let url: URL;
   try {
     url = new URL(source, base);
   } catch {
     // What the URL class throws has the whole address in it.
-    throw new Error(`fromPretrained: source ${withoutSecrets(source)} is no valid URL`);
+    throw new Error(`${op}: source ${withoutSecrets(source)} is no valid URL`);
   }
   if (url.username !== '' || url.password !== '') {
     throw new Error(
-      `fromPretrained: source ${withoutSecrets(url.href)} has a user name or a password before the host, which fetch ` +
+      `${op}: source ${withoutSecrets(url.href)} has a user name or a password before the host, which fetch ` +
         'refuses; leave them out, or give a CheckpointSource that sends them in a header',
     );
   }
   return url;
 }
 
-async function openCheckedCache(option: CacheOption | undefined): Promise<CheckedCache | undefined> {
-  const cache = await openCache(option);
+async function openCheckedCache(option: CacheOption | undefined, op: string): Promise<CheckedCache | undefined> {
+  const cache = await openCache(option, op);
   if (cache === undefined || globalThis.crypto?.subtle) return cache && new CheckedCache(cache);
   console.warn(
-    'fromPretrained: nothing is cached, because what is kept is checked with crypto.subtle, which pages have on https and ' +
+    `${op}: nothing is cached, because what is kept is checked with crypto.subtle, which pages have on https and ` +
       'localhost only',
   );
   return undefined;
@@ -164,6 +167,6 @@ export function weightFileName(file: string | undefined): string | undefined {
   return file === 'config.json' ? undefined : file;
 }
 
-function refuseRevision(source: string): never {
-  throw new Error(`fromPretrained: revision is for models on the Hub, but source is ${withoutSecrets(source)}`);
+function refuseRevision(source: string, op: string): never {
+  throw new Error(`${op}: revision is for models on the Hub, but source is ${withoutSecrets(source)}`);
 }

@@ -6,12 +6,19 @@ import {macrotask} from '../macrotask';
 import {checkSignal, describe} from '../ops/check';
 import {findsTopLogits, topLogits} from '../ops/topLogits';
 import {Random} from '../random';
+import type {Prompt} from './prompts';
+import {leftPadded, readPrompts} from './prompts';
 import type {SamplingOptions} from './sampling';
 import {checkSampling, logSumExp, neededTokens, sampleToken, sampleTop} from './sampling';
+import {TextStream} from './textStream';
+import type {Tokenizer} from './tokenizers';
 
 /** What generation needs of a model. */
 export interface Decoder {
   readonly config: ResolvedMambaConfig;
+  readonly tokenizer?: Tokenizer;
+  /** Why a checkpoint's own tokenizer is not there, if it has one. */
+  readonly tokenizerFault?: Error;
   prefill(ids: number[][], options: {state?: MambaState; mask?: number[][]}): {logits: tf.Tensor2D; state: MambaState};
   step(ids: number[], state: MambaState): {logits: tf.Tensor2D; state: MambaState};
 }
@@ -28,6 +35,20 @@ export interface GenerateOptions extends SamplingOptions {
   signal?: AbortSignal;
   /** The state to go on from, of the batch of prompts; it is not disposed. */
   state?: MambaState;
+  /** Is told of each row as it ends. */
+  onEnd?: (end: GenerationEnd) => unknown;
+}
+
+/** How a row of {@link MambaLM.generate} ended. */
+export interface GenerationEnd {
+  /** The prompt that it continued: 0 unless a batch. */
+  row: number;
+  /** At one of `stopTokens`; after `maxNewTokens`; or by `signal`, which also makes the stream throw. */
+  reason: 'stop' | 'length' | 'abort';
+  /** How many tokens were handed out. */
+  tokens: number;
+  /** All of the new text, where the prompt was a text; what is no whole character at its end is U+FFFD. */
+  text?: string;
 }
 
 /** One token of a stream. */
@@ -41,6 +62,15 @@ export type GeneratedToken = {
   logprob: number;
 };
 
+/** One token of the stream that continues a text. */
+export type GeneratedText = GeneratedToken & {
+  /**
+   * The text that is certain by now and has not been handed out: never part of a character. Empty where a token only begins one, which the
+   * token that ends it then brings along.
+   */
+  text: string;
+};
+
 const OP = 'generate';
 
 /** A prompt's progress. */
@@ -49,8 +79,12 @@ interface Row {
   number: number;
   seen: Set<number>;
   random: () => number;
-  done: boolean;
+  /** Why it has ended, if it has. */
+  ended?: GenerationEnd['reason'];
   last: number;
+  /** Tokens handed out. */
+  count: number;
+  text?: TextStream;
 }
 
 /**
@@ -61,13 +95,13 @@ interface Row {
  */
 export async function* generate(
   model: Decoder,
-  prompt: readonly number[] | ReadonlyArray<readonly number[]>,
+  prompt: Prompt,
   options: GenerateOptions = {},
-): AsyncGenerator<GeneratedToken, void, undefined> {
+): AsyncGenerator<GeneratedToken | GeneratedText, void, undefined> {
   const {config} = model;
-  const prompts = checkPrompts(prompt, config.vocabSize);
+  const {prompts, tokenizer} = await readPrompts(OP, prompt, model);
   checkOptions(options, config);
-  const {maxNewTokens = 256, stopTokens = config.eosTokenIds, signal, seed} = options;
+  const {maxNewTokens = 256, stopTokens = config.eosTokenIds, signal, seed, onEnd} = options;
   /** Those that are not finished, in the order of the state. */
   let rows = prompts.map((ids, number): Row => {
     const random = new Random(seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seed * 65537 + number);
@@ -75,10 +109,13 @@ export async function* generate(
       number,
       seen: new Set(ids),
       random: () => random.uint32() / 2 ** 32,
-      done: false,
       last: ids[ids.length - 1],
+      count: 0,
+      text: tokenizer && new TextStream(tokenizer, ids),
     };
   });
+  const tell = ({number, ended, count, text}: Row) =>
+    onEnd?.({row: number, reason: ended!, tokens: count, ...(text && {text: text.all()})});
   signal?.throwIfAborted();
   const breath = new Breath();
   let {logits, state} = model.prefill(...leftPadded(prompts, options.state));
@@ -96,25 +133,37 @@ export async function* generate(
           );
         }
         const id = choose(progress);
-        progress.done = stopTokens.includes(id) || index + 1 >= maxNewTokens;
+        if (stopTokens.includes(id)) progress.ended = 'stop';
+        else if (index + 1 >= maxNewTokens) progress.ended = 'length';
         progress.last = id;
         progress.seen.add(id);
-        if (!stopTokens.includes(id)) {
-          step.push({id, index, row, logprob: logit(id) - total});
+        if (progress.ended !== 'stop') {
+          progress.count++;
+          step.push({
+            id,
+            index,
+            row,
+            logprob: logit(id) - total,
+            ...(progress.text && {text: progress.text.add(id)}),
+          });
         }
       }
       yield* step;
-      const going = rows.filter(({done}) => !done);
+      const going = rows.filter(({ended}) => !ended);
+      rows.filter(({ended}) => ended).forEach(tell);
       if (going.length === 0) return;
       if (going.length < rows.length) {
         state = takeRows(
           state,
-          rows.flatMap(({done}, i) => (done ? [] : [i])),
+          rows.flatMap(({ended}, i) => (ended ? [] : [i])),
         );
         rows = going;
       }
       await breath.take();
-      signal?.throwIfAborted();
+      if (signal?.aborted) {
+        going.forEach((row) => tell({...row, ended: 'abort'}));
+        signal.throwIfAborted();
+      }
       const next = model.step(
         rows.map(({last}) => last),
         state,
@@ -178,39 +227,6 @@ async function readChoices(logits: tf.Tensor2D, options: GenerateOptions, vocabS
   });
 }
 
-/** Puts padding on the left, so that all prompts end together. */
-function leftPadded(
-  prompts: readonly number[][],
-  state?: MambaState,
-): [number[][], {state?: MambaState; mask?: number[][]}] {
-  const length = Math.max(...prompts.map((ids) => ids.length));
-  if (prompts.every((ids) => ids.length === length)) {
-    return [[...prompts], {state}];
-  }
-  const zeros = (ids: readonly number[]) => new Array<number>(length - ids.length).fill(0);
-  return [
-    prompts.map((ids) => [...zeros(ids), ...ids]),
-    {state, mask: prompts.map((ids) => [...zeros(ids), ...ids.map(() => 1)])},
-  ];
-}
-
-function checkPrompts(prompt: readonly number[] | ReadonlyArray<readonly number[]>, vocabSize: number): number[][] {
-  if (!Array.isArray(prompt) || prompt.length === 0) {
-    throw new Error(`${OP}: prompt must be a list of token ids, or a list of such lists, of one or more`);
-  }
-  const prompts = (Array.isArray(prompt[0]) ? prompt : [prompt]) as number[][];
-  prompts.forEach((ids, row) => {
-    if (!Array.isArray(ids) || ids.length === 0) {
-      throw new Error(`${OP}: prompt ${row} must be a list of one or more token ids`);
-    }
-    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (wrong !== undefined) {
-      throw new Error(`${OP}: prompt must hold integers in [0, ${vocabSize}), but has ${String(wrong)}`);
-    }
-  });
-  return prompts;
-}
-
 const optionNames = [
   'maxNewTokens',
   'temperature',
@@ -222,6 +238,7 @@ const optionNames = [
   'seed',
   'signal',
   'state',
+  'onEnd',
 ];
 
 function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig): void {
@@ -234,7 +251,10 @@ function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig
   }
   checkSignal(OP, options.signal);
   checkSampling(OP, options);
-  const {maxNewTokens = 1, stopTokens = [], seed = 0} = options;
+  const {maxNewTokens = 1, stopTokens = [], seed = 0, onEnd} = options;
+  if (onEnd !== undefined && typeof onEnd !== 'function') {
+    throw new Error(`${OP}: onEnd must be a function, but is ${describe(onEnd)}`);
+  }
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
     throw new Error(`${OP}: maxNewTokens must be a positive integer, but is ${String(maxNewTokens)}`);
   }

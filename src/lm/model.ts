@@ -21,9 +21,12 @@ import {align, lastPosition} from '../mixers/masking';
 import type {State} from '../mixers/mixer';
 import {stateNames, stateShapes} from '../mixers/states';
 import {crossEntropy} from '../ops/crossEntropy';
-import type {GeneratedToken, GenerateOptions} from './generate';
+import type {GeneratedText, GeneratedToken, GenerateOptions} from './generate';
 import {generate} from './generate';
 import {checkFits} from './memory';
+import type {Prompt} from './prompts';
+import type {Tokenizer} from './tokenizers';
+import type {TokenizerFiles} from '../checkpoints/tokenizerFiles';
 
 /**
  * The state of every block, in order: what its mixer carries, `{conv, ssm}` of Mamba and of Mamba-2, whose `ssm` is [B,H,P,N]. A plain container: tf.dispose, tf.tidy and
@@ -78,6 +81,15 @@ export class MambaLM extends tf.LayersModel {
   static override className = 'MambaLM';
 
   readonly config: ResolvedMambaConfig;
+  /**
+   * Turns text into ids and back for `generate('…')`, and is saved with the model by `savePretrained`. `fromPretrained` sets it where a
+   * `tokenizer.json` comes with the model; a model of your own is given one by setting it.
+   */
+  tokenizer?: Tokenizer;
+  /** @internal Why the checkpoint's own tokenizer cannot be used, and its files, which are saved again all the same. */
+  tokenizerFault?: Error;
+  /** @internal */
+  tokenizerFiles?: TokenizerFiles;
   private readonly parts: Parts;
   private ignoreIndex: number;
   private countsTokens = false;
@@ -159,11 +171,20 @@ export class MambaLM extends tf.LayersModel {
     });
   }
 
-  /** Continues a prompt, or a batch of prompts of different lengths, token by token; see {@link GenerateOptions}. */
+  /**
+   * Continues a text, or a batch of texts, token by token, each with its text; for a model that has a `tokenizer`. See
+   * {@link GenerateOptions}.
+   */
   generate(
-    prompt: readonly number[] | ReadonlyArray<readonly number[]>,
-    options: GenerateOptions = {},
-  ): AsyncGenerator<GeneratedToken, void, undefined> {
+    prompt: string | readonly string[],
+    options?: GenerateOptions,
+  ): AsyncGenerator<GeneratedText, void, undefined>;
+  /** Continues token ids, or a batch of them: lists, which may be of different lengths, or an int32 tensor [L] or [B,L]. */
+  generate(
+    prompt: readonly number[] | ReadonlyArray<readonly number[]> | tf.Tensor,
+    options?: GenerateOptions,
+  ): AsyncGenerator<GeneratedToken, void, undefined>;
+  generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GeneratedToken, void, undefined> {
     return generate(this, prompt, options);
   }
 

@@ -18,6 +18,7 @@ const onceOnly = [
   'lm/config.spec.ts',
   'lm/sampling.spec.ts',
   'lm/pythonTokenizers.spec.ts',
+  'lm/textPrompts.spec.ts',
   'lm/tokenizers.spec.ts',
   'models/',
   'ops/reference.spec.ts',

@@ -14,4 +14,6 @@ export interface Tokenizer {
   decode(ids: readonly number[], options?: {skipSpecialTokens?: boolean}): string;
   /** What `loadTokenizer` makes the same tokenizer of; `JSON.stringify` calls it. */
   toJSON(): object;
+  /** The content of the `tokenizer_config.json` beside the tokenizer, if any: special tokens' names, a template for chats. */
+  readonly config?: object;
 }
