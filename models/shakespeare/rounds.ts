@@ -1,12 +1,18 @@
 /** Rounds of training on one model, and what a folder remembers of them. */
-import {existsSync} from 'node:fs';
-import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import {existsSync, readFileSync} from 'node:fs';
+import {mkdir, rename, writeFile} from 'node:fs/promises';
 
 /** What is known of a run, beside its model: `run.json`. */
 interface Run {
   round: number;
   step: number;
   steps: number;
+}
+
+/** The run of a folder, if it holds one. */
+export function savedRun(folder: string): Run | undefined {
+  const file = `${folder}/run.json`;
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Run) : undefined;
 }
 
 /** One round of training. */
@@ -25,8 +31,7 @@ export interface Round {
 /** The round to train: the interrupted one, or the one after the last. */
 export async function rounds(folder: string, goesOn: boolean, steps: number): Promise<Round> {
   const file = `${folder}/run.json`;
-  const last: Run | undefined =
-    goesOn && existsSync(file) ? (JSON.parse(await readFile(file, 'utf8')) as Run) : undefined;
+  const last = goesOn ? savedRun(folder) : undefined;
   const resumes = last !== undefined && last.step < last.steps;
   const number = !goesOn ? 0 : resumes ? last.round : (last?.round ?? 0) + 1;
   const total = resumes ? last.steps : steps;
@@ -37,7 +42,9 @@ export async function rounds(folder: string, goesOn: boolean, steps: number): Pr
     resumes,
     async write(step) {
       await mkdir(folder, {recursive: true});
-      await writeFile(file, JSON.stringify({round: number, step, steps: total} satisfies Run));
+      // In one piece: a run whose note is cut off could not go on.
+      await writeFile(`${file}.unfinished`, JSON.stringify({round: number, step, steps: total} satisfies Run));
+      await rename(`${file}.unfinished`, file);
     },
   };
 }

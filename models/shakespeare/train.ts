@@ -2,31 +2,23 @@
  * The main job, `npm start`: a small character model learns Tiny Shakespeare from scratch, is measured on text it has not seen,
  * writes, and is saved as a published checkpoint would be.
  *
- *     npm start                                    trains anew
+ *     npm start                                    trains, or goes on where a run was stopped
  *     npm start -- --from runs/shakespeare         goes on: an interrupted run where it stopped, a finished one with a further round
+ *     npm start -- --help                          lists the options
  */
-import {readFile, rm, writeFile} from 'node:fs/promises';
-import {relative} from 'node:path';
-import {fileURLToPath} from 'node:url';
-import {parseArgs} from 'node:util';
+import {readFile, rm} from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {Presets, SingleBar} from 'cli-progress';
 import * as mamba from '../../src/node';
+import type {Job} from './options';
+import {help, readJob, show, UsageError} from './options';
 import {data, model as config, recipe} from './recipe';
 import {rounds} from './rounds';
 import {shareOfKnownWords} from './words';
 
-const {values: options} = parseArgs({
-  options: {
-    from: {type: 'string'},
-    out: {type: 'string', default: fileURLToPath(new URL('../../runs/shakespeare', import.meta.url))},
-    steps: {type: 'string', default: String(recipe.steps)},
-  },
-});
-const steps = Number(options.steps);
-const folder = options.from ?? options.out;
-const again = `npm start -- --from ${relative(process.cwd(), folder)}`;
+const job = readJobOrEnd();
+const {folder} = job;
 
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort()); // a second Ctrl-C ends the process at once
@@ -39,9 +31,8 @@ const tokenizer = mamba.characterTokenizer(text);
 const tokens = tokenizer.encode(text);
 const heldOutFrom = Math.floor(tokens.length * (1 - data.heldOut));
 
-const model = options.from
-  ? await mamba.fromPretrained(options.from)
-  : mamba.mambaLM({...config, vocabSize: tokenizer.vocabSize}, {seed: recipe.seed});
+const model = job.goesOn ? await saved() : mamba.mambaLM({...config, vocabSize: tokenizer.vocabSize}, {seed: recipe.seed});
+model.tokenizer = tokenizer;
 console.log(`${model.countParams().toLocaleString('en')} parameters, ${heldOutFrom.toLocaleString('en')} characters of text`);
 
 const finished = await train();
@@ -51,12 +42,39 @@ if (finished) {
 } else {
   console.log('Stopped before the end, and saved.');
 }
-console.log(`The model is in ${relative(process.cwd(), folder)}. To go on from it: ${again}`);
+console.log(`The model is in ${show(folder)}. To go on from it: npm start -- --from ${show(folder)}`);
+
+/** What to do; ends the process where that has been said already, or cannot be done. */
+function readJobOrEnd(): Job {
+  try {
+    const job = readJob(process.argv.slice(2));
+    if (job) return job;
+    console.log(help);
+    process.exit(0);
+  } catch (error) {
+    end(error);
+  }
+}
+
+/** Ends the process with what went wrong in one line. */
+function end(error: unknown): never {
+  console.error(`npm start: ${(error as Error).message}`);
+  process.exit(error instanceof UsageError ? 2 : 1);
+}
+
+/** The model to go on from. */
+async function saved(): Promise<mamba.MambaLM> {
+  const model = await mamba.fromPretrained(folder).catch(end);
+  if (JSON.stringify(model.tokenizer) !== JSON.stringify(tokenizer)) {
+    end(new UsageError(`${show(folder)} holds a model of other characters than this text has`));
+  }
+  return model;
+}
 
 /** Trains, with a progress bar; false if interrupted. */
 async function train(): Promise<boolean> {
   const checkpoints = mamba.folderCheckpoints(`${folder}/training`);
-  const round = await rounds(folder, options.from !== undefined, steps);
+  const round = await rounds(folder, job.goesOn, job.steps);
   if (!round.resumes) {
     await rm(`${folder}/training`, {recursive: true, force: true});
   }
@@ -88,9 +106,12 @@ async function train(): Promise<boolean> {
     Presets.shades_classic,
   );
   const keep = async (step: number) => {
-    await save();
+    await mamba.savePretrained(model, folder);
     await round.write(step);
   };
+  // From here on there is something to go on from, whatever happens; what a stopped run had reached is told by its checkpoint.
+  if (!round.resumes) await keep(0);
+  else console.log(`Going on with the run in ${show(folder)}, stopped on its way to ${round.steps} steps; --force starts anew.`);
   bar.start(round.steps, 0, {loss: '–', rate: '–'});
   const result = await trainer.fit(windows, {
     steps: round.steps,
@@ -104,13 +125,7 @@ async function train(): Promise<boolean> {
     },
   });
   bar.stop();
-  if (result.step === 0) await keep(0); // stopped so early that the trainer has nothing to keep
   return result.ended !== 'aborted';
-}
-
-async function save(): Promise<void> {
-  await mamba.savePretrained(model, folder);
-  await writeFile(`${folder}/tokenizer.json`, JSON.stringify(tokenizer));
 }
 
 /** The loss on the last tenth of the text, which training never saw. */
@@ -128,13 +143,12 @@ async function write(): Promise<void> {
   console.log();
   process.stdout.write(prompt);
   try {
-    for await (const {id} of model.generate(tokenizer.encode(prompt), {
+    for await (const {text: character} of model.generate(prompt, {
       maxNewTokens: counted,
       temperature,
       seed: recipe.seed,
       signal: stop.signal,
     })) {
-      const character = tokenizer.decode([id]);
       if (sample.length < shown) process.stdout.write(character);
       sample += character;
     }

@@ -1,6 +1,6 @@
 /** The main job, `npm start`, as a process: what it prints and leaves behind, stopping it, and going on. */
 import {spawn} from 'node:child_process';
-import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {rounds} from '../../models/shakespeare/rounds';
@@ -69,6 +69,23 @@ describe('the main job', () => {
     expect(resumed.code).withContext(resumed.output).toBe(0);
     expect(noted()).toEqual({round: 0, step: jasmine.any(Number), steps: 100000} as never);
     expect(noted().step).toBeGreaterThanOrEqual(step);
+  });
+
+  it('asked again for the same, goes on with the run that was stopped, and leaves one that has ended alone', async () => {
+    const stopped = await run(['--steps', '100000', '--out', folder], 'training');
+    expect(stopped.code).withContext(stopped.output).toBe(0);
+    const {step} = noted();
+    const again = await run(['--out', folder], 'training');
+    expect(again.code).withContext(again.output).toBe(0);
+    expect(again.output).toMatch(/^Going on with the run in .* to 100000 steps/m);
+    expect(noted()).toEqual({round: 0, step: jasmine.any(Number), steps: 100000} as never);
+    expect(noted().step).toBeGreaterThanOrEqual(step);
+
+    const ended = JSON.stringify({round: 0, step: 9, steps: 9});
+    writeFileSync(join(folder, 'run.json'), ended);
+    const refused = await run(['--out', folder]);
+    expect([refused.code, readFileSync(join(folder, 'run.json'), 'utf8')]).toEqual([2, ended]);
+    expect(refused.output).toMatch(/npm start: .* holds a run that has ended after 9 steps; --from .* --force/);
   });
 });
 

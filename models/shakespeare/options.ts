@@ -1,0 +1,93 @@
+/** The options of `npm start`, and where its work is: what is there is gone on from, and never trained over unasked. */
+import {existsSync} from 'node:fs';
+import {relative} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
+import {recipe} from './recipe';
+import {savedRun} from './rounds';
+
+/** What to do. */
+export interface Job {
+  folder: string;
+  /** Steps of a new round. */
+  steps: number;
+  /** Whether it goes on from what the folder holds. */
+  goesOn: boolean;
+}
+
+/** A wrong option, or work in the way: its message is all there is to say. */
+export class UsageError extends Error {}
+
+const standard = fileURLToPath(new URL('../../runs/shakespeare', import.meta.url));
+
+export const help = `Usage: npm start -- [options]
+
+Trains a character model on Shakespeare, measures it, lets it write, and saves it. A run that was stopped goes on where it stopped; one
+that has ended stays as it is, unless told otherwise.
+
+  --from <folder>   go on from the run in this folder: where it stopped, or with a further round if it has ended
+  --out <folder>    the folder of the run (${relative(process.cwd(), standard)})
+  --steps <number>  steps of a new round (${recipe.steps})
+  --force           start anew, over the run that is in the folder
+  --help            this text`;
+
+/**
+ * @returns undefined if help was asked for.
+ * @throws UsageError
+ */
+export function readJob(args: readonly string[]): Job | undefined {
+  const {from, out, steps = String(recipe.steps), force, help: asked} = parse(args);
+  if (asked) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(steps)) throw new UsageError(`--steps must be a positive whole number, but is '${steps}'`);
+  if (from !== undefined && (out !== undefined || force)) {
+    throw new UsageError(`--from goes on in the folder that it names; leave out ${force ? '--force' : '--out'}`);
+  }
+  const folder = from ?? out ?? standard;
+  return {folder, steps: Number(steps), goesOn: from === undefined ? !force && goesOn(folder) : checked(folder)};
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        from: {type: 'string'},
+        out: {type: 'string'},
+        steps: {type: 'string'},
+        force: {type: 'boolean'},
+        help: {type: 'boolean', short: 'h'},
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split('. ')[0]}; npm start -- --help lists the options`);
+  }
+}
+
+/** Whether a folder that nobody asked to go on from holds a run that was stopped. */
+function goesOn(folder: string): boolean {
+  const shown = show(folder);
+  const run = savedRun(folder);
+  if (run === undefined) {
+    if (existsSync(`${folder}/config.json`)) {
+      throw new UsageError(`${shown} holds a model, but no run of this job; --force trains over it, --out takes another folder`);
+    }
+    return false;
+  }
+  if (run.step < run.steps) return true;
+  throw new UsageError(
+    `${shown} holds a run that has ended after ${run.steps} steps; --from ${shown} trains it for a further round, --force starts anew ` +
+      'over it, --out takes another folder',
+  );
+}
+
+/** That there is something to go on from. */
+function checked(folder: string): true {
+  if (!existsSync(folder)) throw new UsageError(`--from ${folder}: there is no such folder`);
+  if (!existsSync(`${folder}/config.json`)) throw new UsageError(`--from ${folder}: the folder holds no model`);
+  return true;
+}
+
+/** A folder as one would type it. */
+export function show(folder: string): string {
+  return relative(process.cwd(), folder) || '.';
+}
