@@ -4,6 +4,8 @@
  *
  * @packageDocumentation
  */
+import './requireTfjs';
+
 export * from './ops';
 
 export type {BackendChoice} from './autoBackend';

@@ -5,10 +5,11 @@
 import {mixerOf} from '../mixers';
 import {blockFields} from '../mixers/block';
 import type {Fields} from '../mixers/fields';
-import {flag, positiveInteger, readFields, show, wrongField} from '../mixers/fields';
+import {didYouMean, flag, positiveInteger, readFields, show, wrongField} from '../mixers/fields';
 import type {Mamba1Options, MixerConfig} from '../mixers/mamba1/config';
 import type {Mamba2Options} from '../mixers/mamba2/config';
 import type {AnyMixer} from '../mixers/mixer';
+import {publishedNames} from '../mixers/published';
 import type {PresetName} from './presets';
 import {presets} from './presets';
 import {countParameters} from './weightTable';
@@ -72,6 +73,17 @@ const modelFields: Fields<ModelConfig> = {
 };
 
 const OWNER = 'MambaConfig';
+
+/** What config.json, or other libraries, call the fields of every model. */
+const elsewhere = {
+  hidden_size: 'dModel',
+  num_hidden_layers: 'nLayer',
+  num_layers: 'nLayer',
+  layer_norm_epsilon: 'epsilon',
+  tie_word_embeddings: 'tieEmbeddings',
+  pad_vocab_size_multiple: 'padVocabMultiple',
+  eos_token_id: 'eosTokenIds',
+};
 
 /**
  * Fills in every default and checks every value.
@@ -159,7 +171,8 @@ function factorOf(dInner: number, dModel: number, expand = dInner / dModel): num
 
 function unknownField(name: string, mixer: AnyMixer): Error {
   const known = [...Object.keys(modelFields), ...Object.keys(mixer.fields)];
-  return new Error(`${OWNER} has no field ${name}; with the mixer ${mixer.name} it has ${known.join(', ')}`);
+  const hint = didYouMean(name, known, {...elsewhere, ...publishedNames(mixer)});
+  return new Error(`${OWNER} has no field ${name}; with the mixer ${mixer.name} it has ${known.join(', ')}${hint}`);
 }
 
 function withoutUndefined<T extends object>(value: T): T {

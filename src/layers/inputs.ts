@@ -19,14 +19,14 @@ export function checkFloatTensor(layer: string, name: string, tensor: AnyTensor 
     throw new Error(`${layer}: ${name} must be a tensor, but is ${tensor === null ? 'null' : typeof tensor}`);
   }
   if (tensor.dtype !== 'float32') {
-    throw new Error(`${layer}: ${name} must have dtype float32, but has ${tensor.dtype}`);
+    throw new Error(`${layer}: ${name} must have dtype float32, but has ${tensor.dtype}; toFloat() casts it`);
   }
 }
 
-/** Checks a shape's rank; `axes` says what each axis means. */
-export function checkAxes(layer: string, name: string, shape: tf.Shape, axes: readonly string[]): void {
+/** Checks a shape's rank; `axes` says what each axis means, `hint` what to do. */
+export function checkAxes(layer: string, name: string, shape: tf.Shape, axes: readonly string[], hint = ''): void {
   if (shape.length !== axes.length) {
-    throw new Error(`${layer}: ${name} must have shape [${axes.join(', ')}], but has ${showShape(shape)}`);
+    throw new Error(`${layer}: ${name} must have shape [${axes.join(', ')}], but has ${showShape(shape)}${hint}`);
   }
 }
 

@@ -12,6 +12,7 @@ import {asInitializer, seedFor} from '../mixers/initializers';
 import {align, lastPosition} from '../mixers/masking';
 import type {AnyMixer, RunContext, State, Weights} from '../mixers/mixer';
 import {stateNames, stateShapes, zeroState} from '../mixers/states';
+import {publishedNames} from '../mixers/published';
 import {dense} from '../mixers/weight';
 import type {WeightSpec} from '../mixers/weightSpec';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
@@ -40,6 +41,11 @@ const sequenceFields: Fields<SequenceOptions> = {
   seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
 };
 
+/** What a recurrent layer of tfjs has and these have not. */
+const notes = {
+  units: 'the layer keeps the width of its input: put tf.layers.dense({units}) before or after it',
+};
+
 /**
  * Inputs: x [B,L,dModel], or [x, …states] with a state to start from; also as `kwargs.initialState`. Output: y [B,L,dModel], or
  * [B,dModel] without `returnSequences`; with `returnState` [y, …states].
@@ -66,7 +72,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     super(args);
     const layer = this.getClassName();
     const fields = {...mixer.fields, ...sequenceFields};
-    checkOptions(layer, args, Object.keys(fields));
+    checkOptions(layer, args, Object.keys(fields), {notes, elsewhere: publishedNames(mixer)});
     // tfjs's deserialization hands over null for what is absent.
     const given = Object.entries(args).filter(([, value]) => value !== undefined && value !== null);
     this.options = readFields(layer, fields, Object.fromEntries(given)) as typeof this.options;
@@ -294,7 +300,9 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
 
   /** Checks the input's shape and gives back dModel. */
   private checkInputShape(shape: tf.Shape): number {
-    checkAxes(this.getClassName(), 'input', shape, ['batch', 'length', 'dModel']);
+    const hint =
+      shape.length === 2 ? '; expandDims(-1), or tf.layers.reshape in a model, adds an axis of features' : '';
+    checkAxes(this.getClassName(), 'input', shape, ['batch', 'length', 'dModel'], hint);
     return checkChannels(this.getClassName(), 'input', shape, (this.config as {dModel?: number} | undefined)?.dModel);
   }
 

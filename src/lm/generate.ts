@@ -4,6 +4,7 @@ import type {ResolvedMambaConfig} from '../config/config';
 import type {MambaState} from './model';
 import {macrotask} from '../macrotask';
 import {checkSignal, describe} from '../ops/check';
+import {didYouMean} from '../ops/suggest';
 import {findsTopLogits, topLogits} from '../ops/topLogits';
 import {Random} from '../random';
 import type {Prompt} from './prompts';
@@ -247,7 +248,8 @@ function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig
   }
   const unknown = Object.keys(options).find((name) => !optionNames.includes(name));
   if (unknown !== undefined) {
-    throw new Error(`${OP}: unknown option ${unknown}; expected ${optionNames.join(', ')}`);
+    const meant = didYouMean(unknown, optionNames, {max_new_tokens: 'maxNewTokens', max_tokens: 'maxNewTokens'});
+    throw new Error(`${OP}: unknown option ${unknown}; expected ${optionNames.join(', ')}${meant}`);
   }
   checkSignal(OP, options.signal);
   checkSampling(OP, options);

@@ -75,6 +75,8 @@ interface Parts {
 
 /** How files name the loss of a language model. */
 const LOSS = 'crossEntropy';
+/** What users call it: tfjs's own of that name would want targets of the logits' rank. */
+const LOSSES: readonly unknown[] = [LOSS, 'sparseCategoricalCrossentropy'];
 
 /** int32 ids [B,L] → float32 logits [B,L,V], V being the padded vocabulary. Made by {@link mambaLM} and `fromPretrained`. */
 export class MambaLM extends tf.LayersModel {
@@ -215,17 +217,20 @@ export class MambaLM extends tf.LayersModel {
   }
 
   /**
-   * As tfjs's compile. Without a loss, or with 'crossEntropy', it is the cross entropy of the labels, which then are int32 [B,L]: for
+   * As tfjs's compile. Without a loss, or with 'crossEntropy' or 'sparseCategoricalCrossentropy', it is the cross entropy of the labels, which then are int32 [B,L]: for
    * every position the id that should come next. The metric 'accuracy' is the share of labels that are the likeliest token. As for
    * any tfjs model, what `evaluate` gives is the mean over batches, each weighted by its rows.
    */
   override compile(args: MambaCompileArgs): void {
+    if (!(args as Partial<MambaCompileArgs> | undefined)?.optimizer) {
+      throw new Error('compile: optimizer is missing; for instance compile({optimizer: adamW({learningRate: 1e-3})})');
+    }
     const {ignoreIndex = this.ignoreIndex, ...rest} = args;
     if (!Number.isInteger(ignoreIndex)) {
       throw new Error(`compile: ignoreIndex must be an integer, but is ${String(ignoreIndex)}`);
     }
     this.ignoreIndex = ignoreIndex;
-    this.countsTokens = rest.loss === undefined || rest.loss === LOSS;
+    this.countsTokens = rest.loss === undefined || LOSSES.includes(rest.loss);
     if (!this.countsTokens) {
       super.compile(rest as tf.ModelCompileArgs);
       return;

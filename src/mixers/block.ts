@@ -49,6 +49,7 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
       return {y: x.add<tf.Tensor2D>(mixed.y), state: mixed.state};
     },
     stepBlocks: mixer.stepBlocks,
+    published: mixer.published,
   };
 }
 

@@ -3,6 +3,8 @@
  * configuration of a model and the files of a checkpoint, so that they cannot come to differ.
  */
 
+export {didYouMean} from '../ops/suggest';
+
 /** One field. */
 export interface Field<T = unknown> {
   /** What it is if left out; undefined where it then is absent, or follows from other fields. */

@@ -46,3 +46,11 @@ export interface Published {
   huggingFace: readonly HuggingFaceFamily[];
   stateSpaces?: StateSpacesLayer;
 }
+
+/** The options of a mixer as files call them, and their names here. */
+export function publishedNames({published}: {readonly published?: Published}): Record<string, string> {
+  const tables = [...(published?.huggingFace ?? []), published?.stateSpaces];
+  return Object.fromEntries(
+    tables.flatMap((table) => Object.entries(table?.names ?? {}).map(([ours, theirs]) => [theirs, ours])),
+  );
+}

@@ -4,10 +4,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {valuesAreAtHand} from '../backends/traits';
+import {didYouMean} from './suggest';
 
-/** `[2,64,32]` */
+/** `[2,64,32]`; `[null,64,32]` where a size is open. */
 export function showShape(shape: ReadonlyArray<number | string | null>): string {
-  return `[${shape.join(',')}]`;
+  return `[${shape.map(String).join(',')}]`;
 }
 
 /** Takes a tensor, or what `tf.tensor` takes (nested arrays, typed arrays, numbers), and checks its type. */
@@ -139,7 +140,7 @@ export function checkKeys(op: string, args: unknown, keys: readonly string[]): v
   }
   for (const key of Object.keys(args)) {
     if (!keys.includes(key)) {
-      throw new Error(`${op}: unknown argument ${key}; expected ${keys.join(', ')}`);
+      throw new Error(`${op}: unknown argument ${key}; expected ${keys.join(', ')}${didYouMean(key, keys)}`);
     }
   }
 }

@@ -6,6 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {freeingTape} from '../backends/tape';
+import {checkWhole} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
 import type {Batch} from './data';
 
@@ -19,9 +20,16 @@ export interface Objective {
 
 /** The objective of a language model: cross entropy of logits [B,L,V] over the int32 labels [B,L] that are not -100. */
 export const nextToken: Objective = {
-  loss: (labels, logits) => crossEntropy({logits: logits as tf.Tensor, labels: labels as tf.Tensor}),
-  count: (labels) => (labels as tf.Tensor).notEqual(tf.scalar(-100, 'int32')).sum().toFloat(),
+  loss: (labels, logits) => crossEntropy({logits: logits as tf.Tensor, labels: asIds(labels)}),
+  count: (labels) => asIds(labels).notEqual(tf.scalar(-100, 'int32')).sum().toFloat(),
 };
+
+/** Labels as int32: `tf.data` makes them float32. */
+function asIds(labels: Batch['ys']): tf.Tensor {
+  const tensor = labels as tf.Tensor;
+  if (tensor.dtype === 'float32') checkWhole('trainer', 'labels', tensor);
+  return tensor.toInt();
+}
 
 /** Counts the rows of a batch: for a loss that is a mean over examples. */
 export function countRows(labels: Batch['ys']): tf.Tensor {

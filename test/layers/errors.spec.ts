@@ -59,7 +59,7 @@ const wrongCalls: Record<string, [(layer: Layer) => unknown, RegExp]> = {
   ],
   'a symbolic input of another width': [
     (layer) => layer.apply(tf.input({shape: [5, 6]})),
-    /: input must have 4 channels, as the layer was built for, but has shape \[,5,6\]/,
+    /: input must have 4 channels, as the layer was built for, but has shape \[null,5,6\]/,
   ],
   'an empty sequence': [
     (layer) => layer.apply(tf.zeros([2, 0, 4])),
@@ -184,7 +184,7 @@ for (const [kind, make] of Object.entries(recurrentLayers)) {
 
     it('an input of unknown width', () => {
       expect(() => make({}).apply(tf.input({shape: [5, null]}))).toThrowError(
-        new RegExp(`^${kind}: input must have a known last axis, but has shape \\[,5,\\]`),
+        new RegExp(`^${kind}: input must have a known last axis, but has shape \\[null,5,null\\]`),
       );
     });
 
@@ -236,7 +236,7 @@ describe('other layers refuse', () => {
     [
       'a convolution with relu',
       () => layers.causalConv1d({kernelSize: 2, activation: 'relu' as Untyped}),
-      /^CausalConv1D: activation must be one of 'linear', 'silu', but is relu/,
+      /^CausalConv1D: activation must be one of 'linear', 'silu', but is "relu"/,
     ],
     [
       'a convolution with filters',

@@ -20,6 +20,7 @@ const onceOnly = [
   'lm/pythonTokenizers.spec.ts',
   'lm/textPrompts.spec.ts',
   'lm/tokenizers.spec.ts',
+  'messages.spec.ts',
   'models/',
   'ops/reference.spec.ts',
   'training/checkpointFiles.spec.ts',

@@ -89,6 +89,15 @@ describe('package', () => {
     );
   });
 
+  it('says what is missing where the script tags are in the wrong order', () => {
+    const page = createContext({console, setTimeout, performance, TextDecoder, TextEncoder, URL, Blob});
+    runInContext('var self = globalThis;', page);
+    const load = () => runInContext(readFileSync(`${root}/dist/tfjs-mamba.umd.js`, 'utf8'), page) as unknown;
+    expect(load).toThrowMatching(({message}: Error) => {
+      return message === 'tfjs-mamba: there is no TensorFlow.js; load @tensorflow/tfjs before tfjs-mamba';
+    });
+  });
+
   it('does what the first example of the README says', () => {
     const example = /```js\n([^`]*tf\.sequential[^`]*)```/.exec(readFileSync(`${root}/README.md`, 'utf8'))![1];
     expect(run(`${example}\nconsole.log(JSON.stringify(model.predict(x).shape));`)).toEqual([64, 2]);

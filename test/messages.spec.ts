@@ -1,0 +1,119 @@
+/** What a new user is told who tries what everyone tries first: each message says what to do instead. */
+import {spawnSync} from 'node:child_process';
+import {readFileSync} from 'node:fs';
+import * as tf from '@tensorflow/tfjs';
+import {adamW, layers, mambaLM, trainer, type MambaConfig, type MambaLM} from '../src/index';
+import {didYouMean} from '../src/ops/suggest';
+import {smallConfig, smallModel} from './lm/smallModel';
+
+/** Code that is wrong in JavaScript and would not compile in TypeScript. */
+type Untyped = never;
+
+const ids = () => tf.tensor2d([[1, 2, 3]], [1, 3], 'int32');
+const labels = (values: number[], dtype: 'int32' | 'float32' = 'float32') => tf.tensor2d([values], [1, 3], dtype);
+
+describe('a message', () => {
+  let model: MambaLM;
+
+  beforeAll(() => {
+    model = smallModel();
+  });
+  afterAll(() => model.dispose());
+  beforeEach(() => tf.engine().startScope());
+  afterEach(() => tf.engine().endScope());
+
+  const config = (fields: object) => () => mambaLM({...smallConfig, ...fields});
+  const cases: Array<[string, () => unknown, RegExp]> = [
+    ['compile without an argument', () => model.compile(undefined as Untyped), /^compile: optimizer is missing; for instance compile\(\{optimizer: adamW\(/],
+    ['compile without an optimizer', () => model.compile({} as Untyped), /^compile: optimizer is missing/],
+    ['no configuration', () => mambaLM(undefined as Untyped), /^MambaConfig must be an object, but is undefined$/],
+    ['a preset that is none', () => mambaLM('mamba-7b' as Untyped), /^MambaConfig must be one of mamba-130m, .*, but is "mamba-7b"$/],
+    ['a missing size', () => mambaLM({dModel: 8} as Untyped), /^MambaConfig: vocabSize must be a positive integer, but is undefined$/],
+    ['a size as text', config({dModel: '8'}), /^MambaConfig: dModel must be a positive integer, but is "8"$/],
+    ['nLayers', config({nLayers: 2}), /^MambaConfig has no field nLayers; .* it has vocabSize, .*; did you mean nLayer\?$/],
+    ['hidden_size', config({hidden_size: 2}), /; did you mean dModel\?$/],
+    ['num_hidden_layers', config({num_hidden_layers: 2}), /; did you mean nLayer\?$/],
+    ['state_size', config({state_size: 2}), /; did you mean dState\?$/],
+    ['d_state', config({d_state: 2}), /; did you mean dState\?$/],
+    ['tie_word_embeddings', config({tie_word_embeddings: true}), /; did you mean tieEmbeddings\?$/],
+    ['units', () => layers.mamba({units: 8} as Untyped), /^Mamba: unknown option units; expected dState, .*; the layer keeps the width of its input: put tf\.layers\.dense\(\{units\}\) before/],
+    ['an option as in a config.json', () => layers.mambaBlock({conv_kernel: 4} as Untyped), /^MambaBlock: unknown option conv_kernel; .*; did you mean dConv\?$/],
+    ['an option in another case', () => layers.mamba({returnsequences: false} as Untyped), /; did you mean returnSequences\?$/],
+    ['a dtype', () => layers.mamba({dtype: 'float16' as Untyped}), /^Mamba: dtype must be float32, but is "?float16"?$/],
+    ['a kernel size as text', () => layers.causalConv1d({kernelSize: '4'} as Untyped), /^CausalConv1D: kernelSize must be a positive integer, but is "4"$/],
+    ['integers', () => layers.mamba().apply(tf.ones([1, 4, 2], 'int32')), /^Mamba: input must have dtype float32, but has int32; toFloat\(\) casts it$/],
+    ['no features', () => layers.mamba().apply(tf.input({shape: [8]})), /^Mamba: input must have shape \[batch, length, dModel\], but has \[null,8\]; expandDims\(-1\), or tf\.layers\.reshape/],
+    ['a trainer without an optimizer', () => trainer(model, {} as Untyped), /^trainer: optimizer must be a tf\.Optimizer, such as adamW makes$/],
+    ['a weight decay under another name', () => adamW({learningRate: 1, weight_decay: 0.1} as Untyped), /^adamW: unknown argument weight_decay; .*; did you mean weightDecay\?$/],
+  ]; // prettier-ignore
+  for (const [name, run, message] of cases) {
+    it(`helps with ${name}`, () => {
+      expect(run).toThrowError(message);
+    });
+  }
+
+  it('suggests what is near, in another case or elsewhere the name of the same, and nothing else', () => {
+    const known = ['maxNewTokens', 'temperature', 'topK', 'topP'];
+    const meant: Record<string, string> = {
+      topk: 'topK',
+      max_new_tokens: 'maxNewTokens',
+      maxNewToken: 'maxNewTokens',
+      temprature: 'temperature',
+      temp: 'temperature',
+      limit: 'maxNewTokens',
+    };
+    for (const [name, other] of Object.entries(meant)) {
+      expect(didYouMean(name, known, {limit: 'maxNewTokens'})).toBe(`; did you mean ${other}?`);
+    }
+    for (const name of ['top', 'beams', 'k', '', 'constructor']) expect(didYouMean(name, known)).toBe('');
+    expect(didYouMean('limit', ['a'], {limit: 'maxNewTokens'})).toBe('');
+  });
+
+  it('is not needed for a loss by the name that everyone tries, nor for whole labels in float32', async () => {
+    const loss = async (name: string | undefined, dtype: 'int32' | 'float32') => {
+      model.compile({optimizer: tf.train.sgd(0), loss: name});
+      const result = model.evaluate(ids(), labels([2, 3, -100], dtype)) as tf.Scalar;
+      return (await result.data())[0];
+    };
+    const expected = await loss(undefined, 'int32');
+    expect(expected).toBeGreaterThan(0);
+    expect(await loss('sparseCategoricalCrossentropy', 'int32')).toBe(expected);
+    expect(await loss('sparseCategoricalCrossentropy', 'float32')).toBe(expected);
+    const dataset = (ys: () => tf.Tensor) => ({
+      iterator: async () => {
+        const items = [{xs: ids(), ys: ys()}].map((value) => ({done: false as const, value}));
+        return {next: async () => items.pop() ?? {done: true as const, value: undefined}};
+      },
+    });
+    const learner = trainer(model, {optimizer: adamW({learningRate: 0.1})});
+    const evaluated = await learner.evaluate(dataset(() => labels([2, 3, -100])));
+    expect(evaluated.loss).toBeCloseTo(expected, 5);
+    const broken = () => labels([2, 1.5, 3]);
+    await expectAsync(learner.evaluate(dataset(broken))).toBeRejectedWithError(
+      /^trainer: labels must hold integers, but has 1\.5$/,
+    );
+    expect(() => model.evaluate(ids(), broken())).toThrowError(/^MambaLM: labels must hold integers, but has 1\.5$/);
+  });
+});
+
+describe("the package's command", () => {
+  const {version} = JSON.parse(readFileSync('package.json', 'utf8')) as {version: string};
+  const cases: Array<[string[], number, {stdout?: RegExp; stderr?: RegExp}]> = [
+    [['--help'], 0, {stdout: /^Usage: tfjs-mamba setup-native/}],
+    [['setup-native', '--help'], 0, {stdout: /^Usage: tfjs-mamba setup-native/}],
+    [['--version'], 0, {stdout: new RegExp(`^${version.replaceAll('.', '\\.')}\\n$`)}],
+    [[], 2, {stderr: /^tfjs-mamba: a command is missing\n\nUsage/}],
+    [['setup'], 2, {stderr: /^tfjs-mamba: unknown command setup\n\nUsage/}],
+    [['--cuda'], 2, {stderr: /^tfjs-mamba: unknown option --cuda\n\nUsage/}],
+    [['setup-native', '--cude'], 2, {stderr: /^tfjs-mamba setup-native: Unknown option .--cude./}],
+  ];
+
+  it('answers to --help and --version, and says what it does not know', () => {
+    for (const [args, code, {stdout = /^$/, stderr = /^$/}] of cases) {
+      const ended = spawnSync(process.execPath, ['bin/tfjs-mamba.js', ...args], {encoding: 'utf8'});
+      expect(ended.status).withContext(args.join(' ')).toBe(code);
+      expect(ended.stdout).withContext(args.join(' ')).toMatch(stdout);
+      expect(ended.stderr).withContext(args.join(' ')).toMatch(stderr);
+    }
+  });
+});
