@@ -81,6 +81,8 @@ export type {
 } from './training/data';
 export {tokenWindows} from './training/data';
 export type {Objective} from './training/gradients';
+export type {LossCurveOptions, LossHistory, LossPoint, LossSeries} from './training/lossCurve';
+export {lossCurve} from './training/lossCurve';
 export {defaultNoDecay} from './training/noDecay';
 export type {Evaluation, FitOptions, FitResult, StepReport, TrainerCallbacks, TrainerOptions} from './training/options';
 export type {Schedule, ScheduleConfig, WarmupCosineOptions} from './training/schedules';

@@ -2,7 +2,7 @@
 import {spawnSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
-import {adamW, layers, mambaLM, trainer, type MambaConfig, type MambaLM} from '../src/index';
+import {adamW, layers, mambaLM, trainer, type MambaLM} from '../src/index';
 import {didYouMean} from '../src/ops/suggest';
 import {smallConfig, smallModel} from './lm/smallModel';
 

@@ -11,6 +11,7 @@ import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {Presets, SingleBar} from 'cli-progress';
 import * as mamba from '../../src/node';
+import {openCurve} from './curve';
 import type {Job} from './options';
 import {help, readJob, show, UsageError} from './options';
 import {data, model as config, recipe} from './recipe';
@@ -105,8 +106,10 @@ async function train(): Promise<boolean> {
     },
     Presets.shades_classic,
   );
+  const curve = await openCurve(folder, round.resumes);
   const keep = async (step: number) => {
     await mamba.savePretrained(model, folder);
+    await curve.write();
     await round.write(step);
   };
   // From here on there is something to go on from, whatever happens; what a stopped run had reached is told by its checkpoint.
@@ -116,12 +119,15 @@ async function train(): Promise<boolean> {
   const result = await trainer.fit(windows, {
     steps: round.steps,
     reportEvery: 10,
+    verbose: 0, // the bar tells
     checkpoint: {target: checkpoints, every: recipe.checkpointEvery},
     signal: stop.signal,
     callbacks: {
       onCheckpoint: ({step}) => keep(step),
-      onStep: ({step, loss, tokensPerSecond}) =>
-        bar.update(step, {loss: loss.toFixed(2), rate: Math.round(tokensPerSecond).toLocaleString('en')}),
+      onStep: ({step, loss, tokensPerSecond}) => {
+        curve.add({step, loss});
+        bar.update(step, {loss: loss.toFixed(2), rate: Math.round(tokensPerSecond).toLocaleString('en')});
+      },
     },
   });
   bar.stop();

@@ -29,7 +29,7 @@ function nearest(
   const distances = known.map((other) => distance(plain, plainName(other)));
   const least = Math.min(...distances);
   // One slip in a short name, two in a long one: what is further away is another word.
-  if (least <= (plain.length < 8 ? 1 : 2) && plain.length > 3) return known[distances.indexOf(least)];
+  if (least <= (plain.length < 6 ? 1 : 2) && plain.length > 3) return known[distances.indexOf(least)];
   return plain.length > 3 ? known.find((other) => plainName(other).startsWith(plain)) : undefined;
 }
 

@@ -72,6 +72,8 @@ export interface FitOptions {
   callbacks?: TrainerCallbacks;
   /** A report is made every so many steps, and at `steps`: each waits for the device. 1 unless given. */
   reportEvery?: number;
+  /** 1 writes a line of progress with every report, 0 none; unless given, there is one in a terminal. */
+  verbose?: 0 | 1;
   /** A loss over other data, every so many steps and at `steps`; over the first `batches` of it if given. */
   validation?: {dataset: BatchDataset; every: number; batches?: number};
   /** Goes on from the target's last checkpoint if it has one; saves every so many steps if `every` is given, and at the end. */
@@ -106,8 +108,11 @@ export function checkCluster(cluster: unknown): void {
 /** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */
 export function checkFit(dataset: BatchDataset, options: FitOptions): void {
   checkDataset('dataset', dataset);
-  checkKeys(OP, options, ['steps', 'callbacks', 'reportEvery', 'validation', 'checkpoint', 'signal']);
-  const {steps, callbacks, reportEvery = 1, validation, checkpoint, signal} = options;
+  checkKeys(OP, options, ['steps', 'callbacks', 'reportEvery', 'validation', 'checkpoint', 'signal', 'verbose']);
+  const {steps, callbacks, reportEvery = 1, validation, checkpoint, signal, verbose} = options;
+  if (verbose !== undefined && verbose !== 0 && verbose !== 1) {
+    throw new Error(`${OP}: verbose must be 0 or 1, but is ${describe(verbose)}`);
+  }
   checkNumber(OP, 'steps', steps, 'positiveCount');
   checkNumber(OP, 'reportEvery', reportEvery, 'positiveCount');
   checkSignal(OP, signal);

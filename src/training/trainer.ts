@@ -18,6 +18,7 @@ import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from
 import {checkCluster, checkDataset, checkFit} from './options';
 import {macrotask} from '../macrotask';
 import {Clock} from './pace';
+import {ProgressLine, terminal} from './progressLine';
 
 const OP = 'trainer';
 
@@ -118,6 +119,8 @@ export class Trainer {
       saved = this.step;
       await callbacks.onCheckpoint?.({step: this.step});
     };
+    const {verbose = terminal() ? 1 : 0} = options;
+    const progress = verbose === 1 ? new ProgressLine(steps, terminal()) : undefined;
     const clock = new Clock();
     const isDue = (every: number) => this.step % every === 0 || this.step === steps;
     try {
@@ -142,6 +145,7 @@ export class Trainer {
           const values = await this.read(scalars);
           const learningRate = currentRate(this.optimizer);
           result.report = {step: this.step, ...values, learningRate, tokensPerSecond: clock.rate()};
+          progress?.report(result.report);
           await callbacks.onStep?.(result.report);
         }
         if (validation && isDue(validation.every)) {
@@ -154,6 +158,7 @@ export class Trainer {
       }
       if (checkpoint && saved < this.step) await save();
     } finally {
+      progress?.end();
       disposeBatches(batches);
       tf.dispose(scalars ?? {});
     }

@@ -26,6 +26,7 @@ const onceOnly = [
   'training/checkpointFiles.spec.ts',
   'training/killing.spec.ts',
   'training/nodeCheckpoints.spec.ts',
+  'training/seeing.spec.ts',
   'webgpu.spec.ts',
 ];
 
