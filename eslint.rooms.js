@@ -54,7 +54,7 @@ export function rooms(root) {
     {room: 'random.ts', mayImport: []},
     {room: 'macrotask.ts', mayImport: []},
     {room: 'nodeStaging.ts', mayImport: []},
-    {room: 'mixers', mayImport: ['backends/engine.ts', 'ops']},
+    {room: 'mixers', mayImport: ['backends/engine.ts', 'ops', 'random.ts']},
     {room: 'config', mayImport: ['mixers']},
     {room: 'layers', mayImport: ['mixers', 'ops']},
     {

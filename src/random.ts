@@ -55,6 +55,75 @@ export class Random {
   }
 }
 
+/** Drawn at a time: enough to make a loop worth it, few enough for the fastest memory. */
+const chunk = 4096;
+
+/**
+ * Numbers evenly spread between two: a generator's own, in a loop that runs at a few nanoseconds each.
+ *
+ * @param seed As that of {@link Random}; another every time if left out.
+ */
+export function drawUniform(count: number, low: number, high: number, seed?: number): Float32Array {
+  const bits = new Bits(seed);
+  const values = new Float32Array(count);
+  const scale = (high - low) / 2 ** 32;
+  for (let i = 0; i < count;) {
+    const words = bits.next();
+    const end = Math.min(count - i, chunk);
+    for (let j = 0; j < end; j++) values[i++] = low + scale * (words[j] + 0.5);
+  }
+  return values;
+}
+
+/** Numbers of a normal distribution of mean 0: Marsaglia's polar method, whose points outside the circle are drawn again. */
+export function drawNormal(count: number, deviation: number, seed?: number): Float32Array {
+  const bits = new Bits(seed);
+  const values = new Float32Array(count);
+  const scale = 2 ** -31;
+  for (let i = 0; i < count;) {
+    const words = bits.next();
+    for (let j = 0; j < chunk && i < count; j += 2) {
+      const x = scale * (words[j] + 0.5) - 1;
+      const y = scale * (words[j + 1] + 0.5) - 1;
+      const square = x * x + y * y;
+      if (square >= 1) continue;
+      const factor = deviation * Math.sqrt((-2 * Math.log(square)) / square);
+      values[i++] = factor * x;
+      if (i < count) values[i++] = factor * y;
+    }
+  }
+  return values;
+}
+
+/** The words of a generator, many at a time. */
+class Bits {
+  private readonly words = new Uint32Array(chunk);
+  private state: RandomState;
+
+  constructor(seed = Math.floor(Math.random() * 2 ** 32)) {
+    this.state = new Random(seed).state;
+  }
+
+  /** The next of them, in a memory that the next call writes to again. */
+  next(): Uint32Array {
+    const {words} = this;
+    // As in Random#uint32, with the state in registers.
+    let [a, b, c, d] = this.state;
+    for (let i = 0; i < chunk; i++) {
+      words[i] = Math.imul(rotate(Math.imul(b, 5), 7), 9);
+      const shifted = b << 9;
+      c ^= a;
+      d ^= b;
+      b ^= c;
+      a ^= d;
+      c ^= shifted;
+      d = rotate(d, 11);
+    }
+    this.state = [a, b, c, d];
+    return words;
+  }
+}
+
 function rotate(word: number, by: number): number {
   return (word << by) | (word >>> (32 - by));
 }

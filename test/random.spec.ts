@@ -1,5 +1,5 @@
 /** The generator against the published outputs of its reference. */
-import {Random} from '../src/random';
+import {drawNormal, drawUniform, Random} from '../src/random';
 
 const take = (count: number, draw: () => number) => Array.from({length: count}, draw);
 
@@ -42,5 +42,44 @@ describe('Random', () => {
     expect(() => new Random([0, 0, 0, 0])).toThrowError(
       'random: the state must be four words, not all zero, but is [0,0,0,0]',
     );
+  });
+});
+
+describe('many numbers at once', () => {
+  const moments = (values: Float32Array) => {
+    const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
+    const power = (n: number) => values.reduce((sum, x) => sum + (x - mean) ** n, 0) / values.length;
+    return {mean, deviation: Math.sqrt(power(2)), kurtosis: power(4) / power(2) ** 2};
+  };
+  const count = 100_001;
+
+  it('evenly spread are those of the generator', () => {
+    const random = new Random(7);
+    const expected = Float32Array.from(
+      take(count, random.uint32.bind(random)),
+      (word) => -3 + (5 * (word + 0.5)) / 2 ** 32,
+    );
+    expect(drawUniform(count, -3, 2, 7)).toEqual(expected);
+  });
+
+  it('of a normal distribution have its moments, and its tails', () => {
+    const values = drawNormal(count, 0.5, 7);
+    const {mean, deviation, kurtosis} = moments(values);
+    // Five standard errors each: σ/√n, σ/√2n, √(24/n).
+    expect(Math.abs(mean)).toBeLessThan((5 * 0.5) / Math.sqrt(count));
+    expect(Math.abs(deviation - 0.5)).toBeLessThan((5 * 0.5) / Math.sqrt(2 * count));
+    expect(Math.abs(kurtosis - 3)).toBeLessThan(5 * Math.sqrt(24 / count));
+    // 4.55 % lie beyond two deviations, 0.27 % beyond three.
+    const beyond = (bound: number) => values.filter((x) => Math.abs(x) > bound).length;
+    expect(Math.abs(beyond(1) - 0.0455 * count)).toBeLessThan(5 * Math.sqrt(0.0455 * count));
+    expect(Math.abs(beyond(1.5) - 0.0027 * count)).toBeLessThan(5 * Math.sqrt(0.0027 * count));
+  });
+
+  it('are the same for the same seed, and others for another or for none', () => {
+    for (const draw of [(seed?: number) => drawUniform(5, 0, 1, seed), (seed?: number) => drawNormal(5, 1, seed)]) {
+      expect(draw(1)).toEqual(draw(1));
+      expect(draw(1)).not.toEqual(draw(2));
+      expect(draw()).not.toEqual(draw());
+    }
   });
 });

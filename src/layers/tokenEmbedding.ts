@@ -4,7 +4,7 @@
  * weight once.
  */
 import * as tf from '@tensorflow/tfjs';
-import {asInitializer, fanIn, seedFor} from '../mixers/initializers';
+import {asInitializer, fanIn, normal, seedFor} from '../mixers/initializers';
 import type {Weight} from '../mixers/weight';
 import {dense, embedding, linear} from '../mixers/weight';
 import type {LayerArgs} from './options';
@@ -34,7 +34,8 @@ export class TokenEmbedding extends tf.layers.Layer {
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
-    const initializer = tf.initializers.randomNormal({mean: 0, stddev: 0.02, seed: seedFor(this.seed, 'weight')!});
+    const start = normal(0.02);
+    const initializer = asInitializer((shape) => start(shape, seedFor(this.seed, 'weight'))) as never;
     this.addWeight('weight', [this.vocabSize, this.dModel], 'float32', initializer);
     super.build(inputShape);
   }

@@ -3,6 +3,7 @@
  * dt starts between dtMin and dtMax, so that a channel remembers for about 1/dt steps.
  */
 import * as tf from '@tensorflow/tfjs';
+import {drawNormal, drawUniform} from '../random';
 
 /** Makes the first value of a weight of the given shape. */
 export type Start = (shape: readonly number[], seed?: number) => tf.Tensor;
@@ -21,7 +22,16 @@ export function seedFor(seed: number | undefined, name: string): number | undefi
 
 /** U(±bound) */
 export function uniform(bound: number): Start {
-  return (shape, seed) => tf.randomUniform([...shape], -bound, bound, 'float32', seed);
+  return (shape, seed) => drawn(shape, drawUniform(tf.util.sizeFromShape([...shape]), -bound, bound, seed));
+}
+
+/** N(0, deviation²) */
+export function normal(deviation: number): Start {
+  return (shape, seed) => drawn(shape, drawNormal(tf.util.sizeFromShape([...shape]), deviation, seed));
+}
+
+function drawn(shape: readonly number[], values: Float32Array): tf.Tensor {
+  return tf.tensor(values, [...shape], 'float32');
 }
 
 /** What torch gives a linear map or a convolution: U(±1/√fanIn), its Kaiming uniform with a = √5. */
@@ -57,7 +67,7 @@ export function asInitializer(
   initialize: (shape: number[]) => tf.Tensor,
 ): Parameters<typeof tf.layers.dense>[0]['kernelInitializer'] {
   return {
-    apply: initialize,
+    apply: (shape: number[]) => initialize(shape), // tfjs gives the dtype as well, which is no seed
     getClassName: () => 'MambaInitializer',
     getConfig: () => ({}),
   } as unknown as ReturnType<typeof tf.initializers.zeros>;

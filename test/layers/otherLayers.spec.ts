@@ -137,3 +137,19 @@ describe('the layer', () => {
     }
   });
 });
+
+describe('the start of a CausalConv1D', () => {
+  tidySpecs();
+
+  it('is another for every layer and every weight', async () => {
+    const starts = await Promise.all(
+      [0, 1].map(async () => {
+        const layer = layers.causalConv1d({kernelSize: 1});
+        layer.apply(tf.zeros([1, 2, 8]));
+        return Promise.all(layer.getWeights().map((weight) => weight.data()));
+      }),
+    );
+    const values = starts.flat().map((start) => start.join());
+    expect(new Set(values).size).toBe(4);
+  });
+});
