@@ -17,6 +17,8 @@ export {backupWeights, restartBackend} from './recovery';
 export * as layers from './layers';
 export {CausalConv1D} from './layers/causalConv1d';
 export type {CausalConv1DArgs} from './layers/causalConv1d';
+export type {LastTokenArgs} from './layers/lastToken';
+export {LastToken} from './layers/lastToken';
 export {Mamba} from './layers/mamba';
 export type {MambaLayerArgs, MambaOptions} from './layers/mamba';
 export type {Mamba2LayerArgs} from './layers/mamba2';

@@ -2,6 +2,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import type {CausalConv1DArgs} from './causalConv1d';
 import {CausalConv1D} from './causalConv1d';
+import type {LastTokenArgs} from './lastToken';
+import {LastToken} from './lastToken';
 import type {MambaLayerArgs} from './mamba';
 import {Mamba} from './mamba';
 import type {Mamba2LayerArgs} from './mamba2';
@@ -17,7 +19,10 @@ import {RMSNormalization} from './rmsNormalization';
  */
 export type Recurrent = Parameters<typeof tf.layers.bidirectional>[0]['layer'];
 
-/** A {@link Mamba} layer: [B,L,dModel] → the same shape. */
+/**
+ * A {@link Mamba} layer: [B,L,dModel] → the same shape. For both directions `tf.layers.bidirectional({layer: layers.mamba(), mergeMode: 'ave'})`, which
+ * also concatenates ('concat'), sums ('sum') or multiplies ('mul').
+ */
 export function mamba(args: MambaLayerArgs = {}): Mamba & Recurrent {
   return new Mamba(args) as Mamba & Recurrent;
 }
@@ -40,6 +45,11 @@ export function mamba2Block(args: Mamba2LayerArgs = {}): Mamba2Block & Recurrent
 /** An {@link RMSNormalization} layer. */
 export function rmsNormalization(args: RMSNormalizationArgs = {}): RMSNormalization {
   return new RMSNormalization(args);
+}
+
+/** A {@link LastToken} layer: [B,L,channels] → [B,channels], the last position that is no padding. */
+export function lastToken(args: LastTokenArgs = {}): LastToken {
+  return new LastToken(args);
 }
 
 /** A {@link CausalConv1D} layer. */
