@@ -51,12 +51,14 @@ export function rooms(root) {
       room: `ops/${op}`,
       mayImport: ['backends', ...shared, ...(opsOnOps[op] ?? []).map((other) => `ops/${other}`)],
     })),
+    {room: 'kernels', mayImport: ['ops']},
+    {room: 'registerClass.ts', mayImport: []},
     {room: 'random.ts', mayImport: []},
     {room: 'macrotask.ts', mayImport: []},
     {room: 'nodeStaging.ts', mayImport: []},
     {room: 'mixers', mayImport: ['backends/engine.ts', 'ops', 'random.ts']},
     {room: 'config', mayImport: ['mixers']},
-    {room: 'layers', mayImport: ['mixers', 'ops']},
+    {room: 'layers', mayImport: ['mixers', 'ops', 'registerClass.ts']},
     {
       room: 'training',
       mayImport: [
@@ -69,6 +71,7 @@ export function rooms(root) {
         'random.ts',
         'macrotask.ts',
         'nodeStaging.ts',
+        'registerClass.ts',
       ],
     },
     {room: 'cluster/cluster.ts', mayImport: []},
@@ -85,6 +88,7 @@ export function rooms(root) {
         'checkpoints',
         'random.ts',
         'macrotask.ts',
+        'registerClass.ts',
       ],
     },
   ];

@@ -1,17 +1,22 @@
 /**
- * The build. Three entry points as ES modules and CommonJS with their types, which share chunks (there must be one kernel
- * registry, however many entry points a program imports), and the root once more for script tags.
+ * The build. The entry points as ES modules and CommonJS, one file for each of the source, so that `sideEffects` in package.json can
+ * name those that register something and bundlers may leave out the others; their types; and the root once more for script tags.
  */
-import {readFileSync, rmSync} from 'node:fs';
+import {readdirSync, readFileSync, rmSync} from 'node:fs';
 import {isBuiltin} from 'node:module';
 import nodeResolve from '@rollup/plugin-node-resolve';
+import {defineConfig} from 'rollup';
 import dts from 'rollup-plugin-dts';
 import esbuild from 'rollup-plugin-esbuild';
 
 const {dependencies = {}, peerDependencies} = JSON.parse(readFileSync('package.json', 'utf8'));
 const installed = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
 
-const input = {index: 'src/index.ts', node: 'src/node.ts', webgpu: 'src/webgpu.ts'};
+const kernels = readdirSync('src/kernels', {recursive: true, encoding: 'utf8'})
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => `kernels/${file.slice(0, -'.ts'.length)}`);
+const entries = ['index', 'node', 'webgpu', 'entry/layers', 'entry/lm', 'entry/training', ...kernels];
+const input = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]));
 
 /** What the package that imports us brings: Node's own modules, peers and dependencies.
  * @param {string} id
@@ -25,22 +30,29 @@ const files = (extension) => ({
   chunkFileNames: `shared/[name]-[hash].${extension}`,
 });
 
+/** What `sideEffects` says is about dist/; here every file stays. */
+const resolveOptions = {ignoreSideEffectsForRoot: true};
+
+const modules = {preserveModules: true, preserveModulesRoot: 'src', sourcemap: true};
+
 rmSync('dist', {recursive: true, force: true});
 
-export default [
+export default defineConfig([
   {
     input,
     external,
-    plugins: [nodeResolve({extensions: ['.ts']}), esbuild({target: 'es2022'})],
+    plugins: [nodeResolve({...resolveOptions, extensions: ['.ts']}), esbuild({target: 'es2022'})],
     output: [
-      {...files('js'), format: 'es', sourcemap: true},
-      {...files('cjs'), format: 'cjs', interop: 'auto', sourcemap: true},
+      {...files('js'), ...modules, format: 'es'},
+      {...files('cjs'), ...modules, format: 'cjs', interop: 'auto'},
     ],
   },
   {
     input,
     external,
     plugins: [dts({tsconfig: 'tsconfig.json'})],
+    // The files of kernels register and export nothing, so their types are empty.
+    onLog: (level, log, handle) => log.code === 'EMPTY_BUNDLE' || handle(level, log),
     output: [
       {...files('d.ts'), format: 'es'},
       {...files('d.cts'), format: 'es'},
@@ -51,7 +63,7 @@ export default [
     input: 'src/index.ts',
     external: ['@tensorflow/tfjs'],
     plugins: [
-      nodeResolve({browser: true, extensions: ['.ts', '.mjs', '.js']}),
+      nodeResolve({...resolveOptions, browser: true, extensions: ['.ts', '.mjs', '.js']}),
       esbuild({target: 'es2020', minify: true}),
     ],
     output: {
@@ -64,4 +76,4 @@ export default [
       inlineDynamicImports: true,
     },
   },
-];
+]);

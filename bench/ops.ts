@@ -3,6 +3,7 @@
  * bytes that must move at its bandwidth, and the exponentials at its rate, both measured in the same run.
  */
 import * as tf from '@tensorflow/tfjs';
+import '../src/kernels/all';
 import {selectiveScan} from '../src/ops';
 import {normal, seededRandom, toTensor, uniform} from '../test/support/arrays';
 import {removeKernels} from '../test/support/composedKernels';

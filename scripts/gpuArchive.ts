@@ -47,6 +47,7 @@ process.exit(failed === 0 && passed > 0 ? 0 : 1);
 
 const common: BuildOptions = {
   bundle: true,
+  ignoreAnnotations: true, // `sideEffects` in package.json speaks of dist/
   format: 'esm',
   platform: 'node',
   mainFields: ['module', 'main'],

@@ -6,8 +6,7 @@
 import type {DataType, TensorInfo} from '@tensorflow/tfjs';
 import {getKernel, registerKernel} from '@tensorflow/tfjs';
 import type {OutputSpec, WasmBackend} from './wasm/heap';
-import {makeOutputs, operandOf} from './wasm/heap';
-import {simdFor, simdKernel} from './wasm/simd';
+import {makeOutputs} from './wasm/heap';
 
 /** A tensor as a typed-array kernel sees it. */
 export interface Operand {
@@ -74,7 +73,18 @@ function runOnWasm(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: Wasm
   return Array.isArray(specs) ? infos : infos[0];
 }
 
-/** By the kernel's SIMD form if there is one and it can run, otherwise by the typed-array form. */
+/** A faster form of a kernel on `wasm`: writes the outputs and returns true, or does nothing and returns false where it cannot run. */
+export type FasterForm = (backend: WasmBackend, inputs: TensorInfo[], outputs: TensorInfo[], attrs: unknown) => boolean;
+
+/** Handed over rather than imported, so that `cpu` alone does not bring the binary of `wasm` into a page. */
+const fasterForms = new Map<string, FasterForm>();
+
+/** Gives the kernel of that name a faster form on `wasm`; outputs are as the kernel declares them. */
+export function offerFasterForm(kernelName: string, form: FasterForm): void {
+  fasterForms.set(kernelName, form);
+}
+
+/** By the kernel's faster form if there is one and it can run, otherwise by the typed-array form. */
 function compute(
   kernel: TypedArrayKernel,
   inputs: TensorInfo[],
@@ -82,13 +92,7 @@ function compute(
   backend: WasmBackend,
   attrs: unknown,
 ): void {
-  const vectorised = simdKernel(kernel.kernelName);
-  const simd = vectorised && simdFor(backend.wasm);
-  if (vectorised && simd) {
-    const operand = (info: TensorInfo) => operandOf(backend, info);
-    vectorised(simd, inputs.map(operand), outputs.map(operand), attrs);
-    return;
-  }
+  if (fasterForms.get(kernel.kernelName)?.(backend, inputs, outputs, attrs)) return;
   const operand = (info: TensorInfo): Operand => ({shape: info.shape, values: backend.typedArrayFromHeap(info)});
   kernel.compute(inputs.map(operand), outputs.map(operand), attrs);
 }

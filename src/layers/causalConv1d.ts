@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {causalConv1d} from '../ops/causalConv1d';
 import type {ConvActivation} from '../ops/causalConv1d/kernels';
 import {asInitializer, fanIn} from '../mixers/initializers';
+import {registerClass} from '../registerClass';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkFlag, checkOptions, checkPositiveInteger, checkWord} from './options';
@@ -82,4 +83,4 @@ export class CausalConv1D extends tf.layers.Layer {
     return {...super.getConfig(), kernelSize, activation, useBias};
   }
 }
-tf.serialization.registerClass(CausalConv1D);
+registerClass(CausalConv1D);

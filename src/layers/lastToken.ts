@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {align, lastPosition} from '../mixers/masking';
+import {registerClass} from '../registerClass';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkOptions} from './options';
@@ -48,4 +49,4 @@ export class LastToken extends tf.layers.Layer {
     });
   }
 }
-tf.serialization.registerClass(LastToken);
+registerClass(LastToken);

@@ -1,8 +1,8 @@
 /** Mamba as a layer, linear in the length; see `mixerLayer.ts` for what goes in and comes out. */
-import * as tf from '@tensorflow/tfjs';
 import {mamba1} from '../mixers/mamba1';
 import type {Mamba1Options, MixerConfig} from '../mixers/mamba1/config';
 import type {LayerState} from '../mixers/mamba1/run';
+import {registerClass} from '../registerClass';
 import type {SequenceOptions} from './mixerLayer';
 import {MixerLayer} from './mixerLayer';
 import type {LayerArgs} from './options';
@@ -21,7 +21,7 @@ export class Mamba extends MixerLayer<MixerConfig, LayerState, Mamba1Options> {
     super(mamba1, args);
   }
 }
-tf.serialization.registerClass(Mamba);
+registerClass(Mamba);
 
 /** The options of a {@link Mamba} layer with every default filled in. */
 export type MambaOptions = Mamba['options'];

@@ -1,10 +1,10 @@
 /** Mamba-2 as a layer, alone and as a residual block; see `mixerLayer.ts` for what goes in and comes out. */
-import * as tf from '@tensorflow/tfjs';
 import type {BlockConfig} from '../mixers/block';
 import {residualBlock} from '../mixers/block';
 import {mamba2} from '../mixers/mamba2';
 import type {Mamba2Config, Mamba2Options} from '../mixers/mamba2/config';
 import type {Mamba2State} from '../mixers/mamba2/run';
+import {registerClass} from '../registerClass';
 import type {SequenceOptions} from './mixerLayer';
 import {MixerLayer} from './mixerLayer';
 import type {LayerArgs} from './options';
@@ -23,7 +23,7 @@ export class Mamba2 extends MixerLayer<Mamba2Config, Mamba2State, Mamba2Options>
     super(mamba2, args);
   }
 }
-tf.serialization.registerClass(Mamba2);
+registerClass(Mamba2);
 
 /** A block: x + Mamba2(RMSNorm(x)), with one ε for both norms; inputs, outputs, states and masks as those of {@link Mamba2}. */
 export class Mamba2Block extends MixerLayer<BlockConfig<Mamba2Config>, Mamba2State, Mamba2Options> {
@@ -33,4 +33,4 @@ export class Mamba2Block extends MixerLayer<BlockConfig<Mamba2Config>, Mamba2Sta
     super(residualBlock(mamba2), args);
   }
 }
-tf.serialization.registerClass(Mamba2Block);
+registerClass(Mamba2Block);

@@ -1,10 +1,10 @@
 /** A Mamba block as a layer: x + Mamba(RMSNorm(x)), what a deep model stacks. */
-import * as tf from '@tensorflow/tfjs';
 import type {BlockConfig} from '../mixers/block';
 import {residualBlock} from '../mixers/block';
 import {mamba1} from '../mixers/mamba1';
 import type {Mamba1Options, MixerConfig} from '../mixers/mamba1/config';
 import type {LayerState} from '../mixers/mamba1/run';
+import {registerClass} from '../registerClass';
 import type {MambaLayerArgs} from './mamba';
 import {MixerLayer} from './mixerLayer';
 
@@ -22,4 +22,4 @@ export class MambaBlock extends MixerLayer<BlockConfig<MixerConfig>, LayerState,
     super(residualBlock(mamba1), args);
   }
 }
-tf.serialization.registerClass(MambaBlock);
+registerClass(MambaBlock);

@@ -4,6 +4,7 @@ import {mixerNamed} from '../mixers';
 import type {BlockConfig} from '../mixers/block';
 import {residualBlock} from '../mixers/block';
 import type {State} from '../mixers/mixer';
+import {registerClass} from '../registerClass';
 import type {SequenceOptions} from './mixerLayer';
 import {MixerLayer} from './mixerLayer';
 import type {LayerArgs} from './options';
@@ -27,4 +28,4 @@ export class MixerBlock extends MixerLayer<BlockConfig, State, object> {
     return {...super.getConfig(), mixer: this.mixer.name};
   }
 }
-tf.serialization.registerClass(MixerBlock);
+registerClass(MixerBlock);

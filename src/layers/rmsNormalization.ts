@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {rmsNorm} from '../ops/rmsNorm';
 import {asInitializer, ones} from '../mixers/initializers';
+import {registerClass} from '../registerClass';
 import {checkChannels, checkFloatTensor, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveNumber} from './options';
@@ -49,4 +50,4 @@ export class RMSNormalization extends tf.layers.Layer {
     return {...super.getConfig(), epsilon: this.epsilon};
   }
 }
-tf.serialization.registerClass(RMSNormalization);
+registerClass(RMSNormalization);

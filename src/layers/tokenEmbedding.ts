@@ -7,6 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import {asInitializer, fanIn, normal, seedFor} from '../mixers/initializers';
 import type {Weight} from '../mixers/weight';
 import {dense, embedding, linear} from '../mixers/weight';
+import {registerClass} from '../registerClass';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
 
@@ -71,7 +72,7 @@ export class TokenEmbedding extends tf.layers.Layer {
     return vocabularyConfig(this, super.getConfig());
   }
 }
-tf.serialization.registerClass(TokenEmbedding);
+registerClass(TokenEmbedding);
 
 /** A head of its own: vectors [...,dModel] → logits [...,vocabSize]. */
 export class LanguageHead extends tf.layers.Layer {
@@ -110,7 +111,7 @@ export class LanguageHead extends tf.layers.Layer {
     return vocabularyConfig(this, super.getConfig());
   }
 }
-tf.serialization.registerClass(LanguageHead);
+registerClass(LanguageHead);
 
 function checkVocabulary(layer: string, args: VocabularyArgs): VocabularyArgs {
   checkOptions(layer, args, ['vocabSize', 'dModel', 'seed']);

@@ -21,6 +21,7 @@ import {align, lastPosition} from '../mixers/masking';
 import type {State} from '../mixers/mixer';
 import {stateNames, stateShapes} from '../mixers/states';
 import {crossEntropy} from '../ops/crossEntropy';
+import {registerClass} from '../registerClass';
 import type {GeneratedText, GeneratedToken, GenerateOptions} from './generate';
 import {generate} from './generate';
 import {checkFits} from './memory';
@@ -326,7 +327,7 @@ export class MambaLM extends tf.LayersModel {
     return model as unknown as T;
   }
 }
-tf.serialization.registerClass(MambaLM);
+registerClass(MambaLM);
 
 /**
  * A model with fresh weights, initialised as the paper's (section 3.6).

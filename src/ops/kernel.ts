@@ -102,6 +102,7 @@ function ensureKernel(kernelName: string): void {
     warned.add(backendName);
     console.warn(
       `tfjs-mamba: backend '${backendName}' has no ${kernelName} kernel of its own; ` +
+        "unless 'tfjs-mamba' or one of 'tfjs-mamba/backends/…' is imported and brings one, " +
         'this op and any other without one run composed of TensorFlow.js ops, which is slower.',
     );
   }

@@ -10,6 +10,7 @@ import {variableNamed} from '../backends/engine';
 import {checkKeys} from '../ops/check';
 import {adamWUpdate, clipScale, globalNorm} from '../ops/adamW';
 import {checkAdamConstants, checkNumber} from '../ops/adamW/hyperparameters';
+import {registerClass} from '../registerClass';
 import type {NamedTensor} from './moments';
 import {Moments} from './moments';
 import {nameMatcher, noDecayRule} from './noDecay';
@@ -226,7 +227,7 @@ export class AdamW extends tf.Optimizer {
   }
 }
 
-tf.serialization.registerClass(AdamW);
+registerClass(AdamW);
 
 /**
  * Makes an AdamW optimizer (Loshchilov & Hutter 2019, arXiv 1711.05101; the same numbers as torch.optim.AdamW) for `model.compile`,

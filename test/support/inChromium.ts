@@ -84,6 +84,8 @@ async function bundleOf(code: string, env: Record<string, string>, argv: string[
   const {outputFiles} = await build({
     stdin: {contents: code, resolveDir: root},
     bundle: true,
+    // `sideEffects` in package.json speaks of dist/ and would leave out what registers itself in src/.
+    ignoreAnnotations: true,
     write: false,
     format: 'esm',
     target: 'es2022',

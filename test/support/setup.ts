@@ -1,5 +1,6 @@
 /** Loaded by jasmine before the specs: starts the backend, and holds every spec to it. */
 import * as tf from '@tensorflow/tfjs';
+import '../../src/kernels/all';
 import {assertBackend, requestedBackend, startBackend, watchForGpuErrors} from './backend';
 
 const backend = requestedBackend();

@@ -1,6 +1,6 @@
 /** The built package as its users meet it: every entry point and module format, bundlers, script tags, the README. */
 import {execFileSync} from 'node:child_process';
-import {readFileSync} from 'node:fs';
+import {readdirSync, readFileSync} from 'node:fs';
 import {createContext, runInContext} from 'node:vm';
 import * as tf from '@tensorflow/tfjs';
 import {build} from 'esbuild';
@@ -22,7 +22,7 @@ async function bundle(code: string): Promise<string> {
 
 describe('package', () => {
   it('exports the same names from an ES module and from CommonJS', () => {
-    for (const entry of ['tfjs-mamba', 'tfjs-mamba/node', 'tfjs-mamba/webgpu']) {
+    for (const entry of ['', '/node', '/webgpu', '/layers', '/lm', '/training'].map((path) => `tfjs-mamba${path}`)) {
       const names = run(`
         import {createRequire} from 'node:module';
         const require = createRequire(process.cwd() + '/');
@@ -44,7 +44,13 @@ describe('package', () => {
   });
 
   it('needs no Node in the root and in webgpu', async () => {
-    for (const entry of ['tfjs-mamba', 'tfjs-mamba/webgpu']) {
+    for (const entry of [
+      'tfjs-mamba',
+      'tfjs-mamba/webgpu',
+      'tfjs-mamba/layers',
+      'tfjs-mamba/lm',
+      'tfjs-mamba/training',
+    ]) {
       await expectAsync(bundle(`export * from '${entry}';`))
         .withContext(entry)
         .toBeResolved();
@@ -77,6 +83,87 @@ describe('package', () => {
       ['CausalConv1d', true, true, true],
       ['RmsNorm', true, true, true],
     ]);
+  });
+
+  it('brings the kernels of one backend, with the gradients, beside a layer from its own entry point', async () => {
+    const code = await bundle(`
+      import * as tf from '@tensorflow/tfjs';
+      import {mamba} from 'tfjs-mamba/layers';
+      import 'tfjs-mamba/backends/webgl/mamba';
+      const found = ['SelectiveScan', 'CausalConv1d', 'RmsNorm', 'CrossEntropy', 'Ssd'].map((name) => [
+        name, tf.getKernel(name, 'webgl') !== undefined, tf.getKernel(name, 'cpu') !== undefined,
+        tf.getGradient(name) !== undefined]);
+      console.log(JSON.stringify([mamba({}).getClassName(), ...found]));
+    `);
+    expect(run(code)).toEqual([
+      'Mamba',
+      ['SelectiveScan', true, false, true],
+      ['CausalConv1d', true, false, true],
+      ['RmsNorm', true, false, true],
+      ['CrossEntropy', false, false, false],
+      ['Ssd', false, false, false],
+    ]);
+  });
+
+  it('brings the kernels of every backend by itself in Node, from either module format', () => {
+    for (const load of [`await import('tfjs-mamba/backends/all')`, `require('tfjs-mamba/backends/all')`]) {
+      const kernels = run(`
+        import {createRequire} from 'node:module';
+        import * as tf from '@tensorflow/tfjs';
+        const require = createRequire(process.cwd() + '/');
+        ${load};
+        const backends = ['cpu', 'wasm', 'webgl', 'webgpu'];
+        console.log(JSON.stringify(backends.map((backend) => tf.getKernel('SelectiveScan', backend) !== undefined)));
+      `);
+      expect(kernels).toEqual([true, true, true, true]);
+    }
+  });
+
+  it('knows its classes for loadLayersModel when a bundler keeps no more than the import of the root', async () => {
+    const code = await bundle(`
+      import * as tf from '@tensorflow/tfjs';
+      import 'tfjs-mamba';
+      console.log(JSON.stringify(Object.keys(tf.serialization.SerializationMap.getMap().classNameMap)));
+    `);
+    const sources = readdirSync(`${root}/src`, {recursive: true, encoding: 'utf8'}).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const names = sources.flatMap((file) =>
+      [...readFileSync(`${root}/src/${file}`, 'utf8').matchAll(/static (?:override |readonly )?className = '(\w+)'/g)].map(([, name]) => name),
+    );
+    expect(names).toContain('Mamba');
+    expect(run(code)).toEqual(jasmine.arrayContaining(names));
+  });
+
+  it('takes its own objects from another copy, the CommonJS one, and tells a subclass from its base', () => {
+    const result = run(`
+      import {createRequire} from 'node:module';
+      import * as es from 'tfjs-mamba';
+      const cjs = createRequire(process.cwd() + '/')('tfjs-mamba');
+      const model = cjs.mambaLM({vocabSize: 8, dModel: 4, nLayer: 1});
+      const files = [];
+      await es.savePretrained(model, {write: (name) => void files.push(name)});
+      class Own extends es.AdamW {}
+      const optimizer = cjs.adamW({learningRate: 0.1});
+      console.log(JSON.stringify({
+        different: es.MambaLM !== cjs.MambaLM,
+        files: files.length > 0,
+        model: model instanceof es.MambaLM,
+        optimizer: optimizer instanceof es.AdamW,
+        base: new Own({learningRate: 0.1}) instanceof cjs.AdamW,
+        subclass: [optimizer instanceof Own, new Own({learningRate: 0.1}) instanceof Own],
+        others: [{}, null, 1, es.layers.mamba({})].some((value) => value instanceof es.MambaLM),
+      }));
+    `);
+    expect(result).toEqual({
+      different: true,
+      files: true,
+      model: true,
+      optimizer: true,
+      base: true,
+      subclass: [false, true],
+      others: false,
+    });
   });
 
   it('is the global tfjsMamba for a script tag, on the global tf', () => {
@@ -120,7 +207,16 @@ describe('package', () => {
           ),
       ),
     ).toEqual([]);
-    for (const entry of ['index', 'node', 'webgpu']) {
+    for (const entry of [
+      'index',
+      'node',
+      'webgpu',
+      'entry/layers',
+      'entry/lm',
+      'entry/training',
+      'kernels/all',
+      'kernels/webgl',
+    ]) {
       for (const extension of ['js', 'cjs', 'd.ts', 'd.cts']) expect(names).toContain(`dist/${entry}.${extension}`);
     }
   });

@@ -8,6 +8,7 @@ import fs from 'node:fs/promises';
 import {syncBuiltinESMExports} from 'node:module';
 import {setTimeout as pause} from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
+import '../../src/kernels/cpu';
 import {MambaLM} from '../../src/lm/model';
 import {adamW} from '../../src/training/adamW';
 import {tokenWindows} from '../../src/training/data';

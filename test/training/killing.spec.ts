@@ -27,6 +27,7 @@ describe('a training run that is killed', () => {
     await build({
       entryPoints: [join(import.meta.dirname, 'killedRun.ts')],
       bundle: true,
+      ignoreAnnotations: true, // `sideEffects` in package.json speaks of dist/
       outfile: program,
       format: 'esm',
       platform: 'node',

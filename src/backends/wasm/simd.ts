@@ -5,7 +5,10 @@
  *
  * Where it cannot be had – no SIMD, a page whose policy forbids it – the typed-array kernels do the work, and that is said once.
  */
+import type {TensorInfo} from '@tensorflow/tfjs';
+import {offerFasterForm} from '../typedArrays';
 import {binary} from './binary';
+import {operandOf} from './heap';
 
 /** The functions of the module, with pointers and numbers as arguments. */
 export type SimdFunctions = Record<string, (...args: number[]) => number>;
@@ -47,17 +50,16 @@ export function offsets(operands: ReadonlyArray<HeapOperand | undefined>): numbe
   return operands.map((operand) => operand?.at ?? 0);
 }
 
-const kernels = new Map<string, SimdKernel>();
 const instances = new WeakMap<EmscriptenModule, Simd | undefined>();
 
-/** Gives the typed-array kernel of that name a faster form; outputs are as that kernel declares them. */
+/** Gives the typed-array kernel of that name a SIMD form, for machines that can run it; outputs are as that kernel declares them. */
 export function registerSimdKernel(kernelName: string, kernel: SimdKernel): void {
-  kernels.set(kernelName, kernel);
-}
-
-/** The SIMD form of a kernel, if it has one and this machine can run it. */
-export function simdKernel(kernelName: string): SimdKernel | undefined {
-  return kernels.get(kernelName);
+  offerFasterForm(kernelName, (backend, inputs, outputs, attrs) => {
+    const simd = simdFor(backend.wasm);
+    const operand = (info: TensorInfo) => operandOf(backend, info);
+    if (simd) kernel(simd, inputs.map(operand), outputs.map(operand), attrs);
+    return simd !== undefined;
+  });
 }
 
 /** The module for a backend, made on first use; undefined where there can be none. */

@@ -8,11 +8,6 @@ import {checkAdamConstants, checkNumber} from './hyperparameters';
 import type {AdamWAttrs, AdamWInputs} from './kernels';
 import {runAdamW, runGlobalNorm} from './kernels';
 import './composed';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link adamWUpdate}: lists of one tensor per variable, and the attributes of the step. */
 export interface AdamWUpdateArgs extends Omit<AdamWInputs, 'gradScale'>, AdamWAttrs {

@@ -8,11 +8,6 @@ import './composed';
 import './gradient';
 import type {ConvActivation} from './kernels';
 import {convActivations, convInputs, runCausalConv1d} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link causalConv1d}. B = batch, L = length, D = channels, K = kernel width. */
 export interface CausalConv1dArgs {

@@ -6,10 +6,6 @@ import {checkKeys, checkNotEmpty, checkOneOf, checkRank, checkShape, toOptionalT
 import './composed';
 import './gradient';
 import {convUpdateInputs, runCausalConv1dUpdate} from './kernels';
-import './tensorflow';
-import './typed';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link causalConv1dUpdate}. B = batch, D = channels, K = kernel width. */
 export interface CausalConv1dUpdateArgs {

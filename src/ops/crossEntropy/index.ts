@@ -4,11 +4,6 @@ import {checkIndices, checkKeys, checkNotEmpty, checkShape, showShape, toTensor}
 import './composed';
 import './gradient';
 import {runCrossEntropy} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link crossEntropy}. V = classes. */
 export interface CrossEntropyArgs {

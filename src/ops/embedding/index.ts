@@ -4,8 +4,6 @@ import {checkIndices, checkKeys, checkNotEmpty, checkRank, toTensor} from '../ch
 import './composed';
 import './gradient';
 import {runEmbedding} from './kernels';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link embedding}. V = rows, D = channels. */
 export interface EmbeddingArgs {

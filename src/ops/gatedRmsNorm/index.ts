@@ -17,11 +17,6 @@ import {
 import './composed';
 import './gradient';
 import {gatedRmsNormInputs, runGatedRmsNorm} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link gatedRmsNorm}. D = channels. */
 export interface GatedRmsNormArgs {

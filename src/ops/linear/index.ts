@@ -15,10 +15,7 @@ import {
 } from '../check';
 import './composed';
 import './gradient';
-import './tensorflow';
-import './webgpu';
 import {runLinear} from './kernels';
-import './wasm';
 
 /** The arguments of {@link linear}. */
 export interface LinearArgs {

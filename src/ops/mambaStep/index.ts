@@ -8,8 +8,6 @@ import {hasKernel} from '../../backends/engine';
 import {checkKeys, checkNotEmpty, checkPositive, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
 import type {BlockInput, BlockInputs} from './kernels';
 import {blockInputs, mambaStepKernel, runMambaStep} from './kernels';
-import './tensorflow';
-import './webgpu';
 
 /** The arguments of {@link mambaStep}. B = batch, E = dInner, N = dState, K = dConv, R = dtRank. */
 export interface MambaStepArgs {

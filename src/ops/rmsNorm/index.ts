@@ -13,11 +13,6 @@ import {
 import './composed';
 import './gradient';
 import {rmsNormInputs, runRmsNorm} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link rmsNorm}. D = channels. */
 export interface RmsNormArgs {

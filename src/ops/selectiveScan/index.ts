@@ -17,11 +17,6 @@ import {isRecording} from '../../backends/engine';
 import './composed';
 import './gradient';
 import {runSelectiveScan, scanInputs} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link selectiveScan}. B = batch, L = length, D = channels, N = dState, G = groups. */
 export interface SelectiveScanArgs {

@@ -5,11 +5,6 @@ import {checkProjection, withGroups} from '../selectiveScan';
 import './composed';
 import './gradient';
 import {runSelectiveStateUpdate, stateUpdateInputs} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link selectiveStateUpdate}. B = batch, D = channels, N = dState, G = groups. */
 export interface SelectiveStateUpdateArgs {

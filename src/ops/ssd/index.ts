@@ -18,11 +18,6 @@ import {checkProjection, checkSkip, checkStepSize, inKernelForm} from './argumen
 import './composed';
 import './gradient';
 import {runSsd, ssdInputs} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link ssd}. B = batch, L = length, H = heads, P = channels of a head, N = dState, G = groups. */
 export interface SsdArgs extends StepSizeOptions {

@@ -6,11 +6,6 @@ import {checkProjection, checkSkip, checkStepSize, inKernelForm} from '../ssd/ar
 import './composed';
 import './gradient';
 import {runSsdStep, ssdStepInputs} from './kernels';
-import './tensorflow';
-import './typed';
-import './wasm';
-import './webgl';
-import './webgpu';
 
 /** The arguments of {@link ssdStep}. B = batch, H = heads, P = channels of a head, N = dState, G = groups. */
 export interface SsdStepArgs extends StepSizeOptions {

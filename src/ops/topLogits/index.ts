@@ -4,7 +4,6 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import {hasKernel, runKernel} from '../../backends/engine';
-import './webgpu';
 
 /** The most tokens that can be asked for. */
 export const MOST = 64;

@@ -1,0 +1,24 @@
+/**
+ * Language models: building, loading, generating, saving. It brings no kernels: import those of the backends that the page runs on, such
+ * as `tfjs-mamba/backends/webgpu`.
+ *
+ * @packageDocumentation
+ */
+export type {MambaConfig, ModelConfig, ResolvedMambaConfig} from '../config/config';
+export type {PresetName} from '../config/presets';
+export {presets} from '../config/presets';
+export type {GeneratedText, GeneratedToken, GenerateOptions, GenerationEnd} from '../lm/generate';
+export type {MambaCompileArgs, MambaLMOptions, MambaState, TokenIds} from '../lm/model';
+export {MambaLM, mambaLM} from '../lm/model';
+export type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretrained';
+export {fromPretrained, savePretrained} from '../lm/pretrained';
+export type {SamplingOptions} from '../lm/sampling';
+export type {LoadTokenizerOptions, Tokenizer} from '../lm/tokenizers';
+export {byteTokenizer, characterTokenizer, loadTokenizer} from '../lm/tokenizers';
+export type {ByteFile, OnBytes} from '../checkpoints/bytes';
+export type {ByteCache, CacheOption} from '../checkpoints/cache';
+export type {LoadOptions, LoadProgress} from '../checkpoints/load';
+export type {SaveOptions} from '../checkpoints/save';
+export type {CheckpointSource, SourceOptions} from '../checkpoints/source';
+export type {SaveHandler} from '../checkpoints/target';
+export * from './mixers';

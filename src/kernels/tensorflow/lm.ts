@@ -1,0 +1,11 @@
+/**
+ * Kernels of the backend `tensorflow`, of the native library, once it is loaded: what a language model and its
+ * training run besides its layers. Importing this registers them.
+ *
+ * @packageDocumentation
+ */
+import '../../ops/adamW/tensorflow';
+import '../../ops/crossEntropy/tensorflow';
+import '../../ops/linear/tensorflow';
+import '../../ops/mambaStep/tensorflow';
+import '../../ops/rmsNorm/tensorflow';

@@ -1,0 +1,13 @@
+/**
+ * Kernels of the backend `webgpu`, in WGSL: what a language model and its
+ * training run besides its layers. Importing this registers them.
+ *
+ * @packageDocumentation
+ */
+import '../../ops/adamW/webgpu';
+import '../../ops/crossEntropy/webgpu';
+import '../../ops/embedding/webgpu';
+import '../../ops/linear/webgpu';
+import '../../ops/mambaStep/webgpu';
+import '../../ops/rmsNorm/webgpu';
+import '../../ops/topLogits/webgpu';

@@ -1,0 +1,21 @@
+/**
+ * Makes a class known to `tf.loadLayersModel`, and its instances known to every copy of this package: a program that has it both as ES
+ * module and as CommonJS has each class twice, and an instance of one is to be an `instanceof` the other.
+ */
+import * as tf from '@tensorflow/tfjs';
+
+/** Registers a class; its `className` is what copies of the package tell it by. */
+export function registerClass<T extends tf.serialization.Serializable>(
+  cls: tf.serialization.SerializableConstructor<T> & {prototype: T},
+): void {
+  tf.serialization.registerClass(cls);
+  const brand = Symbol.for(`tfjs-mamba.${cls.className}`);
+  Object.defineProperty(cls.prototype, brand, {value: true});
+  Object.defineProperty(cls, Symbol.hasInstance, {
+    // A subclass inherits this, and has no brand of its own.
+    value(this: unknown, value: unknown): boolean {
+      if (this !== cls) return Function.prototype[Symbol.hasInstance].call(this as never, value);
+      return typeof value === 'object' && value !== null && brand in value;
+    },
+  });
+}

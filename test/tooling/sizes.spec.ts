@@ -1,0 +1,22 @@
+/** What typical imports add to a page. The bounds leave a little room; what outgrows one is to be looked at before it is raised. */
+import {imports, sizeOf} from '../../scripts/sizes';
+
+/** In thousands of bytes, by gzip. */
+const bounds: Record<keyof typeof imports, number> = {
+  'one layer on cpu': 18,
+  'one layer on webgl': 25,
+  'one layer on webgpu': 29,
+  'one layer on wasm': 36,
+  'a language model that generates, on webgpu': 70,
+  everything: 130,
+};
+
+describe('an import', () => {
+  for (const [name, code] of Object.entries(imports)) {
+    it(`of ${name} stays small`, async () => {
+      const {gzipped} = await sizeOf(code);
+      expect(gzipped).toBeLessThan(1000 * bounds[name as keyof typeof bounds]);
+      expect(gzipped).withContext('found at all').toBeGreaterThan(10_000);
+    });
+  }
+});
