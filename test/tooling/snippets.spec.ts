@@ -1,0 +1,63 @@
+/**
+ * Every `js` block of the README and of the guides that show whole programs, run as it stands in a folder of its own, as a user's program. A checkpoint of the published
+ * layout, but tiny, is there under the name that they use, and so is a text.
+ */
+import {execFile} from 'node:child_process';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import {root, runAsUser} from '../support/asUser';
+
+const run = promisify(execFile);
+
+const files = ['README.md', 'guides/sizes.md'];
+const snippets = files.flatMap((file) =>
+  [...readFileSync(join(root, file), 'utf8').matchAll(/^```js\n([^]*?)^```$/gm)].map(([, code], i) => ({
+    name: `${file}, number ${i + 1}`,
+    code,
+  })),
+);
+
+describe('a program of', () => {
+  let folder: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tfjs-mamba-snippets-'));
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(root, join(folder, 'node_modules/tfjs-mamba'), 'junction');
+    symlinkSync(join(root, 'node_modules/@tensorflow'), join(folder, 'node_modules/@tensorflow'), 'junction');
+    const checkpoint = join(folder, 'mamba-130m-hf');
+    runAsUser(`
+      import {mambaLM, savePretrained} from 'tfjs-mamba/node';
+      await savePretrained(mambaLM({vocabSize: 50280, dModel: 4, nLayer: 1}), ${JSON.stringify(checkpoint)});
+      console.log('null');
+    `);
+    copyFileSync(join(root, 'test/fixtures/golden/tokenizer/tokenizer.json'), join(checkpoint, 'tokenizer.json'));
+    writeFileSync(join(folder, 'my-text.txt'), 'All happy families are alike. '.repeat(40));
+  });
+
+  afterAll(() => rmSync(folder, {recursive: true}));
+
+  it('some kind is there for each of the users', () => {
+    const all = snippets.map(({code}) => code).join('');
+    for (const word of ['layers.mambaBlock', 'fromPretrained', 'trainer(']) expect(all).toContain(word);
+  });
+
+  for (const {name, code} of snippets) {
+    it(`${name}, runs`, async () => {
+      const program = join(folder, `${name.replace(/\W/g, '-')}.mjs`);
+      writeFileSync(program, code);
+      await expectAsync(run(process.execPath, [program], {cwd: folder})).toBeResolved();
+    });
+  }
+});
