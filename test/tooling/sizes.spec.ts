@@ -6,7 +6,7 @@ const bounds: Record<keyof typeof imports, number> = {
   'one layer on cpu': 18,
   'one layer on webgl': 25,
   'one layer on webgpu': 29,
-  'one layer on wasm': 36,
+  'one layer on wasm': 33,
   'a language model that generates, on webgpu': 70,
   everything: 130,
 };

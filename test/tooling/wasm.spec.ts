@@ -4,11 +4,11 @@ import {binary} from '../../src/backends/wasm/binary';
 
 describe('src/backends/wasm/binary.ts', () => {
   it('is what npm run build:wasm makes of custom-ops/wasm', async () => {
-    expect(Buffer.from(await compileWasm()).toString('base64')).toBe(binary);
+    expect(Buffer.from(await compileWasm()).toString('hex')).toBe(binary);
   });
 
   it('imports its memory and has no data to put there, which would overwrite that of TensorFlow.js', () => {
-    const bytes = Buffer.from(binary, 'base64');
+    const bytes = Buffer.from(binary, 'hex');
     const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map(
       ({module, name}) => `${module}.${name}`,
     );

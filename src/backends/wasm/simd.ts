@@ -94,7 +94,7 @@ function instantiate(wasm: EmscriptenModule): Simd {
 const memoryImport = [...'\x03env\x06memory\x02\x03'].map((character) => character.charCodeAt(0));
 
 function moduleBytes(shared: boolean): Uint8Array<ArrayBuffer> {
-  const bytes = Uint8Array.from(atob(binary), (character) => character.charCodeAt(0));
+  const bytes = Uint8Array.from(binary.match(/../g)!, (byte) => parseInt(byte, 16));
   const at = bytes.findIndex((_, i) => memoryImport.every((byte, k) => bytes[i + k] === byte));
   bytes[at + memoryImport.length - 1] = shared ? 3 : 1;
   return bytes;
