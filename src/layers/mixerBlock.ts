@@ -1,5 +1,5 @@
 /** The residual block of any mixer as a layer: what a language model stacks. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import {mixerNamed} from '../mixers';
 import type {BlockConfig} from '../mixers/block';
 import {residualBlock} from '../mixers/block';

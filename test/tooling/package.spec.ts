@@ -129,7 +129,9 @@ describe('package', () => {
       file.endsWith('.ts'),
     );
     const names = sources.flatMap((file) =>
-      [...readFileSync(`${root}/src/${file}`, 'utf8').matchAll(/static (?:override |readonly )?className = '(\w+)'/g)].map(([, name]) => name),
+      [
+        ...readFileSync(`${root}/src/${file}`, 'utf8').matchAll(/static (?:override |readonly )?className = '(\w+)'/g),
+      ].map(([, name]) => name),
     );
     expect(names).toContain('Mamba');
     expect(run(code)).toEqual(jasmine.arrayContaining(names));
