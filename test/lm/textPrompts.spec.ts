@@ -11,7 +11,8 @@ import {mambaLM} from '../../src/lm/model';
 import {TextStream} from '../../src/lm/textStream';
 import type {Tokenizer} from '../../src/lm/tokenizers';
 import {byteTokenizer, characterTokenizer, loadTokenizer} from '../../src/lm/tokenizers';
-import '../../src/node';
+import {nodeFiles} from '../../src/checkpoints/nodeFiles';
+import {registerFilePlatform} from '../../src/checkpoints/platform';
 import {Loopback} from '../checkpoints/loopback';
 import {memorySource} from '../checkpoints/memoryFiles';
 import {fixtureBytes} from '../support/fixtures';
@@ -40,6 +41,7 @@ describe('a tokenizer with its model', () => {
   let model: MambaLM;
 
   beforeEach(() => {
+    registerFilePlatform(nodeFiles); // other specs take it away
     model = smallModel({vocabSize: 11, padVocabMultiple: 1});
   });
   afterEach(() => model.dispose());
