@@ -56,6 +56,14 @@ export function layOutChunk(scratch: usize, headDim: i32, dState: i32): usize {
   return end;
 }
 
+/** e^x, infinite where that overflows: `exp` holds x within ±88. */
+// @ts-ignore: decorator
+@inline
+export function decayOf(x: v128): v128 {
+  const root = exp(f32x4.mul(x, f32x4.splat(0.5)));
+  return v128.bitselect(f32x4.mul(root, root), exp(x), f32x4.gt(x, f32x4.splat(88)));
+}
+
 /** Copies rows of `width` floats that lie `stride` bytes apart to padded ones; what they are padded with is zero. */
 export function loadRows(from: usize, stride: usize, rows: i32, width: i32, to: usize): void {
   const row = <usize>padded(width) << 2;
@@ -144,7 +152,7 @@ export function enterHead(
     if (useSoftplus) d = softplus(d);
     d = f32x4.pmin(f32x4.pmax(d, f32x4.splat(deltaMin)), f32x4.splat(deltaMax));
     v128.store(step + t, d);
-    v128.store(decay + t, exp(f32x4.mul(d, f32x4.splat(a))));
+    v128.store(decay + t, decayOf(f32x4.mul(d, f32x4.splat(a))));
   }
   const last = <usize>(steps - 1) << 2;
   let product: f32 = 1;

@@ -1,6 +1,7 @@
 /** One step of Mamba-2's scan, over a state [B,H,P,N] in memory order: a vector holds four states of one channel. */
-import {load4, store4, sum4} from './vector';
-import {exp, silu, softplus} from './functions';
+import {lanes4, load4, store4, sum4} from './vector';
+import {silu, softplus} from './functions';
+import {decayOf} from './ssdChunk';
 
 /** B and C are [B,G,N]; pointers of absent inputs are 0. D has `skipWidth` values a head, 1 or headDim. */
 export function ssdStep(
@@ -17,7 +18,7 @@ export function ssdStep(
       if (deltaBias) dt = f32x4.add(dt, v128.load_splat<f32>(deltaBias + (<usize>h << 2)));
       if (useSoftplus) dt = softplus(dt);
       dt = f32x4.pmin(f32x4.pmax(dt, f32x4.splat(deltaMin)), f32x4.splat(deltaMax));
-      const decay = exp(f32x4.mul(dt, v128.load_splat<f32>(A + (<usize>h << 2))));
+      const decay = decayOf(f32x4.mul(dt, v128.load_splat<f32>(A + (<usize>h << 2))));
       const group = <usize>(b * groups + h / perGroup) * row;
       for (let p = 0; p < headDim; p++) {
         const ut = v128.load_splat<f32>(u);
@@ -41,7 +42,8 @@ function advance(state: usize, B: usize, C: usize, next: usize, decay: v128, inp
   for (let n = 0; n < dState; n += 4) {
     const count = dState - n;
     const at = <usize>n << 2;
-    const h = f32x4.add(f32x4.mul(decay, load4(state + at, count)), f32x4.mul(input, load4(B + at, count)));
+    let h = f32x4.add(f32x4.mul(decay, load4(state + at, count)), f32x4.mul(input, load4(B + at, count)));
+    if (count < 4) h = v128.and(h, lanes4(count)); // beyond the last state ∞·0 may be
     store4(next + at, h, count);
     sum = f32x4.add(sum, f32x4.mul(load4(C + at, count), h));
   }

@@ -117,7 +117,37 @@ function special(): void {
   publishedSizes();
 }
 
-describe('of Mamba-2,', () => special());
+/** With A = 1, B = 0 and everything else 1, y of the step is the decay, here a growth. */
+function growth(): void {
+  it('a growth near the largest float32 is exact, and beyond it infinite', async () => {
+    if (!['cpu', 'wasm', 'tensorflow'].includes(tf.getBackend())) return; // GPU compilers may assume that nothing is infinite
+    const deltas = [1, 80, 88.5, 89, 200];
+    const ones = (...shape: number[]) => fill(shape, () => 1);
+    const count = deltas.length;
+    const {y} = step.run(
+      mapValues(
+        {
+          ...{state: ones(count, 1, 1, 1), u: ones(count, 1, 1), delta: fill([count, 1], (i) => deltas[i])},
+          ...{A: ones(1), B: fill([count, 1], () => 0), C: ones(count, 1)},
+        },
+        toTensor,
+      ),
+      {},
+    );
+    const values = await y.data();
+    deltas.forEach((delta, i) => {
+      const ratio = values[i] / Math.fround(Math.exp(delta));
+      expect(delta < 89 ? Math.abs(ratio - 1) < 1e-5 : values[i] === Infinity)
+        .withContext(`e^${delta}`)
+        .toBeTrue();
+    });
+  });
+}
+
+describe('of Mamba-2,', () => {
+  special();
+  growth();
+});
 
 describe('of Mamba-2, composed of TensorFlow.js ops,', () => {
   composedKernels();

@@ -28,7 +28,8 @@ void stepHead(const SsdStep &p, int64_t b, int64_t head) {
       for (int64_t n = 0; n < N; n += kLanes) {
         const Vec next = decay * loadFirst(h + n, N - n) + x[i] * loadFirst(B + n, N - n);
         storeFirst(to + n, next, N - n);
-        sum += next * loadFirst(C + n, N - n);
+        // Beyond the last state next may be infinity times 0; what was stored is not.
+        sum += (N - n < kLanes ? loadFirst(to + n, N - n) : next) * loadFirst(C + n, N - n);
       }
       store(rows + i * kLanes, sum);
     }
