@@ -48,7 +48,7 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
       const mixed = mixer.step(ofMixer(weights) as W, config, normalize(weights, config, x), state);
       return {y: x.add<tf.Tensor2D>(mixed.y), state: mixed.state};
     },
-    stepBlocks: mixer.stepBlocks,
+    inside: mixer,
     published: mixer.published,
   };
 }
@@ -75,9 +75,9 @@ export function stepChain(
   x: tf.Tensor2D,
   states: readonly State[],
 ): {y: tf.Tensor2D; states: State[]} {
-  const [{mixer}] = blocks;
-  if (!isRecording() && blocks.every((block) => block.mixer.name === mixer.name)) {
-    const fused = mixer.stepBlocks?.(blocks, x, states);
+  const {inside} = blocks[0].mixer;
+  if (inside && !isRecording() && blocks.every(({mixer}) => mixer.inside === inside)) {
+    const fused = inside.stepBlocks?.(blocks, x, states);
     if (fused) return fused;
   }
   let y = x;

@@ -48,7 +48,7 @@ describe('a call that means nothing', () => {
     [
       'fit: null',
       () => fit(null),
-      'trainer: the argument must be an object with steps, callbacks, reportEvery, validation, checkpoint, signal, but is null',
+      'trainer: the argument must be an object with steps, callbacks, reportEvery, validation, checkpoint, signal, verbose, but is null',
     ],
     [
       'fit: a callback',
@@ -58,7 +58,7 @@ describe('a call that means nothing', () => {
     [
       'fit: a misspelt callback',
       () => fit({steps: 1, callbacks: {onstep: () => {}}}),
-      'trainer: callbacks: unknown argument onstep; expected onStep, onValidation, onCheckpoint',
+      'trainer: callbacks: unknown argument onstep; expected onStep, onValidation, onCheckpoint; did you mean onStep?',
     ],
     [
       'fit: checkpoint null',

@@ -100,7 +100,11 @@ describe('tokenWindows', () => {
       {batchSize: 1, length: 4, order: 'sequential'},
       'tokenWindows: tokens must be a list of at least 2 token ids, but has 1',
     ],
-    [text, {batch: 1, length: 4}, 'tokenWindows: unknown argument batch; expected batchSize, length, order, seed'],
+    [
+      text,
+      {batch: 1, length: 4},
+      'tokenWindows: unknown argument batch; expected batchSize, length, order, seed; did you mean batchSize?',
+    ],
   ];
   for (const [tokens, options, message] of wrong) {
     it(`names what is wrong in ${JSON.stringify(options)}`, () => {

@@ -40,7 +40,10 @@ describe('warmupCosine', () => {
     [{totalSteps: 10}, 'warmupCosine: totalSteps must be more than warmupSteps, 10, but is 10'],
     [{floor: -1}, 'warmupCosine: floor must be a number of 0 or more, but is -1'],
     [{floor: 1}, 'warmupCosine: floor must be at most peak, 0.004, but is 1'],
-    [{warmup: 1}, 'warmupCosine: unknown argument warmup; expected peak, warmupSteps, totalSteps, floor'],
+    [
+      {warmup: 1},
+      'warmupCosine: unknown argument warmup; expected peak, warmupSteps, totalSteps, floor; did you mean warmupSteps?',
+    ],
   ];
   for (const [change, message] of wrong) {
     it(`names what is wrong in ${JSON.stringify(change)}`, () => {
