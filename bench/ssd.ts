@@ -1,5 +1,6 @@
 /** Mamba-2's scan and its single step, fused against composed, at the size of the 130m model: forward, and with all gradients. */
 import * as tf from '@tensorflow/tfjs';
+import '../src/kernels/all';
 import {ssd, ssdStep} from '../src/ops';
 import {normal, seededRandom, toTensor, uniform} from '../test/support/arrays';
 import {removeKernels} from '../test/support/composedKernels';

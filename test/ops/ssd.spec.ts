@@ -120,8 +120,9 @@ function special(): void {
 /** With A = 1, B = 0 and everything else 1, y of the step is the decay, here a growth. */
 function growth(): void {
   it('a growth near the largest float32 is exact, and beyond it infinite', async () => {
-    if (!['cpu', 'wasm', 'tensorflow'].includes(tf.getBackend())) return; // GPU compilers may assume that nothing is infinite
-    const deltas = [1, 80, 88.5, 89, 200];
+    // GPU compilers may assume that nothing is infinite, and their exponential of 80 has lost some bits.
+    const isGpu = ['webgl', 'webgpu'].includes(tf.getBackend());
+    const deltas = isGpu ? [1, 80] : [1, 80, 88.5, 89, 200];
     const ones = (...shape: number[]) => fill(shape, () => 1);
     const count = deltas.length;
     const {y} = step.run(
@@ -137,7 +138,7 @@ function growth(): void {
     const values = await y.data();
     deltas.forEach((delta, i) => {
       const ratio = values[i] / Math.fround(Math.exp(delta));
-      expect(delta < 89 ? Math.abs(ratio - 1) < 1e-5 : values[i] === Infinity)
+      expect(delta < 89 ? Math.abs(ratio - 1) < (isGpu ? 1e-4 : 1e-5) : values[i] === Infinity)
         .withContext(`e^${delta}`)
         .toBeTrue();
     });
