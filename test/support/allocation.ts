@@ -32,8 +32,9 @@ function countBytes<T>(f: () => T): {result: T; bytes: number} {
     const counting: ProxyHandler<Wrapped & (new () => ArrayBufferView | ArrayBuffer)> = {
       construct(target, args, newTarget) {
         const made = Reflect.construct(target, args, newTarget) as ArrayBufferView | ArrayBuffer;
-        // A view of an existing buffer costs nothing.
-        bytes += args[0] instanceof ArrayBufferOriginal ? 0 : made.byteLength;
+        // A view of an existing buffer costs nothing; nor does one of memory that threads share, as a page's wasm heap may be.
+        const isView = /\[object (Shared)?ArrayBuffer\]/.test(Object.prototype.toString.call(args[0]));
+        bytes += isView ? 0 : made.byteLength;
         return made;
       },
     };
@@ -65,7 +66,6 @@ function countBytes<T>(f: () => T): {result: T; bytes: number} {
   }
 }
 
-const ArrayBufferOriginal = ArrayBuffer;
 const Float32ArrayOriginal = Float32Array;
 
 /** Runs `f`; the bytes that each run of the named kernels took besides its results. */
