@@ -112,6 +112,12 @@ const GRID = 2 ** 10;
 const LARGEST = 128;
 
 /**
+ * exp(88.7) is finite in float32. TensorFlow.js's WebGL programs compute two rows at a time, also the one behind an odd last one, where a
+ * difference of sums may be any number; its product with the zero that stands there in the other matrix must stay zero.
+ */
+const MOST = 88.7;
+
+/**
  * The decay between two positions is exp of a difference of running sums, and a difference of large sums would lose the digits of
  * small steps that follow large ones. So a is split into a multiple of 2⁻¹⁰, whose sums are exact, and a rest, whose sums are small.
  * exp(-128) is zero in float32, so nothing is lost by stopping there.
@@ -126,7 +132,7 @@ export function decaysOf(a: tf.Tensor): Decays {
   const outside = lowerTriangle(size).sub(1).mul(1e6); // -1e6 above the diagonal, where the difference may be positive
   const fromStart = sums.add(rest).exp();
   return {
-    within: sums.transpose([0, 1, 3, 2]).sub(sums).add(outside).exp(),
+    within: sums.transpose([0, 1, 3, 2]).sub(sums).add(outside).minimum(MOST).exp(),
     row: rest.exp(),
     column: rest.neg().exp(),
     fromStart,
