@@ -10,7 +10,7 @@ export type {Mamba2Config, Mamba2Options} from '../mixers/mamba2/config';
 export type {Mamba2State} from '../mixers/mamba2/run';
 export type {Alignment, Padding} from '../mixers/masking';
 export type {AnyMixer, Mixer, RunContext, State, Weights} from '../mixers/mixer';
-export type {HuggingFaceFamily, JsonObject, Published, StateSpacesLayer} from '../mixers/published';
+export type {Addition, HuggingFaceFamily, JsonObject, Published, StateSpacesLayer} from '../mixers/published';
 /** How a mixer reads the weights that its table calls matrices: `weights.linear({x, weight})`. */
 export * as weights from '../mixers/weight';
 export type {DenseWeight, LoraWeight, PackedWeight, Weight} from '../mixers/weight';

@@ -24,6 +24,14 @@ export interface HuggingFaceFamily {
   fits?(config: object): boolean;
 }
 
+/** A field of ours beside those of the original form. */
+export interface Addition {
+  /** What the file calls it. */
+  name: string;
+  /** What the original takes where the file is silent. */
+  implied(config: object): unknown;
+}
+
 /** The original form: `d_model`, `n_layer` and an `ssm_cfg` with the arguments of the layer's class. */
 export interface StateSpacesLayer {
   /** `ssm_cfg.layer` */
@@ -34,7 +42,7 @@ export interface StateSpacesLayer {
    * Fields of ours that the original has no name for, and what it takes in their place. They are written only where they say something
    * else, which the original then refuses.
    */
-  additions?: Readonly<Record<string, {name: string; implied(config: object): unknown}>>;
+  additions?: Readonly<Record<string, Addition>>;
   /** What is there besides and changes no number. */
   ignored: readonly string[];
   /** As {@link HuggingFaceFamily.objection}, of `ssm_cfg`. */

@@ -37,7 +37,11 @@ export async function loadTokenizer(
   source: string | URL | CheckpointSource,
   options?: LoadTokenizerOptions,
 ): Promise<Tokenizer>;
-/** @param json The parsed content of a `tokenizer.json`. */
+/**
+ * A tokenizer from what has been read already.
+ *
+ * @param json The parsed content of a `tokenizer.json`.
+ */
 export async function loadTokenizer(json: unknown): Promise<Tokenizer>;
 export async function loadTokenizer(source: unknown, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
   checkKeys(OP, options, ['signal', 'revision', 'cache', 'timeout']);
