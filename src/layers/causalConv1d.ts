@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {causalConv1d} from '../ops/causalConv1d';
 import type {ConvActivation} from '../ops/causalConv1d/kernels';
 import {asInitializer, fanIn} from '../mixers/initializers';
+import {zeroedAt} from '../mixers/masking';
 import {registerClass} from '../registerClass';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, toList} from './inputs';
 import type {LayerArgs} from './options';
@@ -64,7 +65,7 @@ export class CausalConv1D extends tf.layers.Layer {
       checkMask(this.getClassName(), mask, x);
       const real = mask?.cast('bool').toFloat().expandDims(-1);
       const {y} = causalConv1d({
-        x: (real ? x.mul(real) : x) as tf.Tensor3D,
+        x: zeroedAt(real && {mask: real}, x as tf.Tensor3D),
         weight: this.weight!.read() as tf.Tensor2D,
         bias: this.bias?.read() as tf.Tensor1D | undefined,
         activation: this.activation,

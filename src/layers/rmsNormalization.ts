@@ -2,8 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import {rmsNorm} from '../ops/rmsNorm';
 import {asInitializer, ones} from '../mixers/initializers';
+import {zeroedAt} from '../mixers/masking';
 import {registerClass} from '../registerClass';
-import {checkChannels, checkFloatTensor, toList} from './inputs';
+import {checkChannels, checkFloatTensor, checkMask, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveNumber} from './options';
 
@@ -37,12 +38,16 @@ export class RMSNormalization extends tf.layers.Layer {
     return [...(inputShape as tf.Shape)];
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: {[key: string]: unknown} = {}): tf.Tensor {
     return tf.tidy(() => {
       const [x] = toList(inputs);
       checkFloatTensor(this.getClassName(), 'input', x);
       checkChannels(this.getClassName(), 'input', x.shape, this.weights[0].shape[0]!);
-      return rmsNorm({x, weight: this.weights[0].read() as tf.Tensor1D, epsilon: this.epsilon}).y;
+      const [mask] = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined);
+      checkMask(this.getClassName(), mask, x);
+      const padding = mask && {mask: mask.toFloat().expandDims(-1)};
+      const weight = this.weights[0].read() as tf.Tensor1D;
+      return rmsNorm({x: zeroedAt(padding, x), weight, epsilon: this.epsilon}).y;
     });
   }
 

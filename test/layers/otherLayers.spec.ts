@@ -138,6 +138,41 @@ describe('the layer', () => {
   });
 });
 
+describe('padding of any content', () => {
+  tidySpecs();
+  const mask = [
+    [0, 0, 1, 1, 1, 1],
+    [1, 1, 1, 0, 1, 0],
+  ];
+  const isReal = (i: number) => mask.flat()[Math.floor(i / channels)] === 1;
+  const made = {
+    RMSNormalization: () => layers.rmsNormalization(),
+    CausalConv1D: () => layers.causalConv1d({kernelSize: 3, activation: 'silu'}),
+  };
+
+  for (const [kind, make] of Object.entries(made)) {
+    it(`changes no number of ${kind}, and gets no gradient`, async () => {
+      const layer = make();
+      layer.apply(tf.input({shape: [length, channels]}));
+      const at = (array: Array64, pad: (i: number) => number): Array64 => {
+        return {...array, values: array.values.map((value, i) => (isReal(i) ? value : pad(i)))};
+      };
+      const draw = random();
+      const x = normal(draw, [batch, length, channels]);
+      const dy = at(normal(draw, x.shape), () => 0);
+      const run = (inputs: Record<string, tf.Tensor>) => {
+        return {y: layer.apply(inputs.x, {mask: tf.tensor2d(mask)}) as tf.Tensor};
+      };
+      const clean = await evaluateLayer(layer, run, {x: at(x, () => 0)}, {y: dy});
+      const spoilt = await evaluateLayer(layer, run, {x: at(x, (i) => [NaN, Infinity, 1e30][i % 3])}, {y: dy});
+      expect(at(spoilt.outputs.y, () => 0)).toEqual(at(clean.outputs.y, () => 0));
+      expect(spoilt.gradients).toEqual(clean.gradients);
+      expect(spoilt.gradients.x.values.every((g, i) => isReal(i) || g === 0)).toBeTrue();
+      layer.dispose();
+    });
+  }
+});
+
 describe('the start of a CausalConv1D', () => {
   tidySpecs();
 
