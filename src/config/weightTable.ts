@@ -35,8 +35,9 @@ export function publishedShape({shape, layout}: WeightEntry): readonly number[] 
 export function* weightTable(config: ResolvedMambaConfig): Generator<WeightEntry> {
   const {vocabSize, dModel, nLayer, tieEmbeddings} = config;
   yield {ours: 'embeddings/weight', published: embedding, shape: [vocabSize, dModel], layout: 'same'};
+  const block = blockWeights(config);
   for (let i = 0; i < nLayer; i++) {
-    for (const {name, published, shape, layout} of blockWeights(config)) {
+    for (const {name, published, shape, layout} of block) {
       yield {ours: `layers.${i}/${name}`, published: `backbone.layers.${i}.${published}`, shape, layout};
     }
   }

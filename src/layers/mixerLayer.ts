@@ -63,7 +63,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   private config?: C;
   private carried?: S;
   /** By name: tfjs's list of weights changes its order when some are frozen. */
-  private readonly variables = new Map<string, ReturnType<tf.layers.Layer['addWeight']>>();
+  private readonly variables = new Map<string, {spec: WeightSpec; variable: tf.LayerVariable}>();
 
   constructor(
     readonly mixer: AnyMixer,
@@ -104,7 +104,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     for (const spec of this.mixer.weights(this.config)) {
       const {name, shape} = spec;
       const start = asInitializer(() => this.startOf(spec));
-      this.variables.set(name, this.addWeight(name, [...shape], 'float32', start as never));
+      this.variables.set(name, {spec, variable: this.addWeight(name, [...shape], 'float32', start as never)});
     }
     super.build(inputShape);
   }
@@ -132,18 +132,17 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   get block(): Block {
     const config = this.mixerConfig;
     const weights: Weights = {};
-    for (const {name, isMatrix} of this.mixer.weights(config)) {
-      const value = this.variables.get(name)!.read();
-      weights[name] = isMatrix ? dense(value) : value;
+    for (const [name, {spec, variable}] of this.variables) {
+      const value = variable.read();
+      weights[name] = spec.isMatrix ? dense(value) : value;
     }
     return {mixer: this.mixer, config, weights};
   }
 
   /** @internal Makes what the block adds to a residual stream start smaller. */
   divideOutput(divisor: number): void {
-    for (const {name, endsBlock} of this.mixer.weights(this.mixerConfig)) {
-      const variable = this.variables.get(name)!;
-      if (endsBlock) tf.tidy(() => void variable.write(variable.read().div(divisor)));
+    for (const {spec, variable} of this.variables.values()) {
+      if (spec.endsBlock) tf.tidy(() => void variable.write(variable.read().div(divisor)));
     }
   }
 
