@@ -56,15 +56,18 @@ export function countDispatches(work: () => void): Pick<Measured, 'dispatches' |
   return {dispatches: sent.dispatches - before.dispatches, megabytes: (sent.bytes - before.bytes) / 1e6};
 }
 
+/** Waits until a result is there: by one number of it, as fetching all of it may take longer than computing it. */
+async function settle(tensors: tf.Tensor[]): Promise<void> {
+  const one = tf.tidy(() => tf.slice(tensors[0].flatten(), 0, 1));
+  await one.data();
+  tf.dispose([one, tensors]);
+}
+
 /**
  * Runs `call` until it has run `runs` times or for `seconds`, after one run that is not counted. Its tensors are disposed. The GPU's
  * clock is read for every dispatch by itself, which takes minutes where there are thousands.
  */
 export async function measure(call: () => tf.Tensor[], runs: number, seconds = 20, clocked = true): Promise<Measured> {
-  const settle = async (tensors: tf.Tensor[]) => {
-    await tensors[0].data();
-    tf.dispose(tensors);
-  };
   await settle(call());
   let first: tf.Tensor[] = [];
   const counted = countDispatches(() => (first = call()));

@@ -180,13 +180,11 @@ function backward(
       {buffers: {S, dCB}, uniforms: {...uniforms, perGroup: heads / groups, pairs: side * side}, workgroups},
     );
   }
-  const ofProjection = tiled(layout, pieces * groups, tiles.positions, tiles.states);
   for (const [of, x, weights, carriedStates, other] of [
     ['B', u, toEnd, later, C],
     ['C', gated, fromStart, states, B],
   ] as const) {
-    const buffers = {x, weights, states: carriedStates, dCB, other, result: result[of]};
-    gpu.run(projectionGradient, {of}, {buffers, ...ofProjection});
+    projectionGradients(gpu, layout, of, {x, weights, states: carriedStates, dCB, other}, result[of]);
   }
 
   const channels = heads * headDim;
@@ -204,6 +202,34 @@ function backward(
     );
   }
   if (D) skipGradients(gpu, {gated, u}, {rows: batch * length, columns: channels / width, width}, result.D);
+}
+
+/** Workgroups that keep a large GPU busy. */
+const MANY = 1024;
+
+function projectionGradients(
+  gpu: Gpu,
+  layout: SsdLayout,
+  of: 'B' | 'C',
+  inputs: Record<'x' | 'weights' | 'states' | 'dCB' | 'other', TensorInfo>,
+  result: TensorInfo,
+): void {
+  const {heads, groups, pieces, tiles} = layout;
+  const {uniforms, workgroups} = tiled(layout, pieces * groups, tiles.positions, tiles.states);
+  const perPart = Math.ceil(heads / groups / Math.ceil(MANY / workgroups));
+  const parts = Math.ceil(heads / groups / perPart);
+  const size = sizeOf(result.shape);
+  const ofParts = parts === 1 ? result : gpu.scratch(parts * size);
+  gpu.run(
+    projectionGradient,
+    {of},
+    {
+      buffers: {...inputs, result: ofParts},
+      uniforms: {...uniforms, perPart, partTiles: workgroups},
+      workgroups: parts * workgroups,
+    },
+  );
+  if (parts > 1) sumRows(gpu, ofParts, parts, size, result);
 }
 
 /** Terms that one invocation adds up at most, unless a single position has more. */

@@ -248,22 +248,25 @@ var<workgroup> edges: array<vec2f, ${CHUNK}>;`,
 
 /**
  * The gradient of B or C, a tile of positions and states of a group: through the states, a sum over all channels of its heads (B: of x = u,
- * `toEnd` and `later`; C: of `gated`, `fromStart` and the states at the chunk's start), and through CBᵀ.
+ * `toEnd` and `later`; C: of `gated`, `fromStart` and the states at the chunk's start), and through CBᵀ. A sequence of few chunks has
+ * few such tiles, so each has a workgroup for every `perPart` of a group's heads, and what the parts give is added up afterwards.
  */
 export const projectionGradient = defineProgram<{of: 'B' | 'C'}>({
   name: 'SSDGrad (projection)',
   variants: combinations({of: ['B', 'C']}),
   build: ({of}) => ({
     buffers: {x: read, weights: read, states: read, dCB: read, other: read, result: write},
-    uniforms: tileSizes,
+    uniforms: {...tileSizes, perPart: 'u32', partTiles: 'u32'},
     workgroupSize: LANES,
     declarations: productWgsl,
-    main: `${tileWgsl('ofGroup')}
+    main: `
+  let part = group / p.partTiles;
+  ${tileWgsl('ofGroup', '(group % p.partTiles)')}
   if (row0 >= count) { return; }
   let perGroup = p.heads / p.groups;
-  let head0 = ofGroup * perGroup;
+  let head0 = ofGroup * perGroup + part * p.perPart;
   ${addProduct(
-    'perGroup * p.headDim',
+    'min(p.perPart, perGroup - part * p.perPart) * p.headDim',
     {
       along: 'k',
       where: 'at < count',
@@ -276,8 +279,9 @@ export const projectionGradient = defineProgram<{of: 'B' | 'C'}>({
       value: 'states[((chunk * p.heads + head0) * p.headDim + k) * p.dState + at]',
     },
   )}
+  let terms = ${of === 'C' ? `min(count, row0 + ${TILE}u)` : 'count'};
   ${addProduct(
-    of === 'C' ? `min(count, row0 + ${TILE}u)` : 'count',
+    'select(0u, terms, part == 0u)',
     of === 'C'
       ? {along: 'k', where: 'at < count && k <= at', value: `dCB[pairs + at * p.side + k]`}
       : {along: 'at', where: 'k >= at', value: `dCB[pairs + k * p.side + at]`},
@@ -287,7 +291,12 @@ export const projectionGradient = defineProgram<{of: 'B' | 'C'}>({
       value: 'other[((first + k) * p.groups + ofGroup) * p.dState + at]',
     },
   )}
-  ${forResults('count', 'p.dState', 'result[((first + row) * p.groups + ofGroup) * p.dState + column] = sums[i][j];')}`,
+  ${forResults(
+    'count',
+    'p.dState',
+    `let position = part * (p.pieces / p.chunks) * p.length + first + row;
+      result[(position * p.groups + ofGroup) * p.dState + column] = sums[i][j];`,
+  )}`,
   }),
 });
 

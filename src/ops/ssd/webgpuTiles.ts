@@ -95,12 +95,12 @@ export const chunkWgsl = (unit: Unit, index: string) => `
       : ''
   }`;
 
-/** The same for a workgroup of a tile of results. */
-export const tileWgsl = (unit: Unit) => `
-  let columnTile = group % p.columnTiles;
+/** The same for a workgroup of a tile of results; `index` is its number. */
+export const tileWgsl = (unit: Unit, index = 'group') => `
+  let columnTile = ${index} % p.columnTiles;
   let column0 = columnTile * ${TILE}u;
-  let row0 = group / p.columnTiles % p.rowTiles * ${TILE}u;
-  ${chunkWgsl(unit, '(group / p.columnTiles / p.rowTiles)')}
+  let row0 = ${index} / p.columnTiles % p.rowTiles * ${TILE}u;
+  ${chunkWgsl(unit, `(${index} / p.columnTiles / p.rowTiles)`)}
   let across = lane % 8u;
   let down = lane / 8u;
   var sums: array<vec4f, 4>;`;
