@@ -7,7 +7,7 @@ import {adamWReference, globalNormReference} from '../../src/ops/adamW/reference
 import type {Array64, Arrays} from '../support/arrays';
 import {normal, readAndDispose, seededRandom, toTensor, uniform} from '../support/arrays';
 import {mismatches} from '../support/closeness';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {backendSettings, randomSeed} from '../support/settings';
 
 const shapes = [[], [1], [7], [3, 5], [2, 3, 4], [130, 17]];
@@ -162,8 +162,7 @@ describe('the AdamW kernels', () => {
   });
 });
 
-describe('the AdamW kernels composed of TensorFlow.js ops', () => {
-  composedKernels();
+describeComposed('the AdamW kernels composed of TensorFlow.js ops', () => {
   agreesWithReference();
 });
 

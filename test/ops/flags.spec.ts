@@ -1,5 +1,5 @@
 /** Every combination of flags and optional inputs, forward and backward, by each backend's own kernels and by the composed ones. */
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import type {OpUnderTest} from './opUnderTest';
@@ -22,9 +22,7 @@ describe('every combination of flags', () => {
   }
 });
 
-describe('every combination of flags, composed of TensorFlow.js ops,', () => {
-  composedKernels();
-
+describeComposed('every combination of flags, composed of TensorFlow.js ops,', () => {
   for (const op of opsUnderTest) {
     it(`of ${op.op} agrees with the reference, forward and backward`, async () => {
       expect(await wrongCombinations(op)).toEqual([]);

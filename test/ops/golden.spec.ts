@@ -6,7 +6,7 @@ import type {ConvActivation} from '../../src/ops/causalConv1d/kernels';
 import type {Array64, Arrays} from '../support/arrays';
 import {fill, mapValues, transposed} from '../support/arrays';
 import {mismatches} from '../support/closeness';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {fixtureJson} from '../support/fixtures';
 import {goldenArrays} from '../support/golden';
 import {backendSettings} from '../support/settings';
@@ -123,7 +123,6 @@ describe('a recorded case', () => {
   recordedCases();
 });
 
-describe('a recorded case, composed of TensorFlow.js ops,', () => {
-  composedKernels();
+describeComposed('a recorded case, composed of TensorFlow.js ops,', () => {
   recordedCases();
 });

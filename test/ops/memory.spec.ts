@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import {scratchBytes, wasmHeapBytes} from '../support/allocation';
 import {mapValues, readAndDispose, sizeOf, toTensor} from '../support/arrays';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import {scanCase} from './cases/selectiveScan';
@@ -46,8 +46,7 @@ describe('a forward and backward pass', () => {
   opsUnderTest.forEach(leavesNothing);
 });
 
-describe('a forward and backward pass, composed of TensorFlow.js ops,', () => {
-  composedKernels();
+describeComposed('a forward and backward pass, composed of TensorFlow.js ops,', () => {
   opsUnderTest.forEach(leavesNothing);
 });
 
@@ -118,9 +117,7 @@ describe('a selective scan of shape [1,4096,256,16], forward and backward,', () 
   });
 });
 
-describe('a selective scan composed of TensorFlow.js ops', () => {
-  composedKernels();
-
+describeComposed('a selective scan composed of TensorFlow.js ops', () => {
   it('makes nothing of size B·L·D·N', async () => {
     const size = {batch: 2, length: 200, channels: 6, dState: 16};
     const {run, dispose} = scanBothWays(size);

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type {Arrays} from '../support/arrays';
 import {fill, mapValues, normal, seededRandom, uniform} from '../support/arrays';
 import {mismatches} from '../support/closeness';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import {convCase} from './cases/causalConv1d';
@@ -128,8 +128,7 @@ describe('extreme numbers:', () => {
   });
 });
 
-describe('extreme numbers, composed of TensorFlow.js ops:', () => {
-  composedKernels();
+describeComposed('extreme numbers, composed of TensorFlow.js ops:', () => {
   extremeNumbers();
 });
 

@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import type {Array64, Arrays, Random} from '../support/arrays';
 import {integer, mapValues, seededRandom, sizeOf} from '../support/arrays';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {mismatches} from '../support/closeness';
 import {backendSettings, randomSeed} from '../support/settings';
 import {convCase} from './cases/causalConv1d';
@@ -215,9 +215,7 @@ describe('packed documents', () => {
   }
 });
 
-describe('packed documents, composed of TensorFlow.js ops,', () => {
-  composedKernels();
-
+describeComposed('packed documents, composed of TensorFlow.js ops,', () => {
   for (const packable of packables) {
     it(`in ${packable.op.op} are what each is alone`, async () => {
       // On a GPU in software that takes minutes.

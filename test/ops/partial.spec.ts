@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type {Arrays} from '../support/arrays';
 import {fill, mapValues, readAndDispose, toTensor} from '../support/arrays';
 import {mismatches} from '../support/closeness';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import type {OpCase, OpUnderTest} from './opUnderTest';
@@ -43,8 +43,7 @@ function oneByOne(): void {
 
 describe('the gradient of one output with respect to one input', () => oneByOne());
 
-describe('the gradient of one output with respect to one input, composed of TensorFlow.js ops,', () => {
-  composedKernels();
+describeComposed('the gradient of one output with respect to one input, composed of TensorFlow.js ops,', () => {
   oneByOne();
 });
 

@@ -1,6 +1,6 @@
 /** Random shapes and flags: every op against its float64 reference, forward and backward. */
 import * as fc from 'fast-check';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {uniformShapes} from '../support/flags';
 import {backendSettings, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
@@ -30,10 +30,8 @@ describe('random shapes and flags', () => {
   }
 });
 
-describe('random shapes and flags, composed of TensorFlow.js ops,', () => {
+describeComposed('random shapes and flags, composed of TensorFlow.js ops,', () => {
   uniformShapes();
-  composedKernels();
-
   for (const op of opsUnderTest) {
     it(`of ${op.op} agree with the reference, forward and backward`, async () => {
       // Fewer, as they are the same on every backend, and slow.

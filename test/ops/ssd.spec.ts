@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type {SsdArgs} from '../../src/ops/ssd';
 import type {Arrays} from '../support/arrays';
 import {fill, mapValues, normal, seededRandom, sizeOf, toTensor, uniform} from '../support/arrays';
-import {composedKernels} from '../support/composedKernels';
+import {describeComposed} from '../support/composedKernels';
 import {mismatches} from '../support/closeness';
 import {backendSettings, randomSeed} from '../support/settings';
 import {gatedRmsNormCase} from './cases/gatedRmsNorm';
@@ -150,8 +150,7 @@ describe('of Mamba-2,', () => {
   growth();
 });
 
-describe('of Mamba-2, composed of TensorFlow.js ops,', () => {
-  composedKernels();
+describeComposed('of Mamba-2, composed of TensorFlow.js ops,', () => {
   special();
 
   it('a scan makes nothing of size B·L·H·P·N or B·H·L²', async () => {

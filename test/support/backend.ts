@@ -45,6 +45,10 @@ export function testTarget(name: string): TestTarget {
   return {backend: known, inBrowser: place !== undefined || browserOnly.includes(known)};
 }
 
+/** Whether this is a browser, and the specs of its backend run in Node as well. */
+export const isInNodeToo = (): boolean =>
+  typeof document !== 'undefined' && !browserOnly.includes(tf.getBackend() as TestBackend);
+
 /** Backends that quietly run small tensors on the CPU, and the flag that lets them. */
 const cpuForwardFlag: Record<string, string> = {
   webgl: 'WEBGL_CPU_FORWARD',

@@ -1,5 +1,6 @@
 /** Makes the specs of a suite run the composed kernels, by the way a backend without kernels of its own takes. */
 import * as tf from '@tensorflow/tfjs';
+import {isInNodeToo} from './backend';
 
 /** The kernels that have a composed form. */
 export const kernelNames = [
@@ -45,4 +46,16 @@ export function composedKernels(): void {
     putBack = removeKernels();
   });
   afterEach(() => putBack());
+}
+
+/**
+ * A suite whose specs run the composed kernels. They are TensorFlow.js's own ops and none of our code is in them that a browser could make
+ * a difference to, so they do not run there on the backends that Node has too.
+ */
+export function describeComposed(what: string, specs: () => void): void {
+  if (isInNodeToo()) return;
+  describe(what, () => {
+    composedKernels();
+    specs();
+  });
 }
