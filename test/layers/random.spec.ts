@@ -55,9 +55,6 @@ async function compareWithReference(params: Params): Promise<string[] | undefine
   const inputs: Arrays = params.hasState ? {x, ...state} : {x};
   const testCase = {inputs: {...inputs, ...weights}, options: {}};
   try {
-    if (!isWellConditioned(mixer as OpUnderTest, testCase, randomSeed)) {
-      return undefined;
-    }
     const expected = mixerReference(testCase.inputs);
     const projections = projectionsOf(expected, randomSeed);
     const run = (tensors: Tensors) =>
@@ -65,10 +62,12 @@ async function compareWithReference(params: Params): Promise<string[] | undefine
     const {outputs, gradients} = await evaluateLayer(layer, run, inputs, nonEmpty(projections));
     const {output, gradient} = backendSettings();
     const expectedGradients = mixerGradReference(testCase.inputs, projections as MixerOutputs);
-    return [
+    const wrong = [
       ...mismatches(outputs, nonEmpty<Arrays[string]>(expected), output),
       ...mismatches(nonEmpty(gradients), nonEmpty(expectedGradients), gradient).map((text) => `gradient of ${text}`),
     ];
+    // Asked of the wrong ones only, as the answer takes the reference twice more.
+    return wrong.length === 0 || isWellConditioned(mixer as OpUnderTest, testCase, randomSeed) ? wrong : undefined;
   } finally {
     layer.dispose();
   }

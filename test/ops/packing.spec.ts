@@ -170,8 +170,6 @@ async function wrongPackings(packable: Packable, count: number, isExact: boolean
   for (let i = 0; i < count;) {
     const packing = drawPacking(packable, random, size);
     const {testCase, documents, shape} = packing;
-    if (!isWellConditioned(op, testCase, randomSeed)) continue;
-    i++;
     const projections = projectionsOf(op.reference(testCase), randomSeed);
     const packed = await evaluateOp(op, testCase, projections);
     const expected = await alone(packable, packing, projections);
@@ -192,6 +190,9 @@ async function wrongPackings(packable: Packable, count: number, isExact: boolean
       const [clean, beside] = [packed, results].map((all) => besides(packable, packing, all[of], victim));
       found.push(...differentBits(beside, clean).map((text) => `beside a poisoned document, ${of}: ${text}`));
     }
+    // Asked of the wrong ones only, as the answer takes the reference twice.
+    if (found.length > 0 && !isWellConditioned(op, testCase, randomSeed)) continue;
+    i++;
     const of = JSON.stringify({shape, documents, options: {...testCase.options, sequenceIds: undefined}});
     wrong.push(...found.map((text) => `${text} in ${of}`));
   }

@@ -11,9 +11,10 @@ import {compareWithReference, isWellConditioned} from './opUnderTest';
 async function sweep(op: OpUnderTest, count: number): Promise<void> {
   const property = fc.asyncProperty(op.arbitrary, async (params) => {
     const testCase = op.build(params);
-    fc.pre(isWellConditioned(op, testCase, randomSeed));
     const wrong = await compareWithReference(op, testCase, randomSeed);
     if (wrong.length > 0) {
+      // Asked of the wrong ones only, as the answer takes the reference twice more.
+      fc.pre(isWellConditioned(op, testCase, randomSeed));
       throw new Error(wrong.join('; '));
     }
   });
