@@ -48,7 +48,9 @@ describe('large sizes', () => {
   });
 
   it('a batch so large that the scan is not cut into chunks', async () => {
-    expect(await compareScan(513, 37, 129, 1)).toEqual([]);
+    // That is webgpu's way, and webgl's textures grow; to typed arrays a batch is a loop, and the reference takes seconds.
+    const batch = ['cpu', 'wasm'].includes(tf.getBackend()) ? 5 : 513;
+    expect(await compareScan(batch, 37, 129, 1)).toEqual([]);
   });
 
   it('more rows than a dimension of the grid has workgroups', async () => {
