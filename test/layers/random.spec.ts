@@ -8,7 +8,7 @@ import {seededRandom} from '../support/arrays';
 import {mismatches} from '../support/closeness';
 import type {MixerOutputs} from '../support/mixerReference';
 import {mixerGradReference, mixerReference} from '../support/mixerReference';
-import {backendSettings, randomSeed} from '../support/settings';
+import {backendSettings, draws, randomSeed} from '../support/settings';
 import type {Sizes, Tensors} from './layerUnderTest';
 import {built, evaluateLayer, nonEmpty, randomInputs, setWeights, trainedWeights, withStates} from './layerUnderTest';
 
@@ -82,7 +82,6 @@ describe('a Mamba layer', () => {
         throw new Error(wrong.join('; '));
       }
     });
-    const numRuns = Math.min(40, Math.ceil(backendSettings().randomCases / 10));
-    await expectAsync(fc.assert(property, {numRuns, seed: randomSeed})).toBeResolved();
+    await expectAsync(fc.assert(property, {numRuns: draws(40), seed: randomSeed})).toBeResolved();
   });
 });

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import {linear} from '../../src/ops/linear';
 import type {Arrays} from '../support/arrays';
 import {mapValues, normal, readAndDispose, seededRandom, toTensor} from '../support/arrays';
-import {randomSeed} from '../support/settings';
+import {draws, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import {embeddingCase} from './cases/linear';
 import {scanCase} from './cases/selectiveScan';
@@ -39,7 +39,7 @@ async function expectSameBits(op: OpUnderTest, testCase: OpCase): Promise<void> 
 describe('the same inputs give the same bits', () => {
   for (const op of opsUnderTest) {
     it(`in ${op.op}`, async () => {
-      for (const params of fc.sample(op.arbitrary, {numRuns: 20, seed: randomSeed})) {
+      for (const params of fc.sample(op.arbitrary, {numRuns: draws(20), seed: randomSeed})) {
         await expectSameBits(op, op.build(params));
       }
     });

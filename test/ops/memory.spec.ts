@@ -7,7 +7,7 @@ import * as fc from 'fast-check';
 import {scratchBytes, wasmHeapBytes} from '../support/allocation';
 import {mapValues, readAndDispose, sizeOf, toTensor} from '../support/arrays';
 import {describeComposed} from '../support/composedKernels';
-import {randomSeed} from '../support/settings';
+import {draws, randomSeed} from '../support/settings';
 import {opsUnderTest} from './cases';
 import {scanCase} from './cases/selectiveScan';
 import type {OpUnderTest} from './opUnderTest';
@@ -21,7 +21,7 @@ const counters = () => {
 /** Every op leaves only its outputs, and those can be disposed. */
 function leavesNothing(op: OpUnderTest): void {
   it(`of ${op.op} leaves its outputs and nothing else`, async () => {
-    for (const params of fc.sample(op.arbitrary, {numRuns: 10, seed: randomSeed})) {
+    for (const params of fc.sample(op.arbitrary, {numRuns: draws(10), seed: randomSeed})) {
       const testCase = op.build(params);
       const expected = op.reference(testCase);
       const projections = projectionsOf(expected, randomSeed);
