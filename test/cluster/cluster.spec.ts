@@ -51,7 +51,7 @@ describe('a cluster', () => {
           'allReduce: this process has left the cluster',
         ]);
       }
-    }, 60_000);
+    });
   }
 
   it('of one needs no other', async () => {
@@ -60,13 +60,16 @@ describe('a cluster', () => {
     expect([rank, size]).toEqual([0, 1]);
     expect(given['sum'].values).toEqual(given['gathered'].values);
     expect(given['mean'].values).toEqual(given['fromFirst'].values);
-  }, 60_000);
+  });
 
   for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
     it(`names the worker that is lost by ${signal}, within the time-out`, async () => {
-      const timeout = 3;
+      // Between what a busy machine takes to answer and the patience with workers that answer.
+      const [timeout, patience] = [5, 60];
       const configs = await tfConfigs(3);
-      const workers = configs.map((config) => startWorker('trouble.ts', config, ['together', String(timeout), '60']));
+      const workers = configs.map((config) =>
+        startWorker('trouble.ts', config, ['together', String(timeout), String(patience)]),
+      );
       try {
         await Promise.all(workers.map(({ready}) => ready));
         workers[1].child.kill(signal);
@@ -80,13 +83,13 @@ describe('a cluster', () => {
           );
           expect(messages[1]).toMatch(/^allReduce of float32 \[1000\]: the cluster has failed: .*worker [0-2]/);
           expect(messages[2]).toMatch(/^leave: the cluster has failed: .*worker [0-2]/);
-          expect(seconds).toBeLessThan(2 * timeout + 4);
+          expect(seconds).toBeLessThan(patience);
         }
       } finally {
         for (const {child} of workers) child.kill('SIGKILL');
         await Promise.allSettled(workers.map(({result}) => result));
       }
-    }, 60_000);
+    });
   }
 
   it('ends calls that do not fit each other when its patience is over', async () => {
@@ -95,12 +98,12 @@ describe('a cluster', () => {
     // One of the two may hear of it from the other one's end.
     expect(found.some(({messages}) => messages[0].includes(why))).toBeTrue();
     for (const {messages} of found) expect(messages[0]).toMatch(new RegExp(`${why}|worker [01] .* has not answered`));
-  }, 60_000);
+  });
 
   it('names the workers that do not come up', async () => {
     const [config] = await tfConfigs(2);
     const missing = (JSON.parse(config) as {cluster: {worker: string[]}}).cluster.worker[1];
     const {messages} = (await startWorker('trouble.ts', config, ['together', '1', '1']).result) as Trouble;
     expect(messages).toEqual([`joinCluster: worker 1 (${missing}) did not come up within 1 s`]);
-  }, 60_000);
+  });
 });

@@ -1,5 +1,8 @@
 /** `tfjs-mamba launch`, with workers that are small programs of plain Node. */
 import {spawn} from 'node:child_process';
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 const command = fileURLToPath(new URL('../../bin/tfjs-mamba.js', import.meta.url));
@@ -71,8 +74,14 @@ describe('tfjs-mamba launch', () => {
   });
 
   it('ends all workers and what they have started when one fails, with its status', async () => {
-    const code = `${RANK} if (rank === 1) setTimeout(() => process.exit(7), 1000); ${STUBBORN}`;
-    const {status, lines, errors} = await launch(['--workers', '3', ...node(code)]);
+    const folder = mkdtempSync(join(tmpdir(), 'tfjs-mamba-launch-'));
+    const allStarted = join(folder, 'all-started');
+    const wait = `if (rank === 1) setInterval(() => require('node:fs').existsSync(${JSON.stringify(allStarted)}) && process.exit(7), 20);`;
+    let started = 0;
+    const {status, lines, errors} = await launch(['--workers', '3', ...node(`${RANK} ${wait} ${STUBBORN}`)], () => {
+      if (++started === 3) writeFileSync(allStarted, '');
+    });
+    rmSync(folder, {recursive: true});
     expect(status).toBe(7);
     expect(errors).toContain('tfjs-mamba launch: worker 1 ended with status 7; ending all workers');
     expect(pids(lines).length).toBe(6);
@@ -80,7 +89,7 @@ describe('tfjs-mamba launch', () => {
       expect(await isThere(pid))
         .withContext(String(pid))
         .toBeFalse();
-  }, 30_000);
+  });
 
   it('ends all when it is stopped itself, also those that ignore it', async () => {
     const code = `process.on('SIGTERM', () => {}); ${STUBBORN}`;
@@ -94,7 +103,7 @@ describe('tfjs-mamba launch', () => {
       expect(await isThere(pid))
         .withContext(String(pid))
         .toBeFalse();
-  }, 30_000);
+  });
 
   it('refuses what it cannot do, and shows its usage', async () => {
     for (const [args, message] of [

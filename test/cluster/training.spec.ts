@@ -19,7 +19,7 @@ describe('training by a cluster', () => {
 
   beforeAll(async () => {
     alone = (await startWorker('training.ts', undefined, ['alone']).result) as Trained[];
-  }, 60_000);
+  });
 
   for (const size of [2, 3, 4]) {
     it(`of ${size} gives the weights of one process on the joined batches`, async () => {
@@ -37,7 +37,7 @@ describe('training by a cluster', () => {
       expect(difference(ranks[0], whole)).toBeLessThan(1e-6);
       expect(whole.clipped).withContext('steps that were clipped').toBeGreaterThan(5);
       expect(whole.losses.at(-1)).toBeLessThan(0.75 * whole.losses[0]);
-    }, 60_000);
+    });
   }
 
   it('goes on from the checkpoint of rank 0 with another number of ranks', async () => {
@@ -55,5 +55,5 @@ describe('training by a cluster', () => {
     } finally {
       rmSync(folder, {recursive: true});
     }
-  }, 60_000);
+  });
 });

@@ -2,7 +2,7 @@
  * A training run for killing.spec.ts to kill: a process of its own. It says `step N` after every step and checkpoint, `done` with the
  * bits of its weights, and with `slow`, when files are written piece by piece with time in between for a kill, `saving` before each save.
  *
- *     node killedRun.mjs <folder> <steps> [slow]
+ *     node killedRun.mjs <folder> <steps> fast|slow <the most steps of this process: it then waits to be killed>
  */
 import fs from 'node:fs/promises';
 import {syncBuiltinESMExports} from 'node:module';
@@ -15,9 +15,10 @@ import {tokenWindows} from '../../src/training/data';
 import {folderCheckpoints} from '../../src/training/nodeCheckpoints';
 import {trainer} from '../../src/training/trainer';
 
-const [folder, steps, speed] = process.argv.slice(2);
+const [folder, steps, speed, most] = process.argv.slice(2);
 if (speed === 'slow') slowDownFiles();
 
+let made = 0;
 await tf.setBackend('cpu');
 const model = new MambaLM({vocabSize: 5, dModel: 4, nLayer: 1, dState: 2}, {seed: 1});
 const tokens = Array.from({length: 60}, (_, i) => (i * i + (i >> 2)) % 5);
@@ -27,7 +28,12 @@ await trainer(model, {optimizer: adamW({learningRate: 0.01}), gradientAccumulati
     steps: Number(steps),
     reportEvery: 1000,
     checkpoint: {target: folderCheckpoints(folder), every: 1},
-    callbacks: {onCheckpoint: ({step}) => tell(`step ${step}`)},
+    callbacks: {
+      onCheckpoint: async ({step}) => {
+        await tell(`step ${step}`);
+        if (++made === Number(most)) await new Promise(() => setInterval(() => {}, 1000));
+      },
+    },
   },
 );
 const weights = await Promise.all(model.getWeights().map((weight) => weight.data<'float32'>()));

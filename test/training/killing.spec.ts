@@ -14,6 +14,8 @@ const KILLS = 30;
 const RUNS = 2;
 /** The longest time in ms from what a run says to its end: about that of a slow save. */
 const PATIENCE = 50;
+/** The most steps of a process that is to be killed: it then waits, so that no run ends before its kills, however late they come. */
+const MOST = 18;
 /** More than what runs come to while they are killed. */
 const STEPS = 300;
 
@@ -40,7 +42,8 @@ describe('a training run that is killed', () => {
   /** Runs until the end, or until it is killed, `patience` ms at most after what it says then; what it ended with. */
   function run(place: string, speed: 'fast' | 'slow', killAfter = Infinity) {
     return new Promise<{weights?: string; killed: boolean}>((resolve, reject) => {
-      const args = [program, place, String(STEPS), speed];
+      const most = killAfter < Infinity ? MOST : STEPS + 1;
+      const args = [program, place, String(STEPS), speed, String(most)];
       const child = spawn(process.execPath, args, {stdio: ['ignore', 'pipe', 'pipe']});
       let text = '';
       let complaint = '';
