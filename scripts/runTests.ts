@@ -7,6 +7,8 @@
  *     npm test -- --backend wasm --filter 'final state' --seed 12345
  *     npm test -- --backend webgl,webgpu@chromium test/ops   in headless Chromium, which it installs if it can
  *     npm test -- --backend webgl --random-cases 500 test/ops/random   more random shapes than the usual number for that backend
+ *     npm test -- --backend wasm --slowest 50                where its seconds go: the slowest specs
+ *     npm test -- --no-build                                 on the dist/ that is there
  */
 import {fork, spawnSync} from 'node:child_process';
 import {rmSync} from 'node:fs';
@@ -31,6 +33,8 @@ const {values: options, positionals: paths} = parseArgs({
     filter: {type: 'string'},
     seed: {type: 'string'},
     'random-cases': {type: 'string'},
+    slowest: {type: 'string'},
+    'no-build': {type: 'boolean'},
   },
 });
 
@@ -40,7 +44,7 @@ const ofTheBuild = ['tooling/package.spec.ts', 'tooling/page.spec.ts'];
 const runs = chosenRuns();
 const unknown = paths.filter((path) => !runs.some(({files}) => files.some((file) => `test/${file}`.includes(path))));
 if (unknown.length > 0) throw new Error(`No spec file that would run has ${unknown.join(' or ')} in its path`);
-if (runs.some(({files}) => files.some((file) => ofTheBuild.includes(file)))) build();
+if (!options['no-build'] && runs.some(({files}) => files.some((file) => ofTheBuild.includes(file)))) build();
 if (runs.some(needsChromium)) setupBrowser();
 
 const results = await inPool(runs, Math.min(2, availableParallelism()), runSpecs);
@@ -107,11 +111,12 @@ async function runSpecs(run: Run): Promise<SpecCounts> {
 }
 
 function environment({backend, group}: Run): Record<string, string> {
-  const cases = options['random-cases'];
+  const {'random-cases': cases, slowest} = options;
   return {
     TFJS_MAMBA_BACKEND: backend,
     TFJS_MAMBA_SPECS: group,
     ...(cases !== undefined && {TFJS_MAMBA_RANDOM_CASES: cases}),
+    ...(slowest !== undefined && {TFJS_MAMBA_SLOWEST: slowest}),
   };
 }
 

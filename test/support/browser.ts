@@ -20,7 +20,10 @@ const code = [
 ].join('\n');
 const filtered = options.filter === undefined ? [] : [`--filter=${options.filter}`];
 
-const cases = process.env['TFJS_MAMBA_RANDOM_CASES'];
-const env = {TFJS_MAMBA_BACKEND: requestedBackend(), ...(cases !== undefined && {TFJS_MAMBA_RANDOM_CASES: cases})};
+const passedOn = ['TFJS_MAMBA_RANDOM_CASES', 'TFJS_MAMBA_SLOWEST'].filter((name) => process.env[name] !== undefined);
+const env = {
+  TFJS_MAMBA_BACKEND: requestedBackend(),
+  ...Object.fromEntries(passedOn.map((name) => [name, process.env[name]!])),
+};
 const counts = await inChromium<SpecCounts>(code, env, filtered);
 process.send?.(counts);
