@@ -8,6 +8,7 @@ import nodeResolve from '@rollup/plugin-node-resolve';
 import {defineConfig} from 'rollup';
 import dts from 'rollup-plugin-dts';
 import esbuild from 'rollup-plugin-esbuild';
+import {shortShaders} from './scripts/shortShaders.js';
 
 const {dependencies = {}, peerDependencies} = JSON.parse(readFileSync('package.json', 'utf8'));
 const installed = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
@@ -41,7 +42,7 @@ export default defineConfig([
   {
     input,
     external,
-    plugins: [nodeResolve({...resolveOptions, extensions: ['.ts']}), esbuild({target: 'es2022'})],
+    plugins: [nodeResolve({...resolveOptions, extensions: ['.ts']}), esbuild({target: 'es2022'}), shortShaders()],
     output: [
       {...files('js'), ...modules, format: 'es'},
       {...files('cjs'), ...modules, format: 'cjs', interop: 'auto'},
@@ -65,6 +66,7 @@ export default defineConfig([
     plugins: [
       nodeResolve({...resolveOptions, browser: true, extensions: ['.ts', '.mjs', '.js']}),
       esbuild({target: 'es2020', minify: true}),
+      shortShaders(),
     ],
     output: {
       file: 'dist/tfjs-mamba.umd.js',

@@ -1,6 +1,7 @@
 /**
- * `npm run build:wasm`: compiles custom-ops/wasm (AssemblyScript) into src/backends/wasm/binary.ts, as text inside a module, so that
- * no bundler and no page has to find a file. The result is committed; test/tooling/wasm.spec.ts shows that it is of this source.
+ * `npm run build:wasm`: compiles custom-ops/wasm (AssemblyScript) into src/backends/wasm/binaries, as text inside modules, so that no
+ * bundler and no page has to find a file. There is a binary for each family of layers, so that a page takes no other's; what two of them
+ * use is in both. The results are committed; test/tooling/wasm.spec.ts shows that they are of this source.
  */
 import {readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
@@ -19,24 +20,25 @@ interface Compiler {
 
 const compiler: string = 'assemblyscript/asc';
 const root = fileURLToPath(new URL('..', import.meta.url));
-const target = `${root}/src/backends/wasm/binary.ts`;
+
+/** The sources that say what is in a binary, and the names of the binaries. */
+export const families = ['shared', 'mamba', 'mamba2', 'lm'];
 
 /**
  * The module imports its memory, so that it works on TensorFlow.js's heap. It is compiled for a shared memory of any size; the loader
  * changes one byte where the memory is not shared.
  */
 const options = [
-  'custom-ops/wasm/index.ts',
   ...['--outFile', 'out.wasm', '--baseDir', root, '--runtime', 'stub', '--noAssert', '-O3', '--converge'],
   ...['--importMemory', '--initialMemory', '0', '--maximumMemory', '65536', '--sharedMemory', '--zeroFilledMemory'],
   ...['--enable', 'simd', '--enable', 'threads', '--enable', 'bulk-memory', '--disableWarning'],
 ];
 
-/** Compiles and returns the module's bytes. */
-export async function compileWasm(): Promise<Uint8Array> {
+/** Compiles and returns a module's bytes. */
+export async function compileWasm(family: string): Promise<Uint8Array> {
   const {default: asc} = (await import(compiler)) as {default: Compiler};
   let binary: Uint8Array | undefined;
-  const {error, stderr} = await asc.main(options, {
+  const {error, stderr} = await asc.main([`custom-ops/wasm/${family}.ts`, ...options], {
     readFile: (name, baseDir) => readFile(`${baseDir}/${name}`, 'utf8').catch(() => null),
     writeFile: (name, contents) => void (name === 'out.wasm' && (binary = contents as Uint8Array)),
     listFiles: () => [],
@@ -48,11 +50,14 @@ export async function compileWasm(): Promise<Uint8Array> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const binary = await compileWasm();
-  const text = Buffer.from(binary).toString('hex');
-  await writeFile(
-    target,
-    `/** The module compiled from custom-ops/wasm by \`npm run build:wasm\`, in hexadecimal: gzip shortens that further than base64. */\nexport const binary =\n  '${text}';\n`,
-  );
-  console.log(`src/backends/wasm/binary.ts: ${binary.length} bytes`);
+  for (const family of families) {
+    const binary = await compileWasm(family);
+    const text = Buffer.from(binary).toString('hex');
+    await writeFile(
+      `${root}/src/backends/wasm/binaries/${family}.ts`,
+      `/** Compiled from custom-ops/wasm/${family}.ts by \`npm run build:wasm\`, in hexadecimal: gzip shortens that further than base64. */\n` +
+        `export const ${family} =\n  '${text}';\n`,
+    );
+    console.log(`src/backends/wasm/binaries/${family}.ts: ${binary.length} bytes`);
+  }
 }

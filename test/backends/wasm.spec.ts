@@ -1,9 +1,10 @@
 /**
- * The SIMD module of the `wasm` backend: that it is used, how exact its functions are, and that everything works without it. The specs
+ * The SIMD modules of the `wasm` backend: that they are used, how exact its functions are, and that everything works without it. The specs
  * of the ops run on it too; these are the ones about the module itself, and start `wasm` themselves.
  */
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
+import {mamba} from '../../src/backends/wasm/binaries/mamba';
 import type {WasmBackend} from '../../src/backends/wasm/heap';
 import {simdFor} from '../../src/backends/wasm/simd';
 import {causalConv1d, linear, selectiveScan} from '../../src/ops';
@@ -61,13 +62,13 @@ function oneStep(
   );
 }
 
-describe('the SIMD module of wasm', () => {
+describe('the SIMD modules of wasm', () => {
   // Before a spec pretends that something is missing: TensorFlow.js looks only once.
   beforeAll(() => onBackend('wasm', () => {}));
 
   it('works on the memory of TensorFlow.js', async () => {
     const {wasm} = await onBackend('wasm', () => tf.backend() as unknown as WasmBackend);
-    expect(simdFor(wasm)).toBeDefined();
+    expect(simdFor(wasm, mamba)).toBeDefined();
     // In a page that is isolated from other origins, as those of the specs are, threads share it.
     const isShared = !((wasm.wasmMemory ?? wasm.asm.memory)!.buffer instanceof ArrayBuffer);
     expect(isShared).toBe(typeof crossOriginIsolated !== 'undefined' && crossOriginIsolated);

@@ -1,20 +1,34 @@
-/** The compiled module that is committed, against its source. */
-import {compileWasm} from '../../scripts/buildWasm';
-import {binary} from '../../src/backends/wasm/binary';
+/** The compiled modules that are committed, against their source. */
+import {readdirSync} from 'node:fs';
+import {compileWasm, families} from '../../scripts/buildWasm';
 
-describe('src/backends/wasm/binary.ts', () => {
-  it('is what npm run build:wasm makes of custom-ops/wasm', async () => {
-    expect(Buffer.from(await compileWasm()).toString('hex')).toBe(binary);
+const folder = new URL('../../src/backends/wasm/binaries/', import.meta.url);
+
+async function committed(family: string): Promise<string> {
+  const {[family]: binary} = (await import(new URL(`${family}.ts`, folder).href)) as Record<string, string>;
+  return binary;
+}
+
+describe('src/backends/wasm/binaries', () => {
+  it('are those that npm run build:wasm makes', () => {
+    expect(readdirSync(folder).sort()).toEqual(families.map((family) => `${family}.ts`).sort());
   });
 
-  it('imports its memory and has no data to put there, which would overwrite that of TensorFlow.js', () => {
-    const bytes = Buffer.from(binary, 'hex');
-    const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map(
-      ({module, name}) => `${module}.${name}`,
-    );
-    expect(imports.sort()).toEqual(['env.log', 'env.memory']);
-    expect(sections(bytes)).not.toContain(DATA);
-  });
+  for (const family of families) {
+    it(`has for ${family} what is made of custom-ops/wasm`, async () => {
+      expect(Buffer.from(await compileWasm(family)).toString('hex')).toBe(await committed(family));
+    });
+
+    it(`imports in ${family} its memory and has no data to put there, which would overwrite that of TensorFlow.js`, async () => {
+      const bytes = Buffer.from(await committed(family), 'hex');
+      const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map(
+        ({module, name}) => `${module}.${name}`,
+      );
+      expect(imports).toContain('env.memory');
+      expect(imports.filter((name) => !['env.log', 'env.memory'].includes(name))).toEqual([]);
+      expect(sections(bytes)).not.toContain(DATA);
+    });
+  }
 });
 
 const DATA = 11;

@@ -1,16 +1,15 @@
 /**
- * The SIMD kernels of the `wasm` backend: a module of our own (custom-ops/wasm) that imports TensorFlow.js's memory and works on the
- * tensors where they lie. It has no data and no stack of its own, and takes scratch from TensorFlow.js's allocator, so nothing is
- * copied and neither module can disturb the other.
+ * The SIMD kernels of the `wasm` backend: modules of our own (custom-ops/wasm) that import TensorFlow.js's memory and work on the
+ * tensors where they lie. They have no data and no stack of their own, and take scratch from TensorFlow.js's allocator, so nothing is
+ * copied and no module can disturb another.
  *
  * Where it cannot be had – no SIMD, a page whose policy forbids it – the typed-array kernels do the work, and that is said once.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import {offerFasterForm} from '../typedArrays';
-import {binary} from './binary';
 import {operandOf} from './heap';
 
-/** The functions of the module, with pointers and numbers as arguments. */
+/** The functions of a module, with pointers and numbers as arguments. */
 export type SimdFunctions = Record<string, (...args: number[]) => number>;
 
 /** A tensor in the heap. */
@@ -50,38 +49,43 @@ export function offsets(operands: ReadonlyArray<HeapOperand | undefined>): numbe
   return operands.map((operand) => operand?.at ?? 0);
 }
 
-const instances = new WeakMap<EmscriptenModule, Simd | undefined>();
+/** The modules of a backend by their binaries; undefined where there can be none. */
+const instances = new WeakMap<EmscriptenModule, Map<string, Simd> | undefined>();
 
-/** Gives the typed-array kernel of that name a SIMD form, for machines that can run it; outputs are as that kernel declares them. */
-export function registerSimdKernel(kernelName: string, kernel: SimdKernel): void {
+/**
+ * Gives the typed-array kernel of that name a SIMD form, for machines that can run it; outputs are as that kernel declares them.
+ *
+ * @param binary the module that has the form's functions, one of ./binaries.
+ */
+export function registerSimdKernel(binary: string, kernelName: string, kernel: SimdKernel): void {
   offerFasterForm(kernelName, (backend, inputs, outputs, attrs) => {
-    const simd = simdFor(backend.wasm);
+    const simd = simdFor(backend.wasm, binary);
     const operand = (info: TensorInfo) => operandOf(backend, info);
     if (simd) kernel(simd, inputs.map(operand), outputs.map(operand), attrs);
     return simd !== undefined;
   });
 }
 
-/** The module for a backend, made on first use; undefined where there can be none. */
-export function simdFor(wasm: EmscriptenModule): Simd | undefined {
-  if (!instances.has(wasm)) {
-    try {
-      instances.set(wasm, instantiate(wasm));
-    } catch (error) {
-      instances.set(wasm, undefined);
-      const {message} = error as Error;
-      console.warn(`tfjs-mamba: no SIMD kernels on wasm, plain ones are used, which are slower: ${message}`);
-    }
+/** A module for a backend, made on first use; undefined where there can be none. */
+export function simdFor(wasm: EmscriptenModule, binary: string): Simd | undefined {
+  if (!instances.has(wasm)) instances.set(wasm, new Map());
+  const modules = instances.get(wasm);
+  try {
+    if (modules && !modules.has(binary)) modules.set(binary, instantiate(wasm, binary));
+  } catch (error) {
+    instances.set(wasm, undefined);
+    const {message} = error as Error;
+    console.warn(`tfjs-mamba: no SIMD kernels on wasm, plain ones are used, which are slower: ${message}`);
   }
-  return instances.get(wasm);
+  return modules?.get(binary);
 }
 
-function instantiate(wasm: EmscriptenModule): Simd {
+function instantiate(wasm: EmscriptenModule, binary: string): Simd {
   const memory = wasm.wasmMemory ?? wasm.asm.memory;
   if (memory === undefined) {
     throw new Error('this version of the backend does not show its memory');
   }
-  const bytes = moduleBytes(!(memory.buffer instanceof ArrayBuffer));
+  const bytes = moduleBytes(binary, !(memory.buffer instanceof ArrayBuffer));
   if (!WebAssembly.validate(bytes)) {
     throw new Error('WebAssembly has no SIMD here');
   }
@@ -93,7 +97,7 @@ function instantiate(wasm: EmscriptenModule): Simd {
 /** The import of the memory: its two names, its kind, and 3 for "shared, with a maximum". */
 const memoryImport = [...'\x03env\x06memory\x02\x03'].map((character) => character.charCodeAt(0));
 
-function moduleBytes(shared: boolean): Uint8Array<ArrayBuffer> {
+function moduleBytes(binary: string, shared: boolean): Uint8Array<ArrayBuffer> {
   const bytes = Uint8Array.from(binary.match(/../g)!, (byte) => parseInt(byte, 16));
   const at = bytes.findIndex((_, i) => memoryImport.every((byte, k) => bytes[i + k] === byte));
   bytes[at + memoryImport.length - 1] = shared ? 3 : 1;

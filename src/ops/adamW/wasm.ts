@@ -1,10 +1,11 @@
 /** AdamW and the global norm with SIMD, for `wasm`: custom-ops/wasm/optimizer.ts. */
+import {lm} from '../../backends/wasm/binaries/lm';
 import {registerSimdKernel} from '../../backends/wasm/simd';
 import type {AdamWAttrs} from './kernels';
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
-registerSimdKernel('AdamW', (simd, inputs, outputs, attrs: AdamWAttrs) => {
+registerSimdKernel(lm, 'AdamW', (simd, inputs, outputs, attrs: AdamWAttrs) => {
   const {learningRate, beta1, beta2, epsilon, step, weightDecay} = attrs;
   const count = weightDecay.length;
   const gradScale = inputs[4 * count].at;
@@ -18,7 +19,7 @@ registerSimdKernel('AdamW', (simd, inputs, outputs, attrs: AdamWAttrs) => {
   });
 });
 
-registerSimdKernel('GlobalNorm', (simd, inputs, [norm]) => {
+registerSimdKernel(lm, 'GlobalNorm', (simd, inputs, [norm]) => {
   const squares = inputs.reduce((sum, {at, shape}) => sum + simd.functions.sumSquares(at, sizeOf(shape)), 0);
   simd.functions.storeFloat(norm.at, Math.sqrt(squares));
 });

@@ -1,11 +1,12 @@
 /** The cross entropy with SIMD, for `wasm`: custom-ops/wasm/loss.ts. */
+import {lm} from '../../backends/wasm/binaries/lm';
 import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
 import type {CrossEntropyAttrs} from './kernels';
 
-registerSimdKernel('CrossEntropy', (simd, inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => {
+registerSimdKernel(lm, 'CrossEntropy', (simd, inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => {
   simd.functions.crossEntropy(...offsets([...inputs, ...outputs]), ...inputs[0].shape, ignoreIndex);
 });
 
-registerSimdKernel('CrossEntropyGrad', (simd, inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => {
+registerSimdKernel(lm, 'CrossEntropyGrad', (simd, inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => {
   simd.functions.crossEntropyGrad(...offsets([...inputs, ...outputs]), ...inputs[0].shape, ignoreIndex);
 });

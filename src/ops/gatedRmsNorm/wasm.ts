@@ -1,4 +1,5 @@
 /** The gated norm with SIMD, for `wasm`: custom-ops/wasm/gatedNorm.ts. */
+import {mamba2} from '../../backends/wasm/binaries/mamba2';
 import type {HeapOperand} from '../../backends/wasm/simd';
 import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
 import type {PresentAttr} from '../kernel';
@@ -15,16 +16,20 @@ function settings(x: HeapOperand, {groups, normBeforeGate, epsilon}: GatedRmsNor
   return [size / width, groups, width, Number(normBeforeGate), epsilon];
 }
 
-registerSimdKernel('GatedRmsNorm', (simd, inputs, [y], attrs: GatedRmsNormAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, 'GatedRmsNorm', (simd, inputs, [y], attrs: GatedRmsNormAttrs & PresentAttr) => {
   const {x, weight, z} = byName<GatedRmsNormInput, HeapOperand>(inputs, attrs.present);
   simd.functions.gatedRmsNorm(...offsets([x, weight, z, y]), ...settings(x!, attrs));
 });
 
-registerSimdKernel('GatedRmsNormGrad', (simd, inputs, [dx, dWeight, dz], attrs: GatedRmsNormAttrs & PresentAttr) => {
-  const {x, weight, z, dy} = byName<GatedRmsNormGradInput, HeapOperand>(inputs, attrs.present);
-  const [channels] = weight!.shape;
-  simd.withScratch(channels * DOUBLE + (channels / attrs.groups) * FLOAT, (wide) => {
-    const pointers = offsets([x, weight, z, dy, dx, dWeight, dz]);
-    simd.functions.gatedRmsNormGrad(...pointers, wide, wide + channels * DOUBLE, ...settings(x!, attrs));
-  });
-});
+registerSimdKernel(
+  mamba2,
+  'GatedRmsNormGrad',
+  (simd, inputs, [dx, dWeight, dz], attrs: GatedRmsNormAttrs & PresentAttr) => {
+    const {x, weight, z, dy} = byName<GatedRmsNormGradInput, HeapOperand>(inputs, attrs.present);
+    const [channels] = weight!.shape;
+    simd.withScratch(channels * DOUBLE + (channels / attrs.groups) * FLOAT, (wide) => {
+      const pointers = offsets([x, weight, z, dy, dx, dWeight, dz]);
+      simd.functions.gatedRmsNormGrad(...pointers, wide, wide + channels * DOUBLE, ...settings(x!, attrs));
+    });
+  },
+);

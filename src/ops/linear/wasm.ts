@@ -3,6 +3,7 @@
  * composed, as on every other backend.
  */
 import * as tf from '@tensorflow/tfjs';
+import {shared} from '../../backends/wasm/binaries/shared';
 import type {WasmBackend} from '../../backends/wasm/heap';
 import {makeOutputs, operandOf} from '../../backends/wasm/heap';
 import type {HeapOperand, Simd} from '../../backends/wasm/simd';
@@ -67,7 +68,7 @@ function register(
 ): void {
   registerArrayKernel(kernelName, 'wasm', ({inputs, backend, attrs}) => {
     const given = attrs as unknown as LinearAttrs & PresentAttr;
-    const simd = simdFor((backend as WasmBackend).wasm);
+    const simd = simdFor((backend as WasmBackend).wasm, shared);
     if (simd === undefined) {
       return tf.tidy(() => composed(byName(inputs as tf.Tensor[], given.present) as never, given));
     }

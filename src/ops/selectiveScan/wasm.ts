@@ -1,4 +1,5 @@
 /** The selective scan with SIMD, for `wasm`: custom-ops/wasm/scan.ts and scanGrad.ts. States are kept as the typed-array kernel keeps them. */
+import {mamba} from '../../backends/wasm/binaries/mamba';
 import type {HeapOperand} from '../../backends/wasm/simd';
 import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
 import type {PresentAttr} from '../kernel';
@@ -19,18 +20,23 @@ function settings({u, A, B, C}: Operands, deltaSoftplus: boolean): number[] {
   return [batch, length, channels, A.shape[1], ...groups(B), ...groups(C), Number(deltaSoftplus), CHUNK];
 }
 
-registerSimdKernel('SelectiveScan', (simd, inputs, outputs, {present, deltaSoftplus}: ScanAttrs & PresentAttr) => {
-  const operands = byName(inputs, present) as Operands;
-  const [y, finalState, states] = outputs;
-  const {A} = operands;
-  const order = [...scanInputs, 'sequenceIds'] as const;
-  simd.withScratch(2 * A.shape[0] * A.shape[1] * VECTOR, (scratch) => {
-    const pointers = offsets([...order.map((name) => operands[name]), y, finalState, states]);
-    simd.functions.selectiveScan(...pointers, scratch, ...settings(operands, deltaSoftplus));
-  });
-});
+registerSimdKernel(
+  mamba,
+  'SelectiveScan',
+  (simd, inputs, outputs, {present, deltaSoftplus}: ScanAttrs & PresentAttr) => {
+    const operands = byName(inputs, present) as Operands;
+    const [y, finalState, states] = outputs;
+    const {A} = operands;
+    const order = [...scanInputs, 'sequenceIds'] as const;
+    simd.withScratch(2 * A.shape[0] * A.shape[1] * VECTOR, (scratch) => {
+      const pointers = offsets([...order.map((name) => operands[name]), y, finalState, states]);
+      simd.functions.selectiveScan(...pointers, scratch, ...settings(operands, deltaSoftplus));
+    });
+  },
+);
 
 registerSimdKernel(
+  mamba,
   'SelectiveScanGrad',
   (simd, inputs, outputs, {present, deltaSoftplus}: ScanGradAttrs & PresentAttr) => {
     const operands = byName(inputs, present) as Operands;

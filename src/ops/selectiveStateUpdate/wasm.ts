@@ -1,4 +1,5 @@
 /** One step of the selective scan with SIMD, for `wasm`: custom-ops/wasm/stateUpdate.ts. */
+import {mamba} from '../../backends/wasm/binaries/mamba';
 import type {HeapOperand} from '../../backends/wasm/simd';
 import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
 import type {PresentAttr} from '../kernel';
@@ -9,7 +10,7 @@ import {stateUpdateInputs} from './kernels';
 /** Three vectors. */
 const SCRATCH_BYTES = 48;
 
-registerSimdKernel('SelectiveStateUpdate', (simd, inputs, outputs, attrs: StateUpdateAttrs & PresentAttr) => {
+registerSimdKernel(mamba, 'SelectiveStateUpdate', (simd, inputs, outputs, attrs: StateUpdateAttrs & PresentAttr) => {
   const operands = byName<StateUpdateInput, HeapOperand>(inputs, attrs.present);
   const {state, B, C} = operands as Record<StateUpdateInput, HeapOperand>;
   simd.withScratch(SCRATCH_BYTES, (scratch) => {

@@ -1,4 +1,5 @@
 /** Mamba-2's scan with SIMD, for `wasm`: custom-ops/wasm/ssd.ts and ssdGrad.ts. It keeps as many states as the typed-array kernel. */
+import {mamba2} from '../../backends/wasm/binaries/mamba2';
 import type {HeapOperand} from '../../backends/wasm/simd';
 import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
 import type {PresentAttr} from '../kernel';
@@ -15,7 +16,7 @@ function sizes({u, B, D}: Operands): number[] {
   return [...u.shape, groups, dState, D ? D.shape[1] : 1];
 }
 
-registerSimdKernel('SSD', (simd, inputs, [y, finalState, states], attrs: SsdAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, 'SSD', (simd, inputs, [y, finalState, states], attrs: SsdAttrs & PresentAttr) => {
   const operands = byName(inputs, attrs.present) as Operands;
   const [, , heads, headDim, , dState] = sizes(operands);
   simd.withScratch(simd.functions.ssdBytes(heads, headDim, dState), (scratch) => {
@@ -24,7 +25,7 @@ registerSimdKernel('SSD', (simd, inputs, [y, finalState, states], attrs: SsdAttr
   });
 });
 
-registerSimdKernel('SSDGrad', (simd, inputs, outputs, attrs: SsdGradAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, 'SSDGrad', (simd, inputs, outputs, attrs: SsdGradAttrs & PresentAttr) => {
   const operands = byName(inputs, attrs.present) as Operands;
   const gradients: {[K in SsdInput]?: HeapOperand} = byName(
     outputs,

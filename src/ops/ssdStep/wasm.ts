@@ -1,4 +1,5 @@
 /** One step of Mamba-2's scan with SIMD, for `wasm`: custom-ops/wasm/ssdStep.ts. */
+import {mamba2} from '../../backends/wasm/binaries/mamba2';
 import type {HeapOperand} from '../../backends/wasm/simd';
 import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
 import type {PresentAttr} from '../kernel';
@@ -8,7 +9,7 @@ import {wasmStepSize} from '../ssd/stepSize';
 import type {SsdStepInput} from './kernels';
 import {ssdStepInputs} from './kernels';
 
-registerSimdKernel('SSDStep', (simd, inputs, outputs, attrs: StepSizeAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, 'SSDStep', (simd, inputs, outputs, attrs: StepSizeAttrs & PresentAttr) => {
   const operands = byName<SsdStepInput, HeapOperand>(inputs, attrs.present);
   const {state, B, D} = operands as Record<'state' | 'B', HeapOperand> & {D?: HeapOperand};
   const [batch, heads, headDim, dState] = state.shape;

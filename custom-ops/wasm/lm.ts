@@ -1,0 +1,3 @@
+/** What a language model and its training run besides its layers. */
+export {crossEntropy, crossEntropyGrad} from './loss';
+export {adamW, storeFloat, sumSquares} from './optimizer';

@@ -1,0 +1,17 @@
+/** What the build leaves out of shaders (scripts/shortShaders.js). That what remains runs is shown by test/tooling/page.spec.ts. */
+import {parseAst} from 'rollup/parseAst';
+import {shortenTemplates} from '../../scripts/shortShaders.js';
+
+const shorten = (code: string) => shortenTemplates(code, parseAst);
+
+describe('shaders as they are built', () => {
+  it('lose comments and indentation, and no line', () => {
+    const code = 'const a = `\n  let x = 1; // one\n    // two\n    ${b}\n  y(); // ${c} three\n`;';
+    expect(shorten(code)).toBe('const a = `\nlet x = 1;\n\n${b}\ny(); // ${c} three\n`;');
+  });
+
+  it('keep what is no shader, and templates in the values of templates are shortened by themselves', () => {
+    const code = "  const a = '  // no'; // yes\n  b(`x${c ? `\n  d // e\n  f` : '  // g'}\n  h`);";
+    expect(shorten(code)).toBe("  const a = '  // no'; // yes\n  b(`x${c ? `\nd\nf` : '  // g'}\nh`);");
+  });
+});
