@@ -51,7 +51,7 @@ export function rooms(root) {
       room: `ops/${op}`,
       mayImport: ['backends', ...shared, ...(opsOnOps[op] ?? []).map((other) => `ops/${other}`)],
     })),
-    {room: 'kernels', mayImport: ['ops']},
+    {room: 'kernels', mayImport: ['mixers', 'ops']},
     {room: 'registerClass.ts', mayImport: []},
     {room: 'random.ts', mayImport: []},
     {room: 'macrotask.ts', mayImport: []},

@@ -1,4 +1,5 @@
-/** The kernels of every backend; importing this registers them. */
+/** The kernels of every backend, and the composed forms for any other; importing this registers them. */
+import './composed';
 import './cpu';
 import './tensorflow';
 import './wasm';

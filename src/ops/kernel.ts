@@ -92,8 +92,14 @@ const warned = new Set<string>();
 function ensureKernel(kernelName: string): void {
   const backendName = tf.getBackend();
   const composed = composedForms.get(kernelName);
-  if (composed === undefined || tf.getKernel(kernelName, backendName) !== undefined) {
+  if (tf.getKernel(kernelName, backendName) !== undefined) {
     return;
+  }
+  if (composed === undefined) {
+    throw new Error(
+      `${kernelName}: no kernel for the backend '${backendName}' is imported; import 'tfjs-mamba/backends/${backendName}' if there is one, ` +
+        "or 'tfjs-mamba/backends/composed', which runs on any backend and is slow",
+    );
   }
   registerArrayKernel(kernelName, backendName, ({inputs, attrs}) =>
     tf.tidy(() => composed(inputs as tf.Tensor[], attrs)),

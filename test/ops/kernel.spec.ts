@@ -1,5 +1,6 @@
 /** A backend without kernels of its own computes all the same, and says once that it is slower. */
 import * as tf from '@tensorflow/tfjs';
+import {defineListKernel} from '../../src/ops/kernel';
 import {randomSeed} from '../support/settings';
 import {kernelNames} from '../support/composedKernels';
 import {scanCase} from './cases/selectiveScan';
@@ -22,6 +23,13 @@ describe('a backend without kernels of its own', () => {
     await tf.setBackend(current);
     tf.getKernelsForBackend(name).forEach(({kernelName}) => tf.unregisterKernel(kernelName, name));
     tf.removeBackend(name);
+  });
+
+  it('says what to import where there is not even a composed form', () => {
+    const run = defineListKernel('OfNoBackend');
+    expect(() => run([], {})).toThrowError(
+      /^OfNoBackend: no kernel for the backend 'kernelless' is imported; import 'tfjs-mamba\/backends\/kernelless' .* 'tfjs-mamba\/backends\/composed'/,
+    );
   });
 
   it('runs every op composed of TensorFlow.js ops, and says so once', async () => {

@@ -24,6 +24,13 @@ function bareImports(module: string): string[] {
 }
 
 describe('kernel files', () => {
+  it('of composed forms come with src/kernels/composed.ts, but for those that their ops bring', () => {
+    const files = modules('ops').filter((file) => file.endsWith('/composed'));
+    const brought = ['ops/embedding/composed', 'ops/linear/composed'];
+    expect([...bareImports('kernels/composed'), ...brought].sort()).toEqual(files.sort());
+    expect(bareImports('kernels/all')).toContain('kernels/composed');
+  });
+
   for (const backend of backends) {
     it(`are each imported by a file of src/kernels/${backend}`, () => {
       const name = backend === 'cpu' ? 'typed' : backend;
@@ -47,9 +54,11 @@ describe('sideEffects', () => {
   const patterns = sideEffects.map((glob) => new RegExp(`^${glob.split('**').map(wild).join('.+')}$`));
   const named = (module: string) => patterns.some((pattern) => pattern.test(`./dist/${module}.js`));
 
-  /** Statements that do something when the module is loaded: calls at the left margin, and imports for nothing else. */
+  /** Statements that do something when the module is loaded: calls and assignments at the left margin, and imports for nothing else. */
   const acts = (module: string) =>
-    /^(import '|if |for |[a-zA-Z.]+(<.*>)?\()/m.test(text(module).replace(/`[^`]*`|\/\*[^]*?\*\//g, ''));
+    /^(import '|if |for |[a-zA-Z.]+(<.*>)?\(|[a-zA-Z\d]+\.[a-zA-Z]+ = )/m.test(
+      text(module).replace(/`[^`]*`|\/\*[^]*?\*\//g, ''),
+    );
 
   it('names the modules that register kernels and gradients, and no others', () => {
     // An op's index brings its gradient with it, a class its registration: both are for who uses them.

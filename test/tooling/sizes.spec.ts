@@ -3,11 +3,11 @@ import {imports, sizeOf} from '../../scripts/sizes';
 
 /** In thousands of bytes, by gzip. */
 const bounds: Record<keyof typeof imports, number> = {
-  'one layer on cpu': 19,
-  'one layer on webgl': 25,
-  'one layer on webgpu': 28.5,
-  'one layer on wasm': 33,
-  'a language model that generates, on webgpu': 70,
+  'one layer on cpu': 15.5,
+  'one layer on webgl': 22.5,
+  'one layer on webgpu': 25,
+  'one layer on wasm': 29.5,
+  'a language model that generates, on webgpu': 65.5,
   everything: 146,
 };
 

@@ -1,11 +1,13 @@
 /**
- * Kernels of the backend `tensorflow`, of the native library, once it is loaded: what a language model and its
+ * Kernels of the backend `tensorflow`, of the native library, once it is loaded, and the composed forms until then: what a language model and its
  * training run besides its layers. Importing this registers them.
  *
  * @packageDocumentation
  */
+import '../../mixers/mamba1/fused';
 import '../../ops/adamW/tensorflow';
 import '../../ops/crossEntropy/tensorflow';
 import '../../ops/linear/tensorflow';
 import '../../ops/mambaStep/tensorflow';
 import '../../ops/rmsNorm/tensorflow';
+import '../composed';

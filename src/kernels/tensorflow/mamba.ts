@@ -1,5 +1,5 @@
 /**
- * Kernels of the backend `tensorflow`, of the native library, once it is loaded: what `mamba` and `mambaBlock` run. Importing this registers them.
+ * Kernels of the backend `tensorflow`, of the native library, once it is loaded, and the composed forms until then: what `mamba` and `mambaBlock` run. Importing this registers them.
  *
  * @packageDocumentation
  */
@@ -9,3 +9,4 @@ import '../../ops/linear/tensorflow';
 import '../../ops/rmsNorm/tensorflow';
 import '../../ops/selectiveScan/tensorflow';
 import '../../ops/selectiveStateUpdate/tensorflow';
+import '../composed';

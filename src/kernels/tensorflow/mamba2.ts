@@ -1,5 +1,5 @@
 /**
- * Kernels of the backend `tensorflow`, of the native library, once it is loaded: what `mamba2` and `mamba2Block` run. Importing this registers them.
+ * Kernels of the backend `tensorflow`, of the native library, once it is loaded, and the composed forms until then: what `mamba2` and `mamba2Block` run. Importing this registers them.
  *
  * @packageDocumentation
  */
@@ -10,3 +10,4 @@ import '../../ops/linear/tensorflow';
 import '../../ops/rmsNorm/tensorflow';
 import '../../ops/ssd/tensorflow';
 import '../../ops/ssdStep/tensorflow';
+import '../composed';

@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+import '../../mixers/mamba1/fused';
 import '../../ops/adamW/webgpu';
 import '../../ops/crossEntropy/webgpu';
 import '../../ops/embedding/webgpu';

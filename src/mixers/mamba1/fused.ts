@@ -1,10 +1,14 @@
-/** A token through a stack of blocks by the one kernel that some backends have for it. */
+/**
+ * A token through a stack of blocks by the one kernel that some backends have for it. It comes with the kernel (src/kernels), so that no
+ * page has it that cannot use it.
+ */
 import type * as tf from '@tensorflow/tfjs';
 import {hasMambaStep, mambaStep} from '../../ops/mambaStep';
 import type {BlockInput, BlockInputs} from '../../ops/mambaStep/kernels';
 import type {Weights} from '../mixer';
 import type {Weight} from '../weight';
 import type {MixerConfig} from './config';
+import {mamba1} from './index';
 import type {LayerState} from './run';
 
 /** What the kernel calls the weights of a block. */
@@ -23,8 +27,10 @@ const inputNames: Record<string, BlockInput> = {
   'mixer/outProj/bias': 'outProjBias',
 };
 
+mamba1.stepBlocks = stepMamba1Blocks;
+
 /** Undefined where the backend has no such kernel, or a block has what the kernel cannot take. */
-export function stepMamba1Blocks(
+function stepMamba1Blocks(
   blocks: ReadonlyArray<{weights: Weights; config: MixerConfig & {epsilon: number}}>,
   x: tf.Tensor2D,
   states: readonly LayerState[],

@@ -3,7 +3,6 @@ import type {Mixer} from '../mixer';
 import {checkStepSizes} from '../width';
 import type {MixerConfig} from './config';
 import {configureMamba1, mamba1Fields} from './config';
-import {stepMamba1Blocks} from './fused';
 import {publishedMamba1} from './published';
 import type {LayerState} from './run';
 import {runMamba1, stepMamba1} from './run';
@@ -20,6 +19,5 @@ export const mamba1: Mixer<MixerConfig, LayerState, Mamba1Weights> = {
   lookBack: ({dConv}) => dConv - 1,
   run: runMamba1,
   step: stepMamba1,
-  stepBlocks: stepMamba1Blocks,
   published: publishedMamba1,
 };

@@ -13,7 +13,7 @@ import {causalConv1d} from '../../ops/causalConv1d';
 import {causalConv1dUpdate} from '../../ops/causalConv1dUpdate';
 import {gatedRmsNorm} from '../../ops/gatedRmsNorm';
 import {ssd} from '../../ops/ssd';
-import {keptWithin} from '../../ops/ssd/composed';
+import {keptWithin} from '../../ops/composedScalar';
 import {LARGEST} from '../../ops/ssd/stepSize';
 import {ssdStep} from '../../ops/ssdStep';
 import type {Padding} from '../masking';

@@ -7,7 +7,6 @@ import {checkKeys, checkShape, toTensor} from '../check';
 import {checkAdamConstants, checkNumber} from './hyperparameters';
 import type {AdamWAttrs, AdamWInputs} from './kernels';
 import {runAdamW, runGlobalNorm} from './kernels';
-import './composed';
 
 /** The arguments of {@link adamWUpdate}: lists of one tensor per variable, and the attributes of the step. */
 export interface AdamWUpdateArgs extends Omit<AdamWInputs, 'gradScale'>, AdamWAttrs {

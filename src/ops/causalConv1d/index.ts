@@ -4,7 +4,6 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {checkKeys, checkNotEmpty, checkOneOf, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
-import './composed';
 import './gradient';
 import type {ConvActivation} from './kernels';
 import {convActivations, convInputs, runCausalConv1d} from './kernels';

@@ -3,7 +3,6 @@ import * as tf from '@tensorflow/tfjs';
 import type {ConvActivation} from '../causalConv1d/kernels';
 import {convActivations} from '../causalConv1d/kernels';
 import {checkKeys, checkNotEmpty, checkOneOf, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
-import './composed';
 import './gradient';
 import {convUpdateInputs, runCausalConv1dUpdate} from './kernels';
 

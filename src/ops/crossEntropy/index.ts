@@ -1,7 +1,6 @@
 /** The loss of a language model: softmax cross entropy from logits and integer labels, as torch's `cross_entropy`. */
 import * as tf from '@tensorflow/tfjs';
 import {checkIndices, checkKeys, checkNotEmpty, checkShape, showShape, toTensor} from '../check';
-import './composed';
 import './gradient';
 import {runCrossEntropy} from './kernels';
 

@@ -14,7 +14,6 @@ import {
   toOptionalTensor,
   toTensor,
 } from '../check';
-import './composed';
 import './gradient';
 import {gatedRmsNormInputs, runGatedRmsNorm} from './kernels';
 

@@ -10,7 +10,6 @@ import {
   toOptionalTensor,
   toTensor,
 } from '../check';
-import './composed';
 import './gradient';
 import {rmsNormInputs, runRmsNorm} from './kernels';
 

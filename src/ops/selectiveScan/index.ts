@@ -14,7 +14,6 @@ import {
   toTensor,
 } from '../check';
 import {isRecording} from '../../backends/engine';
-import './composed';
 import './gradient';
 import {runSelectiveScan, scanInputs} from './kernels';
 

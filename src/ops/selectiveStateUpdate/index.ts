@@ -2,7 +2,6 @@
 import * as tf from '@tensorflow/tfjs';
 import {checkBoolean, checkKeys, checkNotEmpty, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
 import {checkProjection, withGroups} from '../selectiveScan';
-import './composed';
 import './gradient';
 import {runSelectiveStateUpdate, stateUpdateInputs} from './kernels';
 

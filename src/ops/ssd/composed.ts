@@ -9,7 +9,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {offerComposed} from '../kernel';
-import {softplus, softplusSlope} from '../composedScalar';
+import {keptWithin, softplus, softplusSlope} from '../composedScalar';
 import type {Decays, Layout} from './chunks';
 import {
   decaysOf,
@@ -40,12 +40,6 @@ export function stepSizeComposed(inputs: RawStep, attrs: StepSizeAttrs): tf.Tens
   const biased = biasedDelta(inputs);
   const step = attrs.deltaSoftplus ? softplus(biased) : biased;
   return isLimited(attrs) ? keptWithin(step, attrs.deltaMin, attrs.deltaMax) : step;
-}
-
-/** As clipByValue, but has no gradient. Chosen by comparisons: on wasm clipByValue makes a NaN one of the limits. */
-export function keptWithin<T extends tf.Tensor>(step: T, least: number, most: number): T {
-  const raised = tf.where(step.less(least), tf.fill(step.shape, least), step);
-  return tf.where(raised.greater(most), tf.fill(step.shape, most), raised) as T;
 }
 
 /** The gradient of Δ from that of δ, [B,L,H]. */

@@ -15,7 +15,6 @@ import {checkKeys, checkNotEmpty, checkRank, checkShape, toOptionalTensor, toTen
 import {isRecording} from '../../backends/engine';
 import type {StepSizeOptions} from './arguments';
 import {checkProjection, checkSkip, checkStepSize, inKernelForm} from './arguments';
-import './composed';
 import './gradient';
 import {runSsd, ssdInputs} from './kernels';
 

@@ -3,7 +3,6 @@ import * as tf from '@tensorflow/tfjs';
 import {checkKeys, checkNotEmpty, checkRank, checkShape, toOptionalTensor, toTensor} from '../check';
 import type {StepSizeOptions} from '../ssd/arguments';
 import {checkProjection, checkSkip, checkStepSize, inKernelForm} from '../ssd/arguments';
-import './composed';
 import './gradient';
 import {runSsdStep, ssdStepInputs} from './kernels';
 
