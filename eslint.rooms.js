@@ -77,6 +77,7 @@ export function rooms(root) {
     {room: 'cluster/cluster.ts', mayImport: []},
     {room: 'cluster', mayImport: ['backends', 'ops']},
     {room: 'checkpoints', mayImport: ['config', 'mixers', 'nodeStaging.ts']},
+    {room: 'adapters', mayImport: ['checkpoints', 'config', 'layers', 'lm', 'mixers', 'ops']},
     {
       room: 'lm',
       mayImport: [

@@ -16,7 +16,7 @@ const installed = [...Object.keys(dependencies), ...Object.keys(peerDependencies
 const kernels = readdirSync('src/kernels', {recursive: true, encoding: 'utf8'})
   .filter((file) => file.endsWith('.ts'))
   .map((file) => `kernels/${file.slice(0, -'.ts'.length)}`);
-const entries = ['index', 'node', 'webgpu', 'entry/layers', 'entry/lm', 'entry/training', ...kernels];
+const entries = ['index', 'node', 'webgpu', 'entry/layers', 'entry/lm', 'entry/training', 'entry/adapters', ...kernels];
 const input = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]));
 
 /** What the package that imports us brings: Node's own modules, peers and dependencies.

@@ -19,6 +19,7 @@ export {backupWeights, restartBackend} from './recovery';
 export * as layers from './layers';
 export * from './layers/classes';
 
+export * from './entry/adapters';
 export * from './entry/mixers';
 export * from './entry/lm';
 export * from './entry/training';

@@ -22,6 +22,17 @@ export function isRecording(): boolean {
   return tf.engine().state.gradientDepth > 0;
 }
 
+/** Runs a function whose tensors are constants to any gradient that is being recorded, as what `tf.customGrad` runs forward is. */
+export function asConstant<T>(work: () => T): T {
+  const {state} = tf.engine();
+  state.kernelDepth++;
+  try {
+    return work();
+  } finally {
+    state.kernelDepth--;
+  }
+}
+
 /** The variable of that name. */
 export function variableNamed(name: string): tf.Variable | undefined {
   return tf.engine().registeredVariables[name];

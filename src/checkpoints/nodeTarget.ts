@@ -18,7 +18,9 @@ const LIST = 'files.json';
 
 /** Weights of whatever save: those that the new one has not written would be taken for part of it. */
 const weights = /^model((-v\d+)?-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
-const configs = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+/** Of an adapter, which may stand beside a model. */
+const adapter = ['adapter_config.json', 'adapter_model.safetensors'];
+const configs = [...adapter, 'config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
 
 /** Other files in the folder are left alone. */
 export async function folderTarget(folder: string): Promise<CheckpointTarget> {
@@ -52,8 +54,9 @@ export async function finishSave(folder: string): Promise<void> {
     const names = readList(list);
     for (const name of names) await rename(join(saved, name), join(folder, name)).catch(ifMissing); // moved before
     await syncFolder(folder);
+    const isModel = names.some((name) => weights.test(name));
     for (const name of await readdir(folder)) {
-      const isStale = weights.test(name) && !names.includes(name);
+      const isStale = isModel && weights.test(name) && !names.includes(name);
       // Of saves that were cut short before they were complete.
       const isUnfinished = /^\.saving-[\da-f-]{36}$/.test(name);
       if (isStale || isUnfinished) await rm(join(folder, name), {recursive: true, force: true});

@@ -21,16 +21,17 @@ export interface CheckpointTarget {
   discard(): Promise<void>;
 }
 
-export async function openTarget(target: string | SaveHandler): Promise<CheckpointTarget> {
+/** @param op What errors name first. */
+export async function openTarget(target: string | SaveHandler, op = 'savePretrained'): Promise<CheckpointTarget> {
   if (typeof target === 'object' && typeof target?.write === 'function') return handlerTarget(target);
   if (typeof target !== 'string' || target === '') {
     const given = JSON.stringify(target) ?? typeof target;
-    throw new Error(`savePretrained: target must be a folder or an object {write(name, bytes)}, but is ${given}`);
+    throw new Error(`${op}: target must be a folder or an object {write(name, bytes)}, but is ${given}`);
   }
   const platform = filePlatform();
   if (!platform) {
     throw new Error(
-      `savePretrained: target is the folder ${target}, and folders need the entry point tfjs-mamba/node; ` +
+      `${op}: target is the folder ${target}, and folders need the entry point tfjs-mamba/node; ` +
         'elsewhere give an object {write(name, bytes)}',
     );
   }

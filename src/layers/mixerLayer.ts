@@ -13,9 +13,9 @@ import {align, lastPosition} from '../mixers/masking';
 import type {AnyMixer, RunContext, State, Weights} from '../mixers/mixer';
 import {stateNames, stateShapes, zeroState} from '../mixers/states';
 import {publishedNames} from '../mixers/published';
-import {dense} from '../mixers/weight';
 import type {WeightSpec} from '../mixers/weightSpec';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
+import {Matrices} from './matrices';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
 
@@ -62,6 +62,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   readonly goBackwards: boolean;
   private config?: C;
   private carried?: S;
+  /** @internal */
+  readonly matrices = new Matrices();
   /** By name: tfjs's list of weights changes its order when some are frozen. */
   private readonly variables = new Map<string, {spec: WeightSpec; variable: tf.LayerVariable}>();
 
@@ -129,12 +131,11 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   }
 
   /** @internal The layer as a link of a chain: its mixer with the current values of its weights. */
-  get block(): Block {
+  block(training = false): Block {
     const config = this.mixerConfig;
     const weights: Weights = {};
     for (const [name, {spec, variable}] of this.variables) {
-      const value = variable.read();
-      weights[name] = spec.isMatrix ? dense(value) : value;
+      weights[name] = spec.isMatrix ? this.matrices.read(name, variable, training) : variable.read();
     }
     return {mixer: this.mixer, config, weights};
   }
@@ -187,7 +188,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
       const aligned = given && align(backwards(given.toInt()), initial ? this.mixer.lookBack(this.mixerConfig) : 0);
       const sequence = backwards(x as tf.Tensor3D);
       const moved = aligned ? aligned.move(sequence) : sequence;
-      const {y, state} = this.runAligned(moved, initial, {padding: aligned?.padding});
+      const {y, state} = this.runAligned(moved, initial, {padding: aligned?.padding}, kwargs.training === true);
       if (this.options.stateful) {
         this.carry(state);
       }
@@ -226,9 +227,9 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   }
 
   /** @internal As `run`, where the real positions of each row are at its right end already. */
-  runAligned(x: tf.Tensor3D, state?: S, context?: RunContext): {y: tf.Tensor3D; state: S} {
+  runAligned(x: tf.Tensor3D, state?: S, context?: RunContext, training = false): {y: tf.Tensor3D; state: S} {
     return tf.tidy(() => {
-      const {weights, config} = this.block;
+      const {weights, config} = this.block(training);
       return this.mixer.run(weights, config, x, state, context);
     });
   }
@@ -237,7 +238,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   step(x: tf.Tensor2D, state: S): {y: tf.Tensor2D; state: S} {
     this.checkStep(x, state);
     return tf.tidy(() => {
-      const {y, states} = stepChain([this.block], x, [state]);
+      const {y, states} = stepChain([this.block()], x, [state]);
       return {y, state: states[0] as S};
     });
   }

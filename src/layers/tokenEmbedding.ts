@@ -6,8 +6,9 @@
 import * as tf from '@tensorflow/tfjs';
 import {asInitializer, fanIn, normal, seedFor} from '../mixers/initializers';
 import type {Weight} from '../mixers/weight';
-import {dense, embedding, linear} from '../mixers/weight';
+import {embedding, linear} from '../mixers/weight';
 import {registerClass} from '../registerClass';
+import {Matrices} from './matrices';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
 
@@ -21,6 +22,8 @@ export interface VocabularyArgs extends LayerArgs {
   seed?: number;
 }
 
+type Kwargs = {training?: unknown};
+
 /** ids [B,L] → vectors [B,L,dModel]; vectors [...,dModel] → logits [...,vocabSize]. The table starts N(0, 0.02²). */
 export class TokenEmbedding extends tf.layers.Layer {
   static className = 'MambaTokenEmbedding';
@@ -28,6 +31,9 @@ export class TokenEmbedding extends tf.layers.Layer {
   readonly vocabSize: number;
   readonly dModel: number;
   readonly seed?: number;
+  /** @internal */
+  readonly matrices = new Matrices();
+  private variable!: tf.LayerVariable;
 
   constructor(args: VocabularyArgs) {
     super(args);
@@ -37,7 +43,7 @@ export class TokenEmbedding extends tf.layers.Layer {
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const start = normal(0.02);
     const initializer = asInitializer((shape) => start(shape, seedFor(this.seed, 'weight'))) as never;
-    this.addWeight('weight', [this.vocabSize, this.dModel], 'float32', initializer);
+    this.variable = this.addWeight('weight', [this.vocabSize, this.dModel], 'float32', initializer);
     super.build(inputShape);
   }
 
@@ -46,26 +52,26 @@ export class TokenEmbedding extends tf.layers.Layer {
     return shape.length === 3 ? [...shape.slice(0, -1), this.vocabSize] : [...shape, this.dModel];
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+  override call(inputs: tf.Tensor | tf.Tensor[], {training}: Kwargs = {}): tf.Tensor {
     const x = Array.isArray(inputs) ? inputs[0] : inputs;
-    return x.rank === 3 ? this.logits(x) : this.embed(x);
+    return x.rank === 3 ? this.logits(x, training === true) : this.embed(x, training === true);
   }
 
-  private get table(): Weight {
-    return dense(this.weights[0].read());
+  private table(training: boolean): Weight {
+    return this.matrices.read('weight', this.variable, training);
   }
 
   /** ids of any shape → [...,dModel] */
-  embed(ids: tf.Tensor): tf.Tensor {
+  embed(ids: tf.Tensor, training = false): tf.Tensor {
     return tf.tidy(() => {
       const rows = ids.dtype === 'int32' ? ids : ids.toInt(); // tf.data makes float32 tensors
-      return embedding({ids: rows, weight: this.table});
+      return embedding({ids: rows, weight: this.table(training)});
     });
   }
 
   /** [...,dModel] → [...,vocabSize] */
-  logits(x: tf.Tensor): tf.Tensor {
-    return linear({x, weight: this.table, isTable: true});
+  logits(x: tf.Tensor, training = false): tf.Tensor {
+    return linear({x, weight: this.table(training), isTable: true});
   }
 
   override getConfig(): tf.serialization.ConfigDict {
@@ -81,6 +87,9 @@ export class LanguageHead extends tf.layers.Layer {
   readonly vocabSize: number;
   readonly dModel: number;
   readonly seed?: number;
+  /** @internal */
+  readonly matrices = new Matrices();
+  private variable!: tf.LayerVariable;
 
   constructor(args: VocabularyArgs) {
     super(args);
@@ -90,7 +99,7 @@ export class LanguageHead extends tf.layers.Layer {
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const start = fanIn(this.dModel);
     const initializer = asInitializer((shape) => start(shape, seedFor(this.seed, 'kernel'))) as never;
-    this.addWeight('kernel', [this.dModel, this.vocabSize], 'float32', initializer);
+    this.variable = this.addWeight('kernel', [this.dModel, this.vocabSize], 'float32', initializer);
     super.build(inputShape);
   }
 
@@ -98,13 +107,13 @@ export class LanguageHead extends tf.layers.Layer {
     return [...(inputShape as tf.Shape).slice(0, -1), this.vocabSize];
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-    return this.logits(Array.isArray(inputs) ? inputs[0] : inputs);
+  override call(inputs: tf.Tensor | tf.Tensor[], {training}: Kwargs = {}): tf.Tensor {
+    return this.logits(Array.isArray(inputs) ? inputs[0] : inputs, training === true);
   }
 
   /** [...,dModel] → [...,vocabSize] */
-  logits(x: tf.Tensor): tf.Tensor {
-    return linear({x, weight: dense(this.weights[0].read())});
+  logits(x: tf.Tensor, training = false): tf.Tensor {
+    return linear({x, weight: this.matrices.read('kernel', this.variable, training)});
   }
 
   override getConfig(): tf.serialization.ConfigDict {

@@ -9,6 +9,7 @@ import {resolveConfig} from '../config/config';
 import type {PresetName} from '../config/presets';
 import {countParameters, largestWeight} from '../config/weightTable';
 import {checkStates} from '../layers/inputs';
+import type {LayerOfMatrices} from '../layers/matrices';
 import {MixerBlock} from '../layers/mixerBlock';
 import {RMSNormalization} from '../layers/rmsNormalization';
 import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
@@ -93,6 +94,8 @@ export class MambaLM extends tf.LayersModel {
   tokenizerFault?: Error;
   /** @internal */
   tokenizerFiles?: TokenizerFiles;
+  /** @internal What was hung on the model from outside, and goes with it. */
+  adapter?: {dispose(): void};
   private readonly parts: Parts;
   private ignoreIndex: number;
   private countsTokens = false;
@@ -166,7 +169,7 @@ export class MambaLM extends tf.LayersModel {
       this.checkState('step', state, tokens.shape[0]);
       const x = this.parts.embeddings.embed(tokens) as tf.Tensor2D;
       const {y, states} = stepChain(
-        this.parts.blocks.map(({block}) => block),
+        this.parts.blocks.map((block) => block.block()),
         x,
         state,
       );
@@ -245,6 +248,21 @@ export class MambaLM extends tf.LayersModel {
     this.loss = LOSS; // what `save` writes
   }
 
+  /** As tfjs's, which knows dense weights only. */
+  override async save(...args: Parameters<tf.LayersModel['save']>): ReturnType<tf.LayersModel['save']> {
+    if (!this.isDense) {
+      throw new Error(
+        'save: a LayersModel holds dense weights only; call mergeAdapter first, or savePretrained instead',
+      );
+    }
+    return super.save(...args);
+  }
+
+  /** @internal Whether every matrix is a plain tensor of the model, and none packed or corrected by an adapter. */
+  get isDense(): boolean {
+    return this.layers.every((layer) => (layer as Partial<LayerOfMatrices>).matrices?.areDense ?? true);
+  }
+
   /** @throws Error if the loss is a function: tfjs would leave it out, and the model come back with another. */
   protected override getTrainingConfig(): ReturnType<tf.LayersModel['getTrainingConfig']> {
     if (typeof this.loss === 'function') {
@@ -293,6 +311,7 @@ export class MambaLM extends tf.LayersModel {
 
   /** Frees the weights. */
   override dispose(): ReturnType<tf.LayersModel['dispose']> {
+    this.adapter?.dispose();
     const result = super.dispose();
     // A layer counts how often it was applied; a tied one is applied twice, but the model disposes every layer once.
     if (result.refCountAfterDispose === 0 && this.config.tieEmbeddings) {

@@ -102,6 +102,11 @@ export async function savePretrained(
   }
   checkKeys('savePretrained', options, ['dtype', 'maxShardBytes', 'signal']);
   checkSignal('savePretrained', options.signal);
+  if (!model.isDense) {
+    throw new Error(
+      'savePretrained: the model has an adapter; mergeAdapter puts it into the weights, removeAdapter takes it off, saveAdapter saves it alone',
+    );
+  }
   const weights = model.weightsByName();
   const read = async (name: string) => (await weights.get(name)!.read().data()) as Float32Array;
   const {tokenizer, tokenizerFiles} = model;

@@ -3,8 +3,8 @@
  * correction; they do not look. {@link linear} and {@link embedding} are the only places that do.
  */
 import type * as tf from '@tensorflow/tfjs';
-import {embedding as embeddingOp} from '../ops/embedding';
-import {linear as linearOp} from '../ops/linear';
+import {baseEmbedding, baseLinear, baseValue} from './baseWeight';
+import {loraEmbedding, loraLinear, mergedValue} from './lora';
 
 /** A float32 tensor [in, out], or [rows, width] of a table. */
 export interface DenseWeight {
@@ -19,10 +19,22 @@ export interface PackedWeight {
   readonly shape: readonly [number, number];
 }
 
-/** A base with a low-rank correction beside it: x·base + x·down·up · scale. */
+/**
+ * A base with a low-rank correction beside it (LoRA, arXiv 2106.09685): base + down·up·scale, of the shape that the base has when it is
+ * dense. With a magnitude it is DoRA's (arXiv 2402.09353): that sum with its columns brought to these lengths.
+ */
 export interface LoraWeight {
   readonly form: 'lora';
   readonly base: DenseWeight | PackedWeight;
+  /** [rows, rank] */
+  readonly down: tf.Tensor2D;
+  /** [rank, columns] */
+  readonly up: tf.Tensor2D;
+  readonly scale: number;
+  /** The length of each column [columns]. */
+  readonly magnitude?: tf.Tensor1D;
+  /** The share of the inputs that the correction does not see; 0 unless it is being trained. */
+  readonly dropout: number;
 }
 
 /** A weight that products and look-ups read. */
@@ -46,16 +58,17 @@ export interface WeightedArgs {
 }
 
 /** `x · weight + bias`, [..., out]. */
-export function linear({x, weight, bias, isTable = false}: WeightedArgs): tf.Tensor {
-  return linearOp({x, kernel: denseOnly(weight), bias, transposeKernel: isTable});
+export function linear(args: WeightedArgs): tf.Tensor {
+  const {weight} = args;
+  return weight.form === 'lora' ? loraLinear({...args, weight}) : baseLinear({...args, weight});
 }
 
 /** The rows of a table [rows, width] at int32 ids of any shape → [..., width]. */
 export function embedding({ids, weight}: {ids: tf.Tensor; weight: Weight}): tf.Tensor {
-  return embeddingOp({ids, weight: denseOnly(weight) as tf.Tensor2D});
+  return weight.form === 'lora' ? loraEmbedding({ids, weight}) : baseEmbedding({ids, weight});
 }
 
-function denseOnly(weight: Weight): tf.Tensor {
-  if (weight.form === 'dense') return weight.value;
-  throw new Error(`a ${weight.form} weight cannot be read yet; only dense ones can`);
+/** The one tensor that a weight stands for: a table, or a kernel [in, out]. */
+export function denseValue(weight: Weight, isTable: boolean): tf.Tensor {
+  return weight.form === 'lora' ? mergedValue(weight, isTable) : baseValue(weight, isTable);
 }

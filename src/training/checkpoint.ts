@@ -84,14 +84,21 @@ export async function takeUp(run: StoredRun, model: tf.LayersModel, optimizer: t
   }
   const weights = toTensors(run.model);
   try {
-    model.loadWeights(Object.fromEntries(weights.map(({name, tensor}) => [name, tensor])));
+    const isStrict = !hasAdapter(model); // readCheckpoint has found every name
+    model.loadWeights(Object.fromEntries(weights.map(({name, tensor}) => [name, tensor])), isStrict);
   } finally {
     disposeAll(weights);
   }
 }
 
+/** Of a model with an adapter that is the adapter: what is beneath does not change, and is where the model was loaded from. */
 function modelWeights(model: tf.LayersModel): NamedTensor[] {
-  return model.weights.map((weight) => ({name: weight.originalName, tensor: weight.read()}));
+  const weights = hasAdapter(model) ? model.trainableWeights : model.weights;
+  return weights.map((weight) => ({name: weight.originalName, tensor: weight.read()}));
+}
+
+function hasAdapter(model: tf.LayersModel & {adapter?: object}): boolean {
+  return model.adapter !== undefined;
 }
 
 async function readAll(tensors: NamedTensor[], step: number): Promise<StoredArray[]> {

@@ -9,6 +9,8 @@ const testFolder = resolve(import.meta.dirname, '..');
 
 /** Folders (with a slash at the end) and files under test/ that no backend can make a difference to. */
 const onceOnly = [
+  'adapters/files.spec.ts',
+  'adapters/saving.spec.ts',
   'checkpoints/',
   'cluster/config.spec.ts',
   'cluster/launch.spec.ts',
@@ -30,8 +32,9 @@ const onceOnly = [
   'webgpu.spec.ts',
 ];
 
-/** Files about a backend that not every machine has, which run with that backend's specs. */
+/** Files that run with the specs of one backend: those about it, and those of which one backend says enough. */
 const onlyOn: Record<string, string> = {
+  'adapters/training.spec.ts': 'wasm', // made of ops that every backend is tested with
   'backends/tensorflow.spec.ts': 'tensorflow',
   'backends/webgl.spec.ts': 'webgl',
   'backends/webgpu.spec.ts': 'webgpu',

@@ -50,6 +50,7 @@ describe('package', () => {
       'tfjs-mamba/layers',
       'tfjs-mamba/lm',
       'tfjs-mamba/training',
+      'tfjs-mamba/adapters',
     ]) {
       await expectAsync(bundle(`export * from '${entry}';`))
         .withContext(entry)
@@ -216,6 +217,7 @@ describe('package', () => {
       'entry/layers',
       'entry/lm',
       'entry/training',
+      'entry/adapters',
       'kernels/all',
       'kernels/webgl',
     ]) {
