@@ -13,6 +13,8 @@ export interface Staging {
   write(name: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
   /** Gives the whole folder its name, which nothing else may have. */
   publish(path: string): Promise<void>;
+  /** Gives one of the files its place, of what was there before. */
+  publishFile(name: string, path: string): Promise<void>;
   /** Takes the folder away, with what is left in it. */
   discard(): Promise<void>;
 }
@@ -36,6 +38,10 @@ export async function openStaging(path: string): Promise<Staging> {
       await syncFolder(path);
       await rename(path, name);
       await syncFolder(dirname(name));
+    },
+    async publishFile(name, place) {
+      await rename(join(path, name), place);
+      await syncFolder(dirname(place));
     },
     discard: () => rm(path, {recursive: true, force: true}),
   };

@@ -80,6 +80,11 @@ export class ReadAhead implements ByteFile {
   }
 }
 
+/** A file that is in memory. */
+export function bytesFile(name: string, bytes: Uint8Array): ByteFile {
+  return {name, size: bytes.length, read: async (start, end) => bytes.subarray(start, end)};
+}
+
 /** A file that is in memory, or one that a user chose in the browser. */
 export function blobFile(name: string, blob: Blob): ByteFile {
   return {

@@ -7,6 +7,7 @@ import {mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHa
 import {homedir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {openStaging} from '../nodeStaging';
 import type {ByteFile, OnBytes} from './bytes';
 import type {ByteCache} from './cache';
 import {finishSave, folderTarget} from './nodeTarget';
@@ -22,6 +23,23 @@ export const nodeFiles: FilePlatform = {
     await finishSave(found.isDirectory() ? local : dirname(local));
     if (found.isDirectory()) return folderSource(local);
     return {...folderSource(dirname(local)), name: local, weights: weightFileName(basename(local))};
+  },
+
+  async openFile(path) {
+    const local = path.startsWith('file:') ? fileURLToPath(path) : path;
+    return folderSource(dirname(local)).open(basename(local));
+  },
+
+  async writeFile(path, bytes) {
+    const local = path.startsWith('file:') ? fileURLToPath(path) : path;
+    await mkdir(dirname(local), {recursive: true});
+    const staging = await openStaging(join(dirname(local), `.saving-${randomUUID()}`));
+    try {
+      await staging.write(basename(local), [bytes]);
+      await staging.publishFile(basename(local), local);
+    } finally {
+      await staging.discard();
+    }
   },
 
   async openTarget(path) {

@@ -2,6 +2,7 @@
  * Files on disk, which only Node has. The rest of this room runs in browsers too, so it finds them through this register;
  * `tfjs-mamba/node` fills it with nodeFiles.ts.
  */
+import type {ByteFile} from './bytes';
 import type {ByteCache} from './cache';
 import type {CheckpointSource} from './source';
 import type {CheckpointTarget} from './target';
@@ -9,6 +10,10 @@ import type {CheckpointTarget} from './target';
 export interface FilePlatform {
   /** A folder or a file; undefined if there is nothing at that path. */
   openSource(path: string): Promise<CheckpointSource | undefined>;
+  /** One file; undefined if there is none at that path. */
+  openFile(path: string): Promise<ByteFile | undefined>;
+  /** Writes one file, which appears when it is whole. */
+  writeFile(path: string, bytes: Uint8Array): Promise<void>;
   /** A folder, which is made if it is not there. */
   openTarget(path: string): Promise<CheckpointTarget>;
   /** A folder that keeps what was downloaded; a default one if none is named. */

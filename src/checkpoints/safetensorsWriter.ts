@@ -17,13 +17,18 @@ export function storedBytes(shape: readonly number[], format: FloatFormat): numb
   return shape.reduce((a, b) => a * b, 1) * bytesPerFloat[format];
 }
 
-/** The header, with the eight bytes of its length, padded so that the tensors begin at a multiple of eight. */
+/**
+ * The header, with the eight bytes of its length, padded so that the tensors begin at a multiple of eight.
+ *
+ * @param metadata What the file says of itself; of weights, the "format" that Hugging Face's readers ask for.
+ */
 export function safetensorsHeader(
   tensors: readonly Omit<TensorToWrite, 'read'>[],
   format: FloatFormat,
+  metadata: Record<string, string> = {format: 'pt'},
 ): Uint8Array<ArrayBuffer> {
-  // As a map, because a tensor may be called __proto__; "format" is what Hugging Face's readers ask for.
-  const header = new Map<string, unknown>([['__metadata__', {format: 'pt'}]]);
+  // As a map, because a tensor may be called __proto__.
+  const header = new Map<string, unknown>([['__metadata__', metadata]]);
   let offset = 0;
   for (const {name, shape} of tensors) {
     const end = offset + storedBytes(shape, format);

@@ -8,11 +8,15 @@ export type {MambaConfig, ModelConfig, ResolvedMambaConfig} from '../config/conf
 export type {PresetName} from '../config/presets';
 export {presets} from '../config/presets';
 export type {GeneratedText, GeneratedToken, GenerateOptions, GenerationEnd} from '../lm/generate';
+export type {StateHistoryOptions} from '../lm/history';
+export {forkState, StateHistory, stateHistory} from '../lm/history';
 export type {MambaCompileArgs, MambaLMOptions, MambaState, TokenIds} from '../lm/model';
 export {MambaLM, mambaLM} from '../lm/model';
 export type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretrained';
 export {fromPretrained, savePretrained} from '../lm/pretrained';
 export type {SamplingOptions} from '../lm/sampling';
+export type {StateSource} from '../lm/states';
+export {deleteState, listStates, loadHistory, loadState, saveState} from '../lm/states';
 export type {LoadTokenizerOptions, Tokenizer} from '../lm/tokenizers';
 export {byteTokenizer, characterTokenizer, loadTokenizer} from '../lm/tokenizers';
 export type {ByteFile, OnBytes} from '../checkpoints/bytes';

@@ -1,6 +1,7 @@
 /** Text generation: one parallel pass over the prompts, then a step per token, as a stream. */
 import * as tf from '@tensorflow/tfjs';
 import type {ResolvedMambaConfig} from '../config/config';
+import type {StateHistory} from './history';
 import type {MambaState} from './model';
 import {macrotask} from '../macrotask';
 import {checkSignal, describe} from '../ops/check';
@@ -36,6 +37,8 @@ export interface GenerateOptions extends SamplingOptions {
   signal?: AbortSignal;
   /** The state to go on from, of the batch of prompts; it is not disposed. */
   state?: MambaState;
+  /** Where one prompt goes on from, and what is read and written is added; the prompt may then be empty: `''` or `[]`. */
+  history?: StateHistory;
   /** Is told of each row as it ends. */
   onEnd?: (end: GenerationEnd) => unknown;
 }
@@ -74,6 +77,9 @@ export type GeneratedText = GeneratedToken & {
 
 const OP = 'generate';
 
+/** Ids of a history that are decoded with what continues it: what a token is as text may depend on the few before it. */
+const CONTEXT = 32;
+
 /** A prompt's progress. */
 interface Row {
   /** Its place among the prompts. */
@@ -100,26 +106,29 @@ export async function* generate(
   options: GenerateOptions = {},
 ): AsyncGenerator<GeneratedToken | GeneratedText, void, undefined> {
   const {config} = model;
-  const {prompts, tokenizer} = await readPrompts(OP, prompt, model);
-  checkOptions(options, config);
-  const {maxNewTokens = 256, stopTokens = config.eosTokenIds, signal, seed, onEnd} = options;
+  const {prompts, tokenizer} = await readPrompts(OP, prompt, model, (options?.history?.ids?.length ?? 0) > 0);
+  checkOptions(options, config, prompts.length);
+  const {maxNewTokens = 256, stopTokens = config.eosTokenIds, signal, seed, onEnd, history} = options;
+  const before = history?.ids ?? [];
   /** Those that are not finished, in the order of the state. */
   let rows = prompts.map((ids, number): Row => {
     const random = new Random(seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seed * 65537 + number);
     return {
       number,
-      seen: new Set(ids),
+      seen: new Set([...before, ...ids]),
       random: () => random.uint32() / 2 ** 32,
       last: ids[ids.length - 1],
       count: 0,
-      text: tokenizer && new TextStream(tokenizer, ids),
+      text: tokenizer && new TextStream(tokenizer, [...before.slice(-CONTEXT), ...ids]),
     };
   });
   const tell = ({number, ended, count, text}: Row) =>
     onEnd?.({row: number, reason: ended!, tokens: count, ...(text && {text: text.all()})});
   signal?.throwIfAborted();
   const breath = new Breath();
-  let {logits, state} = model.prefill(...leftPadded(prompts, options.state));
+  let {logits, state} = history
+    ? history.read(model, prompts[0])
+    : model.prefill(...leftPadded(prompts, options.state));
   try {
     for (let index = 0; ; index++) {
       const choices = await readChoices(logits, options, config.realVocabSize);
@@ -140,6 +149,7 @@ export async function* generate(
         progress.seen.add(id);
         if (progress.ended !== 'stop') {
           progress.count++;
+          history?.add(id, state);
           step.push({
             id,
             index,
@@ -169,11 +179,13 @@ export async function* generate(
         rows.map(({last}) => last),
         state,
       );
-      tf.dispose(state);
+      if (!history) tf.dispose(state);
       ({logits, state} = next);
     }
   } finally {
-    tf.dispose([logits, state]);
+    logits.dispose();
+    if (history?.newest.state !== state) tf.dispose(state);
+    history?.end();
   }
 }
 
@@ -239,10 +251,11 @@ const optionNames = [
   'seed',
   'signal',
   'state',
+  'history',
   'onEnd',
 ];
 
-function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig): void {
+function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig, rows: number): void {
   if (typeof options !== 'object' || options === null) {
     throw new Error(`${OP}: options must be an object with ${optionNames.join(', ')}, but is ${describe(options)}`);
   }
@@ -253,7 +266,14 @@ function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig
   }
   checkSignal(OP, options.signal);
   checkSampling(OP, options);
-  const {maxNewTokens = 1, stopTokens = [], seed = 0, onEnd} = options;
+  const {maxNewTokens = 1, stopTokens = [], seed = 0, onEnd, state, history} = options;
+  if (history !== undefined) {
+    if (typeof history?.rollBack !== 'function') {
+      throw new Error(`${OP}: history must be what stateHistory() or loadHistory gives, but is ${describe(history)}`);
+    }
+    if (state !== undefined) throw new Error(`${OP}: history has its own state; leave out state`);
+    if (rows !== 1) throw new Error(`${OP}: history is of one prompt, but there are ${rows}`);
+  }
   if (onEnd !== undefined && typeof onEnd !== 'function') {
     throw new Error(`${OP}: onEnd must be a function, but is ${describe(onEnd)}`);
   }

@@ -207,7 +207,17 @@ export class MambaLM extends tf.LayersModel {
     return this.parts.head.logits(this.parts.norm.call(x)) as tf.Tensor2D;
   }
 
-  private checkState(op: string, state: MambaState, batch: number): void {
+  /** @internal The parts of the state of every block, with their shapes; null where a size is open. */
+  stateShapes(batch: number | null): Array<ReturnType<typeof stateShapes>> {
+    return this.parts.blocks.map(({mixer, mixerConfig}) => stateShapes(mixer, mixerConfig, batch));
+  }
+
+  /**
+   * @internal Throws unless it is a state of this model.
+   *
+   * @param batch Its rows; as many as it has if not given.
+   */
+  checkState(op: string, state: MambaState, batch?: number): void {
     const {nLayer} = this.config;
     if (!Array.isArray(state) || state.length !== nLayer) {
       const given = Array.isArray(state) ? `has ${(state as unknown[]).length} entries` : `is ${typeof state}`;
@@ -216,7 +226,7 @@ export class MambaLM extends tf.LayersModel {
     this.parts.blocks.forEach(({mixer, mixerConfig}, i) => {
       const entry = state[i] as State | undefined;
       const parts = stateNames(mixer).map((name) => entry?.[name]) as tf.Tensor[];
-      checkStates(`${op}: state[${i}]`, parts, stateShapes(mixer, mixerConfig, batch));
+      checkStates(`${op}: state[${i}]`, parts, stateShapes(mixer, mixerConfig, batch ?? parts[0]?.shape[0] ?? null));
     });
   }
 

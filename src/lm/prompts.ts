@@ -16,14 +16,18 @@ interface Reader {
 /**
  * The ids of each prompt; and the tokenizer if the prompts are texts, so that what continues them is to be text.
  *
+ * @param mayBeEmpty Whether one prompt of no ids will do, because there is something else to go on from.
  * @throws Error naming what is wrong with the prompt, or saying how to get a tokenizer.
  */
 export async function readPrompts(
   op: string,
   prompt: Prompt,
   model: Reader,
+  mayBeEmpty = false,
 ): Promise<{prompts: number[][]; tokenizer?: Tokenizer}> {
   const {vocabSize} = model.config;
+  if (mayBeEmpty && prompt === '') return {prompts: [[]], tokenizer: tokenizerOf(op, model)};
+  if (mayBeEmpty && Array.isArray(prompt) && prompt.length === 0) return {prompts: [[]]};
   const isText = typeof prompt === 'string' || (Array.isArray(prompt) && typeof prompt[0] === 'string');
   if (!isText) return {prompts: checkPrompts(op, await withoutTensor(op, prompt), vocabSize)};
   const tokenizer = tokenizerOf(op, model);

@@ -20,7 +20,8 @@ export class TextStream {
   ) {
     this.window = [...prompt];
     this.whole = prompt.length;
-    this.shown = tokenizer.decode(this.window);
+    // A prompt may end within a character, whose rest is to come.
+    this.shown = withoutPart(tokenizer.decode(this.window));
   }
 
   /** The text that one more token makes certain. */
@@ -29,7 +30,7 @@ export class TextStream {
     this.window.push(id);
     const text = this.tokenizer.decode(this.window);
     // Bytes that are no character yet, or never will be: the next token tells.
-    const certain = text.replace(/\uFFFD+$/, '');
+    const certain = withoutPart(text);
     const fresh = certain.slice(this.shown.length);
     if (fresh !== '' && certain === text) {
       this.window = this.window.slice(this.whole);
@@ -43,7 +44,12 @@ export class TextStream {
 
   /** All of the new text so far. */
   all(): string {
-    const before = this.tokenizer.decode(this.prompt);
+    const before = withoutPart(this.tokenizer.decode(this.prompt));
     return this.tokenizer.decode([...this.prompt, ...this.ids]).slice(before.length);
   }
+}
+
+/** The text without bytes at its end that are no character. */
+function withoutPart(text: string): string {
+  return text.replace(/\uFFFD+$/, '');
 }

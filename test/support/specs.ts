@@ -19,6 +19,7 @@ const onceOnly = [
   'random.spec.ts',
   'lm/config.spec.ts',
   'lm/sampling.spec.ts',
+  'lm/stateFiles.spec.ts',
   'lm/pythonTokenizers.spec.ts',
   'lm/textPrompts.spec.ts',
   'lm/tokenizers.spec.ts',
