@@ -18,19 +18,25 @@ export const blockFields: Fields<{epsilon?: number}> = {epsilon: positiveNumber(
 /** Configuration of a block: that of its mixer, and the ε of the norm. */
 export type BlockConfig<C extends object = object> = C & {dModel: number; epsilon: number};
 
+/** The block of a mixer; that of a mixer which is a block already is itself, with the ε that its norms read. */
 export function residualBlock<C extends {dModel: number}, S extends State, W>(
   mixer: Mixer<C, S, W>,
 ): Mixer<BlockConfig<C>, S> {
+  const common = {
+    fields: {...mixer.fields, ...blockFields},
+    configure: (owner: string, given: object, dModel: number): BlockConfig<C> => {
+      const {epsilon} = given as {epsilon: number};
+      return {...mixer.configure(owner, given, dModel), epsilon};
+    },
+  };
+  // What follows knows its complete configuration, ε included.
+  if (mixer.isBlock) return {...mixer, ...common} as Mixer<BlockConfig<C>, S>;
   const normalize = <T extends tf.Tensor>(weights: Weights, {epsilon}: BlockConfig, x: T) =>
     rmsNorm({x, weight: weights['norm/weight'] as tf.Tensor1D, epsilon}).y as T;
   return {
     name: mixer.name,
-    fields: {...mixer.fields, ...blockFields},
+    ...common,
     check: mixer.check,
-    configure: (owner, given, dModel) => {
-      const {epsilon} = given as {epsilon: number};
-      return {...mixer.configure(owner, given, dModel), epsilon};
-    },
     weights: (config) => [
       coefficient('norm/weight', 'norm.weight', [config.dModel], ones),
       ...mixer

@@ -63,6 +63,8 @@ export interface Mixer<C extends object = object, S extends State = State, W = W
     x: tf.Tensor2D,
     states: readonly S[],
   ): {y: tf.Tensor2D; states: S[]} | undefined;
+  /** Whether its norms and residual sums are its own, so that a model stacks it as it is: a block of several mixers, such as a Transformer's. */
+  readonly isBlock?: boolean;
   /** Of a residual block, the mixer inside (`block.ts`). */
   readonly inside?: AnyMixer;
   /** How published files spell it; by its own names if absent. */
