@@ -165,8 +165,9 @@ describe('the recorded padded batch', () => {
     const mask = rowsOf(expected['padded.attention_mask']);
     const {vocabSize} = model.config;
     const length = ids[0].length;
-    // Every prefix, so that every position is the last one once.
-    for (let end = 1; end <= length; end++) {
+    // Every prefix, so that every position is the last one once; of those a few on webgl, which compiles anew for each length.
+    const every = Array.from({length}, (_, t) => t + 1);
+    for (const end of tf.getBackend() === 'webgl' ? [1, 5, length - 1, length] : every) {
       const {logits, state} = model.prefill(
         ids.map((row) => row.slice(0, end)),
         {mask: mask.map((row) => row.slice(0, end))},
