@@ -108,6 +108,8 @@ for (const variant of variants) {
         );
         tf.dispose(stepped);
         stepped = next;
+        // Every length of a pass and of a chunk is compiled anew on webgl.
+        if (tf.getBackend() === 'webgl' && ![1, 2, 3, 4, 5, 15, 17, 33, 40].includes(length)) continue;
         const whole = await read(model.prefill(ids.map((all) => all.slice(0, length))));
         expectSame(await peek(stepped), whole, `${length} steps`);
         const lengths: number[] = [];
