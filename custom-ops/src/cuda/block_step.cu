@@ -3,6 +3,7 @@
 // done again by every thread that needs them, while its weights are on their way, rather than by a launch of their own.
 #include "launch.h"
 #include "matvec.cuh"
+#include "row_scale.cuh"
 
 namespace tfjs_mamba {
 namespace cuda {
@@ -33,19 +34,26 @@ struct Rows {
 // The product is of x and the norm's weight; what x is divided by comes out of the sum.
 template <typename T, int V>
 __global__ void __launch_bounds__(kProductThreads) inProjKernel(BlockStep p, const T *inProj, Passing at) {
-  __shared__ float scale[kProductRows];
+  __shared__ float factor[kProductRows], inverse[kProductRows];
   const Rows rows(p);
   const float *x = p.x + rows.first * p.model;
   for (int64_t r = 0; r < rows.count; ++r) {
-    float squares = 0;
-    for (int64_t c = threadIdx.x; c < p.model; c += kProductThreads) squares += x[r * p.model + c] * x[r * p.model + c];
-    squares = blockSum(squares);
-    if (threadIdx.x == 0) scale[r] = rsqrtf(squares / static_cast<float>(p.model) + p.epsilon);
+    const auto squares = [&](float by) {
+      float sum = 0;
+      for (int64_t c = threadIdx.x; c < p.model; c += kProductThreads) {
+        const float each = x[r * p.model + c] * by;
+        sum += each * each;
+      }
+      return sum;
+    };
+    const RowScale<float> scale(squares(1), p.model, p.epsilon, squares);
+    if (threadIdx.x == 0) factor[r] = scale.factor, inverse[r] = scale.inverse;
   }
+  __syncthreads();
   const int64_t out = 2 * p.inner;
-  product<V>([&](int row, int64_t i) { return x[row * p.model + i] * p.norm[i]; }, inProj, rows.count, 0, p.model, out,
+  product<V>([&](int row, int64_t i) { return x[row * p.model + i] * factor[row] * p.norm[i]; }, inProj, rows.count, 0, p.model, out,
              [&](int64_t row, int64_t column, float sum) {
-               sum *= scale[row];
+               sum *= inverse[row];
                at.xz[(rows.first + row) * out + column] = p.inBias ? sum + p.inBias[column] : sum;
              });
 }
@@ -79,10 +87,13 @@ constexpr int kStepThreads = 128, kLanes = 8, kStepChannels = kStepThreads / kLa
 
 // In place, by all threads of the block; each keeps to elements of its own.
 __device__ inline void normalize(float *row, int64_t width, float epsilon) {
-  float squares = 0;
-  for (int64_t i = threadIdx.x; i < width; i += kStepThreads) squares += row[i] * row[i];
-  const float scale = rsqrtf(blockSum(squares) / static_cast<float>(width) + epsilon);
-  for (int64_t i = threadIdx.x; i < width; i += kStepThreads) row[i] *= scale;
+  const auto squares = [&](float by) {
+    float sum = 0;
+    for (int64_t i = threadIdx.x; i < width; i += kStepThreads) sum += (row[i] * by) * (row[i] * by);
+    return sum;
+  };
+  const RowScale<float> scale(squares(1), width, epsilon, squares);
+  for (int64_t i = threadIdx.x; i < width; i += kStepThreads) row[i] = scale(row[i]);
 }
 
 // Eight lanes to a channel share out the terms of dt_proj, then the states.

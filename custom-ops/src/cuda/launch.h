@@ -35,6 +35,15 @@ const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces,
 
 const char *launchStateUpdate(const StateUpdate &p, void *stream);
 
+// Mamba-2's scan: floats of the states that chunks of kSsdChunk positions start from, [B,chunks,H,P,N]; they are kept, or else in
+// the workspace.
+size_t ssdStatesSize(const SsdProblem &p);
+size_t ssdWorkspace(const SsdForward &p);
+const char *launchSsd(const SsdForward &p, float *workspace, void *stream);
+size_t ssdGradWorkspace(const SsdProblem &p);
+const char *launchSsdGrad(const SsdBackward &p, float *workspace, void *stream);
+const char *launchSsdStep(const SsdStep &p, void *stream);
+
 // At most 8 taps.
 const char *launchCausalConv1d(const ConvForward &p, int multiprocessors, void *stream);
 size_t causalConv1dGradWorkspace(const ConvProblem &p, int multiprocessors);
@@ -43,6 +52,10 @@ const char *launchCausalConv1dGrad(const ConvBackward &p, int multiprocessors, f
 const char *launchRmsNorm(const NormForward &p, void *stream);
 size_t rmsNormGradWorkspace(const NormBackward &p, int multiprocessors);
 const char *launchRmsNormGrad(const NormBackward &p, int multiprocessors, float *workspace, void *stream);
+
+const char *launchGatedRmsNorm(const GatedNormForward &p, void *stream);
+size_t gatedRmsNormGradWorkspace(const GatedNormProblem &p, int multiprocessors);
+const char *launchGatedRmsNormGrad(const GatedNormBackward &p, int multiprocessors, float *workspace, void *stream);
 
 const char *launchCrossEntropy(const EntropyForward &p, void *stream);
 constexpr size_t kCrossEntropyGradWorkspace = 1;

@@ -20,6 +20,16 @@ __global__ void expKernel(float *out, int count) {
   out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
 }
 
+__global__ void productKernel(float *out, int count) {
+  float x[8];
+  for (int i = 0; i < 8; ++i) x[i] = static_cast<float>(threadIdx.x + i) * 1e-3f;
+  for (int k = 0; k < count; ++k)
+    for (int i = 0; i < 8; ++i) asm volatile("fma.rn.f32 %0, %0, %0, %0;" : "+f"(x[i]));
+  float sum = 0;
+  for (int i = 0; i < 8; ++i) sum += x[i];
+  out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+
 }  // namespace
 
 Harness::Harness() {
@@ -105,12 +115,17 @@ void Harness::measureDevice() {
     expKernel<<<blocks, threads, 0, stream>>>(to.data, rounds);
     return nullptr;
   });
+  const double products = milliseconds([&](cudaStream_t stream) {
+    productKernel<<<blocks, threads, 0, stream>>>(to.data, rounds);
+    return nullptr;
+  });
   bandwidth_ = 2.0 * bytes / copy / 1e3;
   expRate_ = 8.0 * blocks * threads * rounds / exps / 1e3;
+  productRate_ = 8.0 * blocks * threads * rounds / products / 1e3;
 }
 
-void Harness::time(const std::string &name, double bytes, double exps, const Launch &launch) {
-  timings_.push_back({name, milliseconds(launch) * 1e3, bytes / bandwidth_, exps / expRate_});
+void Harness::time(const std::string &name, double bytes, double exps, const Launch &launch, double products) {
+  timings_.push_back({name, milliseconds(launch) * 1e3, bytes / bandwidth_, exps / expRate_, products / productRate_});
 }
 
 bool Harness::report() const {
@@ -119,11 +134,12 @@ bool Harness::report() const {
   for (const Group &g : groups_)
     std::printf("%-20s %6d %10.1e %10.1e\n", g.op.c_str(), g.cases, g.forward, g.gradients);
   if (!timings_.empty()) {
-    std::printf("\ncopy %.0f GB/s, exp2 %.0f a nanosecond; microseconds a call\n", bandwidth_ / 1e3, expRate_ / 1e3);
-    std::printf("%-52s %10s %10s %10s %8s\n", "", "time", "bytes", "exp", "x floor");
+    std::printf("\ncopy %.0f GB/s, exp2 %.0f and multiply-adds %.0f a nanosecond; microseconds a call\n", bandwidth_ / 1e3,
+                expRate_ / 1e3, productRate_ / 1e3);
+    std::printf("%-52s %10s %10s %10s %10s %8s\n", "", "time", "bytes", "exp", "products", "x floor");
     for (const Timing &t : timings_)
-      std::printf("%-52s %10.1f %10.1f %10.1f %8.1f\n", t.name.c_str(), t.us, t.bytesUs, t.expsUs,
-                  t.us / std::max(t.bytesUs, t.expsUs));
+      std::printf("%-52s %10.1f %10.1f %10.1f %10.1f %8.1f\n", t.name.c_str(), t.us, t.bytesUs, t.expsUs, t.productsUs,
+                  t.us / std::max({t.bytesUs, t.expsUs, t.productsUs}));
   }
   std::printf("%zu failures\n", failures_.size());
   return failures_.empty();

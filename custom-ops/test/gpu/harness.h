@@ -86,8 +86,8 @@ class Harness {
   // Runs it twice into poisoned outputs: right, and the same bits.
   void expect(const std::string &name, const Launch &launch, const std::vector<Output> &outputs);
   void measureDevice();
-  // Call it with the bytes that must move and the exponentials that must be computed.
-  void time(const std::string &name, double bytes, double exps, const Launch &launch);
+  // Call it with the bytes that must move, the exponentials that must be computed, and the multiply-adds, where they count.
+  void time(const std::string &name, double bytes, double exps, const Launch &launch, double products = 0);
   // Prints what went wrong and the table; whether all is well.
   bool report() const;
 
@@ -101,13 +101,13 @@ class Harness {
   };
   struct Timing {
     std::string name;
-    double us, bytesUs, expsUs;
+    double us, bytesUs, expsUs, productsUs;
   };
   cudaStream_t stream_;
   std::vector<Group> groups_;
   std::vector<Timing> timings_;
   std::vector<std::string> failures_;
-  double bandwidth_ = 0, expRate_ = 0;  // bytes, exponentials a microsecond
+  double bandwidth_ = 0, expRate_ = 0, productRate_ = 0;  // bytes, exponentials, multiply-adds a microsecond
 };
 
 inline double sigmoid64(double x) { return 1 / (1 + std::exp(-x)); }
@@ -122,6 +122,10 @@ void testCausalConv1d(Harness &h);
 void timeCausalConv1d(Harness &h);
 void testRmsNorm(Harness &h);
 void timeRmsNorm(Harness &h);
+void testGatedRmsNorm(Harness &h);
+void timeGatedRmsNorm(Harness &h);
+void testSsd(Harness &h);
+void timeSsd(Harness &h);
 void testCrossEntropy(Harness &h);
 void timeCrossEntropy(Harness &h);
 void testAdamW(Harness &h);

@@ -14,10 +14,11 @@ struct DeviceNorm {
   int multiprocessors;
   DeviceFloats workspace;
 
-  DeviceNorm(Harness &h, int64_t rows, int64_t width, bool withResidual)
-      : x(h.random.normal(rows * width)),
+  // `scale`: of x and the residual.
+  DeviceNorm(Harness &h, int64_t rows, int64_t width, bool withResidual, float scale = 1)
+      : x(h.random.normal(rows * width, scale)),
         weight(h.random.normal(width, 0.5f, 1)),
-        residual(h.random.normal(withResidual ? x.size() : 0)),
+        residual(h.random.normal(withResidual ? x.size() : 0, scale)),
         dy(h.random.normal(x.size())),
         dSum(h.random.normal(residual.size())),
         xs(x),
@@ -47,8 +48,8 @@ struct DeviceNorm {
   }
 };
 
-void testCase(Harness &h, int64_t rows, int64_t width, bool withResidual) {
-  DeviceNorm norm(h, rows, width, withResidual);
+void testCase(Harness &h, int64_t rows, int64_t width, bool withResidual, float scale = 1) {
+  DeviceNorm norm(h, rows, width, withResidual, scale);
   const Floats r = norm.summed();
   Doubles y(r.size()), sum(norm.residual.size()), dr(r.size()), dWeight(width, 0);
   for (int64_t row = 0; row < rows; ++row) {
@@ -58,13 +59,13 @@ void testCase(Harness &h, int64_t rows, int64_t width, bool withResidual) {
       squares += static_cast<double>(r[at + c]) * r[at + c];
       along += static_cast<double>(norm.dy[at + c]) * norm.weight[c] * r[at + c];
     }
-    const double meanSquare = squares / width + kEpsilon, scale = 1 / std::sqrt(meanSquare);
+    const double meanSquare = squares / width + kEpsilon, inverse = 1 / std::sqrt(meanSquare);
     for (int64_t c = 0; c < width; ++c) {
-      y[at + c] = r[at + c] * scale * norm.weight[c];
+      y[at + c] = r[at + c] * inverse * norm.weight[c];
       dr[at + c] =
-          (static_cast<double>(norm.dy[at + c]) * norm.weight[c] - r[at + c] * along / width / meanSquare) * scale;
+          (static_cast<double>(norm.dy[at + c]) * norm.weight[c] - r[at + c] * along / width / meanSquare) * inverse;
       if (withResidual) sum[at + c] = r[at + c], dr[at + c] += norm.dSum[at + c];
-      dWeight[c] += norm.dy[at + c] * r[at + c] * scale;
+      dWeight[c] += norm.dy[at + c] * (r[at + c] * inverse);
     }
   }
   h.expect(
@@ -84,6 +85,9 @@ void testRmsNorm(Harness &h) {
              h.random.flip());
   testCase(h, 3001, 768, true);
   testCase(h, 5, 50004, true);  // wider than shared memory
+  // Squares that leave float32; without the residual, whose gradient would hide the norm's.
+  for (float scale : {1e-30f, 1e19f, 1e30f, 3e37f})
+    for (int64_t width : {7, 1536}) testCase(h, 20, width, false, scale);
 }
 
 void timeRmsNorm(Harness &h) {

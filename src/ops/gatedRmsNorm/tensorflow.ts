@@ -1,7 +1,6 @@
 /** The gated norm as an op of the native library. */
 import type {NativeCall} from '../../backends/tensorflow';
 import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
-import {runComposed} from '../kernel';
 import type {GatedRmsNormAttrs} from './kernels';
 import {gatedRmsNormInputs} from './kernels';
 
@@ -13,16 +12,11 @@ function attributes({attrs}: NativeCall) {
 offerNativeKernels(
   {
     kernelName: 'GatedRmsNorm',
-    run: (call) => {
-      // There is no CUDA kernel.
-      if (call.backend.isUsingGpuDevice) return runComposed('GatedRmsNorm', call);
-      return runListOp(call, 'TfjsMambaGatedRmsNorm', gatedRmsNormInputs, attributes(call), 1);
-    },
+    run: (call) => runListOp(call, 'TfjsMambaGatedRmsNorm', gatedRmsNormInputs, attributes(call), 1),
   },
   {
     kernelName: 'GatedRmsNormGrad',
     run: (call) => {
-      if (call.backend.isUsingGpuDevice) return runComposed('GatedRmsNormGrad', call);
       const {ints, ...rest} = attributes(call);
       const gradients = call.inputs.length - 1;
       const attrs = {ints: {...ints, NG: gradients}, ...rest};

@@ -1,6 +1,5 @@
 /** Mamba-2's scan as an op of the native library. */
 import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
-import {runComposed} from '../kernel';
 import type {SsdAttrs, SsdGradAttrs} from './kernels';
 import {ssdInputs} from './kernels';
 import {nativeStepSize} from './stepSize';
@@ -9,8 +8,6 @@ offerNativeKernels(
   {
     kernelName: 'SSD',
     run: (call) => {
-      // There is no CUDA kernel.
-      if (call.backend.isUsingGpuDevice) return runComposed('SSD', call);
       const {keepStates, ...step} = call.attrs as SsdAttrs;
       const {bools, floats} = nativeStepSize(step);
       const attrs = {ints: {NS: keepStates ? 1 : 0}, bools, floats};
@@ -20,7 +17,6 @@ offerNativeKernels(
   {
     kernelName: 'SSDGrad',
     run: (call) => {
-      if (call.backend.isUsingGpuDevice) return runComposed('SSDGrad', call);
       const gradients = call.inputs.length - 3;
       const attrs = {ints: {NG: gradients}, ...nativeStepSize(call.attrs as SsdGradAttrs)};
       const order = [...ssdInputs, 'states', 'dy', 'dFinalState'];

@@ -1,6 +1,5 @@
 /** One step of Mamba-2's scan as an op of the native library, which knows the state as the scan's initial state. */
 import {offerNativeKernels, runListOp} from '../../backends/tensorflow';
-import {runComposed} from '../kernel';
 import type {StepSizeAttrs} from '../ssd/stepSize';
 import {nativeStepSize} from '../ssd/stepSize';
 import {ssdStepInputs} from './kernels';
@@ -9,9 +8,5 @@ const order = [...ssdStepInputs.filter((name) => name !== 'state'), 'state'];
 
 offerNativeKernels({
   kernelName: 'SSDStep',
-  run: (call) => {
-    // There is no CUDA kernel.
-    if (call.backend.isUsingGpuDevice) return runComposed('SSDStep', call);
-    return runListOp(call, 'TfjsMambaSsdStep', order, nativeStepSize(call.attrs as StepSizeAttrs), 2);
-  },
+  run: (call) => runListOp(call, 'TfjsMambaSsdStep', order, nativeStepSize(call.attrs as StepSizeAttrs), 2),
 });
