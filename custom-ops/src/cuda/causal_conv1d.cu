@@ -213,8 +213,9 @@ const char *launchCausalConv1dGrad(const ConvBackward &p, int multiprocessors, f
                                                        workspace);
     };
     p.sequenceIds ? run(convGradKernel<float, V, K, true>) : run(convGradKernel<float, V, K, false>);
-    addSlices(p.dWeight, workspace, layout.slices, K, p.channels, stream);
-    addSlices(p.dBias, workspace + layout.slices * K * p.channels, layout.slices, 1, p.channels, stream);
+    addSlices({{p.dWeight, workspace, layout.slices, K, p.channels},
+               {p.dBias, workspace + layout.slices * K * p.channels, layout.slices, 1, p.channels}},
+              stream);
     return lastError();
   });
 }

@@ -7,12 +7,21 @@ namespace {
 
 constexpr int kWarpsPerBlock = 16;
 
+struct SliceSums {
+  SliceSum of[kMostSums];
+  unsigned blocks[kMostSums];  // up to the end of each
+};
+
 // A warp reads 32 neighbours of a slice; the warps of a block share out the slices, for there may be hundreds of them
 // and few columns.
-__global__ void addKernel(float *out, const float *from, int64_t slices, int64_t rows, int64_t columns) {
+__global__ void addKernel(SliceSums all) {
   __shared__ float sums[kWarpsPerBlock][32];
+  int which = 0;
+  while (blockIdx.x >= all.blocks[which]) ++which;
+  const auto [out, from, slices, rows, columns] = all.of[which];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int64_t size = rows * columns, i = static_cast<int64_t>(blockIdx.x) * 32 + lane;
+  const unsigned block = blockIdx.x - (which > 0 ? all.blocks[which - 1] : 0);
+  const int64_t size = rows * columns, i = static_cast<int64_t>(block) * 32 + lane;
   float sum = 0;
   if (i < size) {
 #pragma unroll 8
@@ -27,9 +36,16 @@ __global__ void addKernel(float *out, const float *from, int64_t slices, int64_t
 
 }  // namespace
 
-void addSlices(float *out, const float *from, int64_t slices, int64_t rows, int64_t columns, cudaStream_t stream) {
-  if (!out || rows * columns == 0) return;
-  addKernel<<<blocksFor(rows * columns, 32), 32 * kWarpsPerBlock, 0, stream>>>(out, from, slices, rows, columns);
+void addSlices(std::initializer_list<SliceSum> sums, cudaStream_t stream) {
+  SliceSums all{};
+  unsigned blocks = 0;
+  int count = 0;
+  for (const SliceSum &sum : sums) {
+    if (!sum.out || sum.rows * sum.columns == 0) continue;
+    all.of[count] = sum;
+    all.blocks[count++] = blocks += blocksFor(sum.rows * sum.columns, 32);
+  }
+  if (count > 0) addKernel<<<blocks, 32 * kWarpsPerBlock, 0, stream>>>(all);
 }
 
 }  // namespace cuda

@@ -2,6 +2,8 @@
 // bits every time.
 #pragma once
 
+#include <initializer_list>
+
 #include "functions.cuh"
 
 namespace tfjs_mamba {
@@ -30,7 +32,19 @@ __device__ inline T blockSum(T x) {
 }
 
 // out [columns,rows] = the sum of `slices` slices [rows,columns]; a null `out` is nobody's.
-void addSlices(float *out, const float *from, int64_t slices, int64_t rows, int64_t columns, cudaStream_t stream);
+struct SliceSum {
+  float *out;
+  const float *from;
+  int64_t slices, rows, columns;
+};
+
+// At most kMostSums of them, in one launch.
+constexpr int kMostSums = 5;
+void addSlices(std::initializer_list<SliceSum> sums, cudaStream_t stream);
+inline void addSlices(float *out, const float *from, int64_t slices, int64_t rows, int64_t columns,
+                      cudaStream_t stream) {
+  addSlices({{out, from, slices, rows, columns}}, stream);
+}
 
 }  // namespace cuda
 }  // namespace tfjs_mamba

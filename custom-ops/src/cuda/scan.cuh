@@ -8,8 +8,8 @@
 // sums come back in three shuffles each.
 //
 // Sequences alone rarely fill a GPU (a batch of one and 1,536 channels are 48 warps), so time is cut into pieces: a
-// first kernel runs each from a zero state, a second again from its true start, which it strings together from the ends
-// of the pieces before - the decay of a whole piece is exp(A sum(delta)), one exponential.
+// first kernel runs each from a zero state, a second strings the true starts together from the ends of the pieces before -
+// the decay of a whole piece is exp(A sum(delta)), one exponential - and a third runs each again from its true start.
 //
 // Where another of packed documents begins, what may have come before is replaced by zeros and not multiplied by them, as
 // it may be infinite.
@@ -45,16 +45,19 @@ struct Grid {
   __host__ __device__ int blocks() const { return segments * blocksPerSegment; }
 };
 
-// Where a thread stands. A lane beyond the channels of its block goes along with the last one and stores nothing.
+// Where a thread stands. A lane beyond the channels of its block goes along with the last one and stores nothing. The states
+// of a channel may be cut into parts, each with a block of its own, of which every lane has a part of its quarter.
 struct Place {
-  int lane, block, firstChannel, width, groupB, groupC;
+  int lane, block, firstChannel, width, groupB, groupC, part, parts;
   int64_t batch, piece, slice;  // slice: batch and piece in one
   int64_t begin, end;           // of the piece, in steps
 
-  __device__ Place(const ScanProblem &p, const Grid &grid, const Pieces &pieces) {
+  __device__ Place(const ScanProblem &p, const Grid &grid, const Pieces &pieces, int ofParts = 1) {
     lane = threadIdx.x;
-    block = blockIdx.x % grid.blocks();
-    slice = blockIdx.x / grid.blocks();
+    part = blockIdx.x % ofParts, parts = ofParts;
+    const int tile = blockIdx.x / ofParts;
+    block = tile % grid.blocks();
+    slice = tile / grid.blocks();
     const int inSegment = block % grid.blocksPerSegment * kChannels;
     firstChannel = block / grid.blocksPerSegment * grid.segmentWidth + inSegment;
     width = min(kChannels, grid.segmentWidth - inSegment);
@@ -70,6 +73,11 @@ struct Place {
   __device__ int channel(int j) const { return firstChannel + min(lane ^ j, width - 1); }
   __device__ bool active(int j) const { return (lane ^ j) < width; }
   __device__ int quarter() const { return lane % kShare; }
+  // The number of the thread's state i, of S.
+  template <int S>
+  __device__ int state(int i) const {
+    return (quarter() * parts + part) * S + i;
+  }
 };
 
 // What streams by, [B,L,D] and [B,L,G,N] or [D,N].
@@ -91,20 +99,21 @@ template <typename T, int W>
 struct alignas(16) Rows {
   T v[2][kSteps][W];
 
-  template <bool kFours>
-  __device__ void request(int room, const T *from, int stride, int width, int left) {
+  // `place` is where in memory a column lies.
+  template <bool kFours, typename Column>
+  __device__ void request(int room, const T *from, int stride, int width, int left, const Column &place) {
     if constexpr (kFours) {
 #pragma unroll
       for (int i = threadIdx.x; i < kSteps * W / 4; i += 32) {
-        const int t = i / (W / 4), n = i % (W / 4) * 4;
+        const int t = i / (W / 4), column = i % (W / 4) * 4, n = place(column);
         const bool there = t < left && n < width;
-        __pipeline_memcpy_async(&v[room][t][n], there ? from + static_cast<int64_t>(t) * stride + n : from,
+        __pipeline_memcpy_async(&v[room][t][column], there ? from + static_cast<int64_t>(t) * stride + n : from,
                                 4 * sizeof(T), there ? 0 : 4 * sizeof(T));
       }
     } else {
       for (int i = threadIdx.x; i < kSteps * W; i += 32) {
-        const int t = i / W, n = i % W;
-        v[room][t][n] = t < left && n < width ? from[static_cast<int64_t>(t) * stride + n] : T(0);
+        const int t = i / W, column = i % W, n = place(column);
+        v[room][t][column] = t < left && n < width ? from[static_cast<int64_t>(t) * stride + n] : T(0);
       }
     }
   }
@@ -142,12 +151,13 @@ struct Ask {
   template <typename T>
   __device__ void channels(ChannelRows<T> &rows, const T *from) const {
     rows.template request<kFours>(room, from + row * p.channels + at.firstChannel, static_cast<int>(p.channels),
-                                  at.width, left);
+                                  at.width, left, [](int column) { return column; });
   }
   template <typename T, int S>
   __device__ void states(StateRows<T, S> &rows, const T *from, int64_t groups, int group) const {
     rows.template request<kFours>(room, from + (row * groups + group) * p.states, static_cast<int>(groups * p.states),
-                                  static_cast<int>(p.states), left);
+                                  static_cast<int>(p.states), left,
+                                  [&](int column) { return (column / S * at.parts + at.part) * S + column % S; });
   }
 };
 
@@ -217,36 +227,40 @@ struct States {
   // Out of a matrix [...,D,N] of which `from` is the first row; zero where there is no such channel or state.
   __device__ void fromMatrix(const float *from, const ScanProblem &p, const Place &at) {
     each([&](float &x, int j, int i) {
-      const int n = at.quarter() * S + i;
+      const int n = at.state<S>(i);
       x = from && at.active(j) && n < p.states ? from[static_cast<int64_t>(at.channel(j)) * p.states + n] : 0.0f;
     });
   }
   __device__ void toMatrix(float *to, const ScanProblem &p, const Place &at) const {
     for (int j = 0; j < kShare; ++j)
       for (int i = 0; i < S; ++i) {
-        const int n = at.quarter() * S + i;
+        const int n = at.state<S>(i);
         if (at.active(j) && n < p.states) to[static_cast<int64_t>(at.channel(j)) * p.states + n] = v[j][i];
       }
   }
 
-  // Between kernels they lie as the threads have them, a tile for each block: tile `index` of `tiles`.
+  // Between kernels they lie as the threads have them that carry all kParts parts: a tile for each block, tile `index` of
+  // `tiles`.
   static constexpr int kTile = 32 * kShare * S;
+  template <int kParts = 1>
   __device__ static int64_t place(const Place &at, const Grid &grid, int64_t index) {
-    return (index * grid.blocks() + at.block) * kTile + at.lane * kVector;
+    return (index * grid.blocks() + at.block) * kParts * kTile + at.part * S * 32 + at.lane * kVector;
   }
+  template <int kParts = 1>
   __device__ void store(float *tile) const {
 #pragma unroll
     for (int k = 0; k < kShare * S; k += kVector) {
       Few<kVector> few;
 #pragma unroll
       for (int i = 0; i < kVector; ++i) few[i] = v[k / S][k % S + i];
-      write<kVector>(tile + k * 32, few);
+      write<kVector>(tile + (k / S * kParts * S + k % S) * 32, few);
     }
   }
+  template <int kParts = 1>
   __device__ void load(const float *tile) {
 #pragma unroll
     for (int k = 0; k < kShare * S; k += kVector) {
-      const Few<kVector> few = read<kVector>(tile + k * 32);
+      const Few<kVector> few = read<kVector>(tile + (k / S * kParts * S + k % S) * 32);
 #pragma unroll
       for (int i = 0; i < kVector; ++i) v[k / S][k % S + i] = few[i];
     }
@@ -262,36 +276,69 @@ __device__ inline States<S> decays(const ScanProblem &p, const Place &at) {
   return A2;
 }
 
-// Where a piece starts, or against time where it ends: `first`, then through the pieces on the way to it, each of which
-// turns a state into what it makes of zero (`ends`) plus that state decayed by the sum of its steps.
+// Turns what each piece makes of a zero state (`ends`) into where it starts, against time where it ends: `first`, then through the
+// pieces on the way to it, each of which adds its own to the state before it, decayed by the sum of its steps. A thread
+// has a vector of a tile; its loads of many pieces are under way together, as one after the other they would take most of a short
+// scan's time.
 template <int S>
-__device__ inline States<S> startOf(const float *first, const float *ends, const float *sumDelta, const States<S> &A2,
-                                    const ScanProblem &p, const Place &at, const Grid &grid, const Pieces &pieces,
-                                    bool backward) {
-  States<S> h;
-  h.fromMatrix(first ? first + at.batch * p.channels * p.states : nullptr, p, at);
-  const int64_t before = backward ? pieces.count - 1 - at.piece : at.piece;
-  constexpr int kAtOnce = S <= 4 ? 4 : 1;  // loads that are under way together
-  for (int64_t k = 0; k < before; k += kAtOnce) {
-    States<S> own[kAtOnce];
+__global__ void __launch_bounds__(32 * kShare *S / States<S>::kVector)
+    stringPieces(ScanProblem p, Grid grid, Pieces pieces, const float *first, float *ends, const float *sumDelta,
+                 bool backward) {
+  constexpr int kVector = States<S>::kVector, kAtOnce = 16;
+  const int lane = threadIdx.x % 32, vector = threadIdx.x / 32, block = blockIdx.x % grid.blocks();
+  const int j = vector * kVector / S, i = vector * kVector % S;
+  const int64_t batch = blockIdx.x / grid.blocks();
+  const int inSegment = block % grid.blocksPerSegment * kChannels, width = min(kChannels, grid.segmentWidth - inSegment);
+  const int channel = block / grid.blocksPerSegment * grid.segmentWidth + inSegment + min(lane ^ j, width - 1);
+  Few<kVector> h, A2;
+#pragma unroll
+  for (int k = 0; k < kVector; ++k) {
+    const int n = lane % kShare * S + i + k;
+    const bool there = (lane ^ j) < width && n < p.states;
+    A2[k] = there ? p.A[static_cast<int64_t>(channel) * p.states + n] * kLog2e : 0.0f;
+    h[k] = there && first ? first[(batch * p.channels + channel) * p.states + n] : 0.0f;
+  }
+  const auto slice = [&](int64_t k) { return batch * pieces.count + (backward ? pieces.count - 1 - k : k); };
+  const auto tile = [&](int64_t k) {
+    return ends + (slice(k) * grid.blocks() + block) * States<S>::kTile + (vector * 32 + lane) * kVector;
+  };
+  for (int64_t k0 = 0; k0 < pieces.count; k0 += kAtOnce) {
+    Few<kVector> own[kAtOnce];
     float total[kAtOnce];
 #pragma unroll
-    for (int a = 0; a < kAtOnce; ++a) {
-      if (k + a >= before) break;
-      const int64_t slice = at.batch * pieces.count + (backward ? pieces.count - 1 - k - a : k + a);
-      own[a].load(ends + States<S>::place(at, grid, slice));
-      total[a] = sumDelta[slice * p.channels + at.channel()];
+    for (int k = 0; k < kAtOnce; ++k) {
+      if (k0 + k >= pieces.count - 1) break;  // nothing comes behind the last
+      own[k] = read<kVector>(tile(k0 + k));
+      total[k] = sumDelta[slice(k0 + k) * p.channels + channel];
     }
 #pragma unroll
-    for (int a = 0; a < kAtOnce; ++a) {
-      if (k + a >= before) break;
-      float totals[kShare];
-      spread(totals, total[a]);
-      h.each([&](float &x, int j, int i) {
-        x = own[a].v[j][i] + (totals[j] == kCut ? 0.0f : exp2Fast(A2.v[j][i] * totals[j]) * x);
-      });
+    for (int k = 0; k < kAtOnce; ++k) {
+      if (k0 + k >= pieces.count) break;
+      write<kVector>(tile(k0 + k), h);
+      if (k0 + k == pieces.count - 1) break;
+#pragma unroll
+      for (int n = 0; n < kVector; ++n)
+        h[n] = own[k][n] + (total[k] == kCut ? 0.0f : exp2Fast(A2[n] * total[k]) * h[n]);
     }
   }
+}
+
+template <int S>
+void launchStringPieces(const ScanProblem &p, const Grid &grid, const Pieces &pieces, const float *first, float *ends,
+                        const float *sumDelta, bool backward, cudaStream_t stream) {
+  stringPieces<S><<<static_cast<unsigned>(p.batch * grid.blocks()), 32 * kShare * S / States<S>::kVector, 0, stream>>>(
+      p, grid, pieces, first, ends, sumDelta, backward);
+}
+
+// The state that a piece starts from, against time ends with: out of `starts` where time is cut, else `first`.
+template <int S, int kParts = 1>
+__device__ inline States<S> startOf(const float *first, const float *starts, const ScanProblem &p, const Place &at,
+                                    const Grid &grid, const Pieces &pieces) {
+  States<S> h;
+  if (pieces.count > 1)
+    h.template load<kParts>(starts + States<S>::template place<kParts>(at, grid, at.slice));
+  else
+    h.fromMatrix(first ? first + at.batch * p.channels * p.states : nullptr, p, at);
   return h;
 }
 

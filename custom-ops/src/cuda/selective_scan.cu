@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(32)
   if (p.constantB) fixedB.fromMatrix(p.B, p, at);
   if (p.constantC) fixedC.fromMatrix(p.C, p, at);
   if (kOutput)
-    h = startOf(p.initialState, ends, sumDelta, A2, p, at, grid, pieces, false);
+    h = startOf<S>(p.initialState, ends, p, at, grid, pieces);
   else
     h = {};
 
@@ -139,16 +139,19 @@ const char *launchSelectiveScan(const ScanForward &p, const Pieces &pieces, floa
       kernel<<<blocks, 32, 0, stream>>>(p, Inputs<float>(p), p.y, Inputs<float>(p).fours(p, grid), grid, pieces,
                                         sumDelta, ends);
     };
-    if (!selective) {
-      if (pieces.count > 1) pass(scanKernel<float, S, false, false, true>);
-      pass(scanKernel<float, S, true, false, true>);
-    } else if (packed) {
-      if (pieces.count > 1) pass(scanKernel<float, S, false, true, true>);
-      pass(scanKernel<float, S, true, true, true>);
-    } else {
-      if (pieces.count > 1) pass(scanKernel<float, S, false, true, false>);
-      pass(scanKernel<float, S, true, true, false>);
-    }
+    const auto passes = [&](auto first, auto output) {
+      if (pieces.count > 1) {
+        pass(first);
+        launchStringPieces<S>(p, grid, pieces, p.initialState, ends, sumDelta, false, stream);
+      }
+      pass(output);
+    };
+    if (!selective)
+      passes(scanKernel<float, S, false, false, true>, scanKernel<float, S, true, false, true>);
+    else if (packed)
+      passes(scanKernel<float, S, false, true, true>, scanKernel<float, S, true, true, true>);
+    else
+      passes(scanKernel<float, S, false, true, false>, scanKernel<float, S, true, true, false>);
     return lastError();
   });
 }

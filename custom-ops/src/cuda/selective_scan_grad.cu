@@ -19,11 +19,19 @@ struct Gradients {
 struct Partials {
   float *ends, *sumDelta;         // tiles of states by slice; [slices,D]
   float *dA, *dFixedB, *dFixedC;  // [slices,N,D]
-  float *dD, *dBias;              // [slices,D]
+  float *dD, *dBias;              // [slices,D], or [runs,D] where the states are cut into parts
   float *dBC;                     // [blocks,B,L,kBoth]
+  float *parts;                   // [parts,3,B,L,D]: of each part of the states, its Sums
 };
 
-// dB and dC of a block at a step: for each quarter of the states those of B, then those of C.
+// More states than these do not fit a thread's registers: they are cut into two parts, whose sums over states are added up in a
+// kernel of its own, in runs of so many steps.
+constexpr int64_t kMostStates = 32, kRun = 32;
+int64_t partsOf(const ScanProblem &p) { return p.states > kMostStates ? 2 : 1; }
+int64_t runsOf(const ScanProblem &p) { return (p.length + kRun - 1) / kRun; }
+
+// dB and dC of a block at a step: for each quarter of the states those of B, then those of C. S: states a thread would have if
+// they were not cut into parts.
 template <int S>
 constexpr int kBoth = 2 * S * kShare;
 
@@ -38,6 +46,11 @@ Partials divide(const ScanProblem &p, const Pieces &pieces, float *workspace) {
   q.dA = q.dBias + vectors;
   q.dFixedB = q.dA + matrices;
   q.dFixedC = q.dFixedB + matrices;
+  q.parts = q.dFixedC + matrices;
+  if (partsOf(p) > 1) {
+    q.dD = q.parts + partsOf(p) * 3 * p.batch * p.length * p.channels;
+    q.dBias = q.dD + p.batch * runsOf(p) * p.channels;
+  }
   return q;
 }
 
@@ -46,7 +59,7 @@ template <int S>
 __device__ inline void toSlice(float *to, const States<S> &from, const ScanProblem &p, const Place &at) {
   for (int j = 0; j < kShare; ++j)
     for (int i = 0; i < S; ++i) {
-      const int n = at.quarter() * S + i;
+      const int n = at.state<S>(i);
       if (at.active(j) && n < p.states) to[(at.slice * p.states + n) * p.channels + at.channel(j)] = from.v[j][i];
     }
 }
@@ -142,6 +155,28 @@ struct ChannelSum {
   }
 };
 
+// Sums over the states of a channel at a step: of the gradient of the state times B, of what reaches the exponents in units of ln
+// 2, and y before skip connection and gate.
+struct Sums {
+  float gB, decay, y;
+};
+
+// What a channel at a step is given, delta with its bias, and what follows.
+struct Position {
+  float x, step, u, dy, z, gate, dOut;
+
+  __device__ Position(float x, float step, float u, float dy, float z, bool gated)
+      : x(x), step(step), u(u), dy(dy), z(z), gate(sigmoid(z)), dOut(gated ? dy * z * gate : dy) {}
+  __device__ float dDelta(const Sums &sums, bool withSoftplus) const {
+    const float slope = withSoftplus && x <= 20.0f ? sigmoid(x) : 1.0f;
+    return (sums.decay * (1 / kLog2e) + u * sums.gB) * slope;
+  }
+  __device__ float du(const Sums &sums, float D) const { return D * dOut + step * sums.gB; }
+  __device__ float dz(const Sums &sums, float D) const {
+    return dy * (sums.y + D * u) * gate * (1.0f + z * (1.0f - gate));
+  }
+};
+
 template <typename T, int S>
 struct Memory {
   ChannelRows<T> delta, u, dy, z;
@@ -150,14 +185,14 @@ struct Memory {
   float h[kSteps][States<S>::kTile];  // before each step
 };
 
-template <typename T, int S, bool kSelective, bool kPacked>
+template <typename T, int S, bool kSelective, bool kPacked, int kParts>
 __global__ void __launch_bounds__(32)
     reverseKernel(ScanBackward p, Inputs<T> in, Gradients<T> io, bool fours, Grid grid, Pieces pieces, Partials out) {
   extern __shared__ float4 memory[];
   Memory<T, S> &s = *reinterpret_cast<Memory<T, S> *>(memory);
   if (kSelective) p.constantB = p.constantC = false;
   if (!kPacked) p.sequenceIds = nullptr;
-  const Place at(p, grid, pieces);
+  const Place at(p, grid, pieces, kParts);
   const auto request = [&](const auto &ask) {
     ask.channels(s.delta, in.delta);
     ask.channels(s.u, in.u);
@@ -173,14 +208,15 @@ __global__ void __launch_bounds__(32)
   States<S> fixedB, fixedC, dA = {}, dFixedB = {}, dFixedC = {};
   if (p.constantB) fixedB.fromMatrix(p.B, p, at);
   if (p.constantC) fixedC.fromMatrix(p.C, p, at);
-  States<S> g = startOf(p.dFinalState, out.ends, out.sumDelta, A2, p, at, grid, pieces, true);
-  const float *saved = p.chunkStates + States<S>::place(at, grid, at.batch * savedStates(p.length) + last / kSteps);
+  States<S> g = startOf<S, kParts>(p.dFinalState, out.ends, p, at, grid, pieces);
+  const float *saved = 
+      p.chunkStates + States<S>::template place<kParts>(at, grid, at.batch * savedStates(p.length) + last / kSteps);
   float sumD = 0, sumBias = 0;
   int room = 0;
 
   for (int64_t t0 = last; t0 >= at.begin; t0 -= kSteps, room ^= 1) {
     States<S> h;
-    h.load(saved), saved -= grid.blocks() * States<S>::kTile;
+    h.template load<kParts>(saved), saved -= grid.blocks() * kParts * States<S>::kTile;
     __syncwarp();
     ask(fours, p, at, room ^ 1, t0 - kSteps, request);
     __pipeline_wait_prior(1);
@@ -210,13 +246,12 @@ __global__ void __launch_bounds__(32)
 
 #pragma unroll 2
     for (int k = kSteps - 1; k >= 0; --k) {
-      const float step = s.steps[k][at.lane], u = s.u.get(room, k), x = s.delta.get(room, k) + bias;
-      const float dy = s.dy.get(room, k), z = in.z ? s.z.get(room, k) : 0.0f;
-      const float gate = sigmoid(z), dOut = in.z ? dy * z * gate : dy;
+      const Position own(s.delta.get(room, k) + bias, s.steps[k][at.lane], s.u.get(room, k), s.dy.get(room, k),
+                         in.z ? s.z.get(room, k) : 0.0f, in.z);
       float deltas[kShare], deltaUs[kShare], dOuts[kShare], rowB[S], rowC[S];
-      spread(deltas, step);
-      spread(deltaUs, step * u);
-      spread(dOuts, dOut);
+      spread(deltas, own.step);
+      spread(deltaUs, own.step * own.u);
+      spread(dOuts, own.dOut);
       if (!p.constantB) s.B.get(rowB, room, k);
       if (!p.constantC) s.C.get(rowC, room, k);
       States<S> before;
@@ -238,21 +273,28 @@ __global__ void __launch_bounds__(32)
         h.v[j][i] = before.v[j][i];
       });
       if (begins) g = {};
-      const float slope = p.softplus && x <= 20.0f ? sigmoid(x) : 1.0f;
-      const float ownSB = gather(sumSB), ownDelta = (gather(dDelta) * (1 / kLog2e) + u * ownSB) * slope;
-      const float ownY = gather(y) + D * u;
-      sumD += dOut * u;
-      sumBias += k < left ? ownDelta : 0.0f;
-      if (k < left && at.active()) {
-        const int64_t to = (at.batch * p.length + t0 + k) * p.channels + at.channel();
-        io.ddelta[to] = static_cast<T>(ownDelta);
-        io.du[to] = static_cast<T>(D * dOut + step * ownSB);
-        if (in.z) io.dz[to] = static_cast<T>(dy * ownY * gate * (1.0f + z * (1.0f - gate)));
+      const Sums sums{gather(sumSB), gather(dDelta), gather(y)};
+      const bool stores = k < left && at.active();
+      const int64_t to = (at.batch * p.length + t0 + k) * p.channels + at.channel();
+      if (kParts > 1) {
+        const int64_t size = p.batch * p.length * p.channels;
+        float *part = out.parts + at.part * 3 * size + to;
+        if (stores) part[0] = sums.gB, part[size] = sums.decay, part[2 * size] = sums.y;
+      } else {
+        const float ownDelta = own.dDelta(sums, p.softplus);
+        sumD += own.dOut * own.u;
+        sumBias += k < left ? ownDelta : 0.0f;
+        if (stores) {
+          io.ddelta[to] = static_cast<T>(ownDelta);
+          io.du[to] = static_cast<T>(own.du(sums, D));
+          if (in.z) io.dz[to] = static_cast<T>(own.dz(sums, D));
+        }
       }
       if (!p.constantB || !p.constantC) {
         const ChannelSum<S> sum(both, at.lane);
         const int64_t row = (at.block * p.batch + at.batch) * p.length + t0 + k;
-        float *to = out.dBC + row * kBoth<S> + at.quarter() * 2 * S + sum.first;
+        const int ofC = sum.first / S, n = sum.first % S + at.part * S;
+        float *to = out.dBC + (row * kShare + at.quarter()) * 2 * S * kParts + ofC * S * kParts + n;
         if (k < left && sum.writes)
           for (int i = 0; i < ChannelSum<S>::kLeft; ++i) to[i] = both[i];
       }
@@ -263,23 +305,56 @@ __global__ void __launch_bounds__(32)
   if (p.constantB) toSlice(out.dFixedB, dFixedB, p, at);
   if (p.constantC) toSlice(out.dFixedC, dFixedC, p, at);
   if (p.dInitialState && at.piece == 0) g.toMatrix(p.dInitialState + at.batch * p.channels * p.states, p, at);
-  if (at.active()) {
+  if (kParts == 1 && at.active()) {
     out.dD[at.slice * p.channels + at.channel()] = sumD;
     out.dBias[at.slice * p.channels + at.channel()] = sumBias;
   }
 }
 
-// dB (part 0) or dC (part 1) [B,L,G,N] = the sum over the blocks of each group.
-template <int S>
-__global__ void addBlocks(float *out, const float *from, ScanProblem p, int64_t groups, int64_t blocks, int part) {
+// The gradients that need the sums over all states, where these are in parts; and a run's share of those of D and deltaBias.
+template <typename T>
+__global__ void finishKernel(ScanBackward p, Inputs<T> in, Gradients<T> io, Partials out, int parts, int64_t runs) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= p.batch * p.length * groups * p.states) return;
-  const int64_t n = i % p.states, g = i / p.states % groups, step = i / p.states / groups, each = blocks / groups;
-  from += step * kBoth<S> + n / S * 2 * S + part * S + n % S;
+  if (i >= p.batch * runs * p.channels) return;
+  const int64_t d = i % p.channels, run = i / p.channels % runs, batch = i / p.channels / runs;
+  const int64_t size = p.batch * p.length * p.channels, end = min((run + 1) * kRun, p.length);
+  const float bias = p.deltaBias ? p.deltaBias[d] : 0.0f, D = p.D ? p.D[d] : 0.0f;
+  float sumD = 0, sumBias = 0;
+#pragma unroll 4
+  for (int64_t t = run * kRun; t < end; ++t) {
+    const int64_t at = (batch * p.length + t) * p.channels + d;
+    Sums sums{};
+    for (int part = 0; part < parts; ++part) {
+      const float *from = out.parts + part * 3 * size + at;
+      sums.gB += from[0], sums.decay += from[size], sums.y += from[2 * size];
+    }
+    const float x = static_cast<float>(in.delta[at]) + bias;
+    const Position own(x, p.softplus ? softplus(x) : x, static_cast<float>(in.u[at]), static_cast<float>(io.dy[at]),
+                       in.z ? static_cast<float>(in.z[at]) : 0.0f, in.z);
+    const float ownDelta = own.dDelta(sums, p.softplus);
+    sumD += own.dOut * own.u;
+    sumBias += ownDelta;
+    io.ddelta[at] = static_cast<T>(ownDelta);
+    io.du[at] = static_cast<T>(own.du(sums, D));
+    if (in.z) io.dz[at] = static_cast<T>(own.dz(sums, D));
+  }
+  out.dD[i] = sumD, out.dBias[i] = sumBias;
+}
+
+// dB, then dC [B,L,G,N], where they are wanted = the sum over the blocks of each group.
+template <int S>
+__global__ void addBlocks(ScanBackward p, int64_t sizeB, int64_t sizeC, const float *from, int64_t blocks) {
+  int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= sizeB + sizeC) return;
+  const bool ofC = i >= sizeB;
+  if (ofC) i -= sizeB;
+  const int64_t groups = ofC ? p.groupsC : p.groupsB, each = blocks / groups;
+  const int64_t n = i % p.states, g = i / p.states % groups, step = i / p.states / groups;
+  from += step * kBoth<S> + n / S * 2 * S + (ofC ? S : 0) + n % S;
   float sum = 0;
 #pragma unroll 8
   for (int64_t k = g * each; k < (g + 1) * each; ++k) sum += from[k * p.batch * p.length * kBoth<S>];
-  out[i] = sum;
+  (ofC ? p.dC : p.dB)[i] = sum;
 }
 
 }  // namespace
@@ -287,7 +362,8 @@ __global__ void addBlocks(float *out, const float *from, ScanProblem p, int64_t 
 size_t scanGradWorkspace(const ScanProblem &p, const Pieces &pieces) {
   const int64_t slices = p.batch * pieces.count;
   return static_cast<size_t>(slices * (stateFloats(p) + p.channels * (3 + 3 * p.states)) +
-                             p.batch * p.length * 2 * stateFloats(p) / kChannels);
+                             p.batch * p.length * 2 * stateFloats(p) / kChannels) +
+         (partsOf(p) > 1 ? static_cast<size_t>((partsOf(p) * 3 * p.length + 2 * runsOf(p)) * p.batch * p.channels) : 0);
 }
 
 const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces, float *workspace, void *streamHandle) {
@@ -297,39 +373,43 @@ const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces,
   const int64_t slices = p.batch * pieces.count;
   const unsigned blocks = static_cast<unsigned>(slices * grid.blocks());
   return withStates(p.states, [&](auto size) -> const char * {
-    constexpr int S = decltype(size)::value;
-    constexpr int kBytes = static_cast<int>(sizeof(Memory<float, S>));
+    constexpr int S = decltype(size)::value, kParts = S * kShare > kMostStates ? 2 : 1;
+    constexpr int kBytes = static_cast<int>(sizeof(Memory<float, S / kParts>));
     const bool fours = Inputs<float>(p).fours(p, grid) && inFours(p.channels, p.dy),
                selective = !p.constantB && !p.constantC, packed = p.sequenceIds != nullptr;
-    const auto pass = [&](auto kernel, int bytes) {
+    const auto pass = [&](auto kernel, unsigned count, int bytes) {
       if (bytes > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-      kernel<<<blocks, 32, bytes, stream>>>(p, Inputs<float>(p), Gradients<float>(p), fours, grid, pieces, out);
+      kernel<<<count, 32, bytes, stream>>>(p, Inputs<float>(p), Gradients<float>(p), fours, grid, pieces, out);
     };
-    if (!selective) {
-      if (pieces.count > 1) pass(reverseEnds<float, S, false, true>, 0);
-      pass(reverseKernel<float, S, false, true>, kBytes);
-    } else if (packed) {
-      if (pieces.count > 1) pass(reverseEnds<float, S, true, true>, 0);
-      pass(reverseKernel<float, S, true, true>, kBytes);
-    } else {
-      if (pieces.count > 1) pass(reverseEnds<float, S, true, false>, 0);
-      pass(reverseKernel<float, S, true, false>, kBytes);
+    const auto passes = [&](auto first, auto whole) {
+      if (pieces.count > 1) {
+        pass(first, blocks, 0);
+        launchStringPieces<S>(p, grid, pieces, p.dFinalState, out.ends, out.sumDelta, true, stream);
+      }
+      pass(whole, kParts * blocks, kBytes);
+    };
+    if (!selective)
+      passes(reverseEnds<float, S, false, true>, reverseKernel<float, S / kParts, false, true, kParts>);
+    else if (packed)
+      passes(reverseEnds<float, S, true, true>, reverseKernel<float, S / kParts, true, true, kParts>);
+    else
+      passes(reverseEnds<float, S, true, false>, reverseKernel<float, S / kParts, true, false, kParts>);
+    if (kParts > 1) {
+      const int64_t runs = runsOf(p);
+      finishKernel<<<blocksFor(p.batch * runs * p.channels, 128), 128, 0, stream>>>(p, Inputs<float>(p), Gradients<float>(p),
+                                                                                   out, kParts, runs);
     }
-    const auto addProjection = [&](float *to, int64_t groups, int part) {
-      addBlocks<S><<<blocksFor(p.batch * p.length * groups * p.states, 128), 128, 0, stream>>>(to, out.dBC, p, groups,
-                                                                                               grid.blocks(), part);
-    };
-    addSlices(p.dA, out.dA, slices, p.states, p.channels, stream);
-    addSlices(p.dD, out.dD, slices, 1, p.channels, stream);
-    addSlices(p.ddeltaBias, out.dBias, slices, 1, p.channels, stream);
-    if (p.constantB)
-      addSlices(p.dB, out.dFixedB, slices, p.states, p.channels, stream);
-    else
-      addProjection(p.dB, p.groupsB, 0);
-    if (p.constantC)
-      addSlices(p.dC, out.dFixedC, slices, p.states, p.channels, stream);
-    else
-      addProjection(p.dC, p.groupsC, 1);
+    const int64_t sums = kParts > 1 ? p.batch * runsOf(p) : slices;
+    addSlices({{p.dA, out.dA, slices, p.states, p.channels},
+               {p.dD, out.dD, sums, 1, p.channels},
+               {p.ddeltaBias, out.dBias, sums, 1, p.channels},
+               {p.constantB ? p.dB : nullptr, out.dFixedB, slices, p.states, p.channels},
+               {p.constantC ? p.dC : nullptr, out.dFixedC, slices, p.states, p.channels}},
+              stream);
+    const int64_t sizeB = p.constantB ? 0 : p.batch * p.length * p.groupsB * p.states;
+    const int64_t sizeC = p.constantC ? 0 : p.batch * p.length * p.groupsC * p.states;
+    if (sizeB + sizeC > 0)
+      addBlocks<S><<<blocksFor(sizeB + sizeC, 128), 128, 0, stream>>>(p, sizeB, sizeC, out.dBC, grid.blocks());
     return lastError();
   });
 }

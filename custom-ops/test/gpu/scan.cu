@@ -104,6 +104,8 @@ void testScan(Harness &h) {
 void timeScan(Harness &h) {
   for (const auto &s : std::vector<std::vector<int64_t>>{{1, 1024, 256, 16},
                                                          {1, 1024, 1536, 16},
+                                                         {2, 4096, 2048, 64},
+                                                         {8, 4096, 2048, 16},
                                                          {1, 4096, 1536, 16},
                                                          {8, 2048, 1536, 16},
                                                          {4, 4096, 5120, 16},

@@ -89,11 +89,13 @@ void testStateUpdate(Harness &h) {
 }
 
 void timeStateUpdate(Harness &h) {
-  const Case c{512, 5120, 16, 1, 1, false, false, true, true, true, true};
-  DeviceStep step(h, c);
-  const double states = 1.0 * c.batch * c.channels * c.states;
-  h.time("state update [512,5120,16]", 4 * (2 * states + 4.0 * c.batch * c.channels), states,
-         [&](cudaStream_t stream) { return step.run(stream); });
+  for (const auto &[batch, channels] : {std::pair<int64_t, int64_t>{512, 5120}, {1, 1536}}) {
+    const Case c{batch, channels, 16, 1, 1, false, false, true, true, true, true};
+    DeviceStep step(h, c);
+    const double states = 1.0 * c.batch * c.channels * c.states;
+    h.time("state update [" + std::to_string(batch) + "," + std::to_string(channels) + ",16]",
+           4 * (2 * states + 4.0 * c.batch * c.channels), states, [&](cudaStream_t stream) { return step.run(stream); });
+  }
 }
 
 }  // namespace tfjs_mamba
