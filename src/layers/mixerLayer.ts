@@ -15,12 +15,14 @@ import {stateNames, stateShapes, zeroState} from '../mixers/states';
 import {publishedNames} from '../mixers/published';
 import type {WeightSpec} from '../mixers/weightSpec';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
+import type {KernelOptions, Kernels} from './kernelOptions';
+import {kernelOptionNames, readKernelOptions} from './kernelOptions';
 import {Matrices} from './matrices';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
 
 /** What every such layer takes besides its mixer's options. */
-export interface SequenceOptions {
+export interface SequenceOptions extends KernelOptions {
   /** Whether the state after a batch is the state before the next (false); `resetStates()` forgets it. */
   stateful?: boolean;
   /** Whether the states come out too: [y, …states] (false). */
@@ -29,21 +31,33 @@ export interface SequenceOptions {
   returnSequences?: boolean;
   /** Whether the sequence is read from its end; the output then is in reading order, as that of tfjs's recurrent layers (false). */
   goBackwards?: boolean;
-  /** Fixes the start of the weights. */
+  /**
+   * The fraction of the mixer's inputs that is dropped while training, as `tf.layers.lstm` has it: the same ones at every position of a
+   * sequence; in a block behind the norm, and never of the residual (0). A run that is resumed draws anew.
+   */
+  dropout?: number;
+  /** Fixes the start of the weights, and what is dropped. */
   seed?: number;
 }
 
-const sequenceFields: Fields<SequenceOptions> = {
+const isFraction = (value: unknown) => typeof value === 'number' && value >= 0 && value < 1;
+
+const sequenceFields: Fields<Omit<SequenceOptions, keyof KernelOptions>> = {
   stateful: flag(false),
   returnState: flag(false),
   returnSequences: flag(true),
   goBackwards: flag(false),
+  dropout: {fallback: undefined, expected: 'a number from 0 to below 1', type: 'number', holds: isFraction},
   seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
 };
+
+/** What is absent if nobody says. */
+type Optional = 'dropout' | 'seed' | keyof KernelOptions;
 
 /** What a recurrent layer of tfjs has and these have not. */
 const notes = {
   units: 'the layer keeps the width of its input: put tf.layers.dense({units}) before or after it',
+  recurrentDropout: 'the recurrence has no kernel; dropout drops what goes into the layer',
 };
 
 /**
@@ -56,14 +70,17 @@ const notes = {
  * C = the mixer's complete configuration, S = its state, O = the options that a user writes.
  */
 export abstract class MixerLayer<C extends object, S extends State, O extends object> extends tf.layers.Layer {
-  readonly options: O & Required<Omit<SequenceOptions, 'seed'>> & Pick<SequenceOptions, 'seed'>;
+  readonly options: O & Required<Omit<SequenceOptions, Optional>> & Pick<SequenceOptions, 'dropout' | 'seed'>;
   readonly returnSequences: boolean;
   readonly returnState: boolean;
   readonly goBackwards: boolean;
+  private readonly kernels: Kernels;
   private config?: C;
   private carried?: S;
   /** @internal */
   readonly matrices = new Matrices();
+  /** How often something has been dropped. */
+  private drops = 0;
   /** By name: tfjs's list of weights changes its order when some are frozen. */
   private readonly variables = new Map<string, {spec: WeightSpec; variable: tf.LayerVariable}>();
 
@@ -74,11 +91,15 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     super(args);
     const layer = this.getClassName();
     const fields = {...mixer.fields, ...sequenceFields};
-    checkOptions(layer, args, Object.keys(fields), {notes, elsewhere: publishedNames(mixer)});
+    checkOptions(layer, args, [...Object.keys(fields), ...kernelOptionNames], {
+      notes,
+      elsewhere: publishedNames(mixer),
+    });
     // tfjs's deserialization hands over null for what is absent.
     const given = Object.entries(args).filter(([, value]) => value !== undefined && value !== null);
     this.options = readFields(layer, fields, Object.fromEntries(given)) as typeof this.options;
     mixer.check?.(layer, this.options);
+    this.kernels = readKernelOptions(layer, args);
     this.returnSequences = this.options.returnSequences;
     this.returnState = this.options.returnState;
     this.goBackwards = this.options.goBackwards;
@@ -103,10 +124,12 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const [x] = shapeList(inputShape);
     this.config = this.configFor(this.checkInputShape(x));
+    const {initializer, regularizer} = this.kernels;
     for (const spec of this.mixer.weights(this.config)) {
-      const {name, shape} = spec;
-      const start = asInitializer(() => this.startOf(spec));
-      this.variables.set(name, {spec, variable: this.addWeight(name, [...shape], 'float32', start as never)});
+      const {name, shape, isMatrix, hasOwnStart} = spec;
+      const start = isMatrix && !hasOwnStart && initializer ? initializer : asInitializer(() => this.startOf(spec));
+      const held = isMatrix ? regularizer : undefined;
+      this.variables.set(name, {spec, variable: this.addWeight(name, [...shape], 'float32', start as never, held)});
     }
     super.build(inputShape);
   }
@@ -188,13 +211,22 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
       const aligned = given && align(backwards(given.toInt()), initial ? this.mixer.lookBack(this.mixerConfig) : 0);
       const sequence = backwards(x as tf.Tensor3D);
       const moved = aligned ? aligned.move(sequence) : sequence;
-      const {y, state} = this.runAligned(moved, initial, {padding: aligned?.padding}, kwargs.training === true);
+      const drop = kwargs.training ? this.dropping() : undefined;
+      const {y, state} = this.runAligned(moved, initial, {padding: aligned?.padding, drop}, kwargs.training === true);
       if (this.options.stateful) {
         this.carry(state);
       }
       const output = this.returnSequences ? (aligned?.moveBack(y) ?? y) : lastPosition(y);
       return this.returnState ? [output, ...this.stateNames().map((name) => state[name])] : output;
     });
+  }
+
+  /** What drops inputs [B,L,D] of the mixer, if any are to be. */
+  private dropping(): RunContext['drop'] {
+    const {dropout = 0} = this.options;
+    if (dropout === 0) return undefined;
+    const seed = seedFor(this.weightSeed, `dropout/${this.drops++}`);
+    return (x) => tf.dropout(x, dropout, [x.shape[0], 1, x.shape[2]], seed) as tf.Tensor3D;
   }
 
   /** The states given by name, where none are given in the list of inputs. */
@@ -230,7 +262,9 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   runAligned(x: tf.Tensor3D, state?: S, context?: RunContext, training = false): {y: tf.Tensor3D; state: S} {
     return tf.tidy(() => {
       const {weights, config} = this.block(training);
-      return this.mixer.run(weights, config, x, state, context);
+      // A block drops behind its norm.
+      const input = this.mixer.inside ? x : (context?.drop?.(x) ?? x);
+      return this.mixer.run(weights, config, input, state, context);
     });
   }
 
@@ -324,7 +358,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
 
   override getConfig(): tf.serialization.ConfigDict {
     const options = Object.entries(this.options).filter(([, value]) => value !== undefined);
-    return {...super.getConfig(), ...Object.fromEntries(options)};
+    return {...super.getConfig(), ...Object.fromEntries(options), ...this.kernels.config};
   }
 
   override dispose(): ReturnType<tf.layers.Layer['dispose']> {

@@ -46,7 +46,8 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
     states: mixer.states,
     lookBack: (config) => mixer.lookBack(config),
     run(weights, config, x, state, context) {
-      const input = normalize(weights, config, zeroedAt(context?.padding, x));
+      const normalized = normalize(weights, config, zeroedAt(context?.padding, x));
+      const input = context?.drop?.(normalized) ?? normalized;
       const mixed = mixer.run(ofMixer(weights) as W, config, input, state, context);
       return {y: x.add<tf.Tensor3D>(mixed.y), state: mixed.state};
     },

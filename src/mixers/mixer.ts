@@ -20,6 +20,8 @@ export type Weights = Record<string, tf.Tensor | Weight | undefined>;
 export interface RunContext {
   /** Where it is padding, if anywhere; the real positions are at the right end of each row. */
   padding?: Padding;
+  /** Drops some of the inputs [B,L,dModel] of a mixer, while training. A layer calls it, or the block that is between them. */
+  drop?(x: tf.Tensor3D): tf.Tensor3D;
 }
 
 /** C = its configuration, complete; S = its state; W = its weights. */

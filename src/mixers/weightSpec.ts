@@ -28,6 +28,8 @@ export interface WeightSpec<Name extends string = string> {
   readonly isMatrix: boolean;
   /** Whether its product is added to the residual stream, so that in a deep model it starts smaller. */
   readonly endsBlock: boolean;
+  /** Of a matrix, whether options of the mixer say how it starts. */
+  readonly hasOwnStart?: boolean;
 }
 
 function spec<Name extends string>(
@@ -45,9 +47,16 @@ export function matrix<Name extends string>(
   published: string,
   shape: readonly [number, number],
   start: Start,
-  {endsBlock = false} = {},
+  {endsBlock = false, hasOwnStart = false} = {},
 ): WeightSpec<Name> {
-  return spec(name, shape, start, {published, layout: 'transposed', decays: true, isMatrix: true, endsBlock});
+  return spec(name, shape, start, {
+    published,
+    layout: 'transposed',
+    decays: true,
+    isMatrix: true,
+    endsBlock,
+    hasOwnStart,
+  });
 }
 
 /** The taps of a depthwise convolution [D, K]. */

@@ -76,6 +76,14 @@ const models: Record<string, () => tf.LayersModel> = {
   'Mamba as first layer': () => tf.sequential({layers: [layers.mamba({inputShape: [length, dModel]})]}),
   'Mamba with every option': () =>
     tf.sequential({layers: [layers.mamba({...everyOption, batchInputShape: [2, length, dModel], returnState: false})]}),
+  'Mamba with what tf.layers has for training': () =>
+    sequential(
+      layers.mamba({dropout: 0.3, kernelInitializer: 'glorotNormal', kernelRegularizer: 'l1l2'}),
+      layers.mambaBlock({
+        kernelInitializer: tf.initializers.orthogonal({gain: 0.5, seed: 2}),
+        kernelRegularizer: tf.regularizers.l2({l2: 0.03}),
+      }),
+    ),
   'Mamba with dInner': () => sequential(layers.mamba({dInner: 5})),
   'Mamba with states in and out': () => withStates(layers.mamba({dState: 3, dConv: 3, returnState: true})),
   'a stack of blocks': () =>

@@ -17,6 +17,7 @@ const onceOnly = [
   'tooling/',
   'fixtures.spec.ts',
   'random.spec.ts',
+  'layers/training.spec.ts',
   'lm/config.spec.ts',
   'lm/sampling.spec.ts',
   'lm/stateFiles.spec.ts',

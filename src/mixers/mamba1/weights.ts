@@ -24,7 +24,7 @@ export function mamba1WeightSpecs(config: MixerConfig): Array<WeightSpec<keyof M
     taps('conv/weight', 'conv1d.weight', [dInner, dConv], fanIn(dConv)),
     ...(convBias ? [coefficient('conv/bias', 'conv1d.bias', [dInner], fanIn(dConv))] : []),
     matrix('xProj/kernel', 'x_proj.weight', [dInner, selection], fanIn(dInner)),
-    matrix('dtProj/kernel', 'dt_proj.weight', [dtRank, dInner], startOfDtProj),
+    matrix('dtProj/kernel', 'dt_proj.weight', [dtRank, dInner], startOfDtProj, {hasOwnStart: true}),
     coefficient('dtProj/bias', 'dt_proj.bias', [dInner], stepSizeBias(config)),
     coefficient('ALog', 'A_log', [dInner, dState], logRange),
     coefficient('D', 'D', [dInner], ones),
