@@ -13,9 +13,6 @@ export class Random {
   /** @param seed A whole number of 0 or more, or a state to go on from. */
   constructor(seed: number | RandomState) {
     if (typeof seed === 'number') {
-      if (!Number.isSafeInteger(seed) || seed < 0) {
-        throw new Error(`random: seed must be a whole number of 0 or more, but is ${seed}`);
-      }
       this.words = fromSeed(seed);
     } else {
       this.words = Uint32Array.from(seed);
@@ -75,24 +72,68 @@ export function drawUniform(count: number, low: number, high: number, seed?: num
   return values;
 }
 
-/** Numbers of a normal distribution of mean 0: Marsaglia's polar method, whose points outside the circle are drawn again. */
+/**
+ * Numbers of a normal distribution of mean 0, by the ziggurat of Marsaglia and Tsang (2000) with the layer and the place in it from bits
+ * of their own (Doornik 2005): for 99 of 100 a word, a comparison and a product.
+ */
 export function drawNormal(count: number, deviation: number, seed?: number): Float32Array {
+  const {edges, ratios} = (ziggurat ??= makeZiggurat());
   const bits = new Bits(seed);
+  const rare = new Random([...bits.next().subarray(0, 4)] as RandomState);
   const values = new Float32Array(count);
-  const scale = 2 ** -31;
   for (let i = 0; i < count;) {
     const words = bits.next();
-    for (let j = 0; j < chunk && i < count; j += 2) {
-      const x = scale * (words[j] + 0.5) - 1;
-      const y = scale * (words[j + 1] + 0.5) - 1;
-      const square = x * x + y * y;
-      if (square >= 1) continue;
-      const factor = deviation * Math.sqrt((-2 * Math.log(square)) / square);
-      values[i++] = factor * x;
-      if (i < count) values[i++] = factor * y;
+    for (let j = 0; j < chunk && i < count; j++) {
+      const layer = words[j] & (layers - 1);
+      const place = (words[j] >>> 7) * 2 ** -24 - (1 - 2 ** -25); // in (-1, 1), none of them 0
+      if (Math.abs(place) < ratios[layer]) {
+        values[i++] = deviation * place * edges[layer];
+      } else {
+        const x = layer === 0 ? Math.sign(place) * inTail(rare) : inWedge(edges, layer, place, rare);
+        if (x !== undefined) values[i++] = deviation * x;
+      }
     }
   }
   return values;
+}
+
+/** Layers of equal area under exp(-x²/2), and where the lowest ends and the tail begins. */
+const layers = 128;
+const tail = 3.442619855899;
+const area = 9.91256303526217e-3;
+
+/** Where the layers end, the lowest first, and which part of each lies wholly under the curve. */
+let ziggurat: Record<'edges' | 'ratios', Float64Array> | undefined;
+
+function makeZiggurat(): NonNullable<typeof ziggurat> {
+  const edges = new Float64Array(layers + 1);
+  edges[0] = area / density(tail); // of a rectangle with the area of the lowest layer and its tail
+  edges[1] = tail;
+  for (let i = 2; i < layers; i++) edges[i] = Math.sqrt(-2 * Math.log(area / edges[i - 1] + density(edges[i - 1])));
+  return {edges, ratios: edges.map((edge, i) => edges[i + 1] / edge).subarray(0, layers)};
+}
+
+function density(x: number): number {
+  return Math.exp(-0.5 * x * x);
+}
+
+/** A number in (0, 1). */
+function unit(random: Random): number {
+  return (random.uint32() + 0.5) * 2 ** -32;
+}
+
+function inTail(random: Random): number {
+  for (;;) {
+    const beyond = -Math.log(unit(random)) / tail;
+    if (-2 * Math.log(unit(random)) > beyond * beyond) return tail + beyond;
+  }
+}
+
+/** A place in the part of a layer that is not wholly under the curve; undefined where it is above. */
+function inWedge(edges: Float64Array, layer: number, place: number, random: Random): number | undefined {
+  const x = place * edges[layer];
+  const [low, high] = [density(edges[layer]), density(edges[layer + 1])];
+  return low + unit(random) * (high - low) < density(x) ? x : undefined;
 }
 
 /** The words of a generator, many at a time. */
@@ -101,7 +142,7 @@ class Bits {
   private state: RandomState;
 
   constructor(seed = Math.floor(Math.random() * 2 ** 32)) {
-    this.state = new Random(seed).state;
+    this.state = [...fromSeed(seed)] as RandomState;
   }
 
   /** The next of them, in a memory that the next call writes to again. */
@@ -130,6 +171,9 @@ function rotate(word: number, by: number): number {
 
 /** Two outputs of splitmix64, each as two words, the low one first. */
 function fromSeed(seed: number): Uint32Array {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new Error(`random: seed must be a whole number of 0 or more, but is ${seed}`);
+  }
   const words = new BigUint64Array(2);
   let state = BigInt(seed);
   for (let i = 0; i < words.length; i++) {

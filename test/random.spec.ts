@@ -75,6 +75,33 @@ describe('many numbers at once', () => {
     expect(Math.abs(beyond(1.5) - 0.0027 * count)).toBeLessThan(5 * Math.sqrt(0.0027 * count));
   });
 
+  it('of a normal distribution lie beyond each bound as often as they must, on either side', () => {
+    const many = 1e7;
+    const values = drawNormal(many, 1, 11);
+    // erfc(z/√2); the last but one is where the ziggurat's tail begins.
+    const beyond: Array<[bound: number, probability: number]> = [
+      [0.25, 0.802587348634],
+      [0.5, 0.617075077452],
+      [1, 0.317310507863],
+      [1.5, 0.133614402538],
+      [2, 0.0455002638964],
+      [2.5, 0.0124193306516],
+      [3, 0.00269979606326],
+      [3.442619855899, 0.000576108512392],
+      [4, 6.33424836662e-5],
+    ];
+    for (const [bound, probability] of beyond) {
+      for (const sign of [-1, 1]) {
+        let count = 0;
+        for (const value of values) if (sign * value > bound) count++;
+        const [mean, deviation] = [(many * probability) / 2, Math.sqrt((many * probability) / 2)];
+        expect(Math.abs(count - mean) / deviation)
+          .withContext(`${sign} ${bound}`)
+          .toBeLessThan(5);
+      }
+    }
+  });
+
   it('are the same for the same seed, and others for another or for none', () => {
     for (const draw of [(seed?: number) => drawUniform(5, 0, 1, seed), (seed?: number) => drawNormal(5, 1, seed)]) {
       expect(draw(1)).toEqual(draw(1));
