@@ -46,6 +46,9 @@ export function backendInfo(): BackendInfo {
 }
 
 export * from './index';
+export type {DataPart, OpenDataOptions, OpenedData} from './data';
+export {openData} from './data';
+export type {ByteStream} from './data/documents';
 export type {FolderCheckpointsOptions} from './training/nodeCheckpoints';
 export {folderCheckpoints} from './training/nodeCheckpoints';
 export {joinCluster} from './cluster/nodeCluster';

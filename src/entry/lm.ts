@@ -7,6 +7,8 @@
 export type {MambaConfig, ModelConfig, ResolvedMambaConfig} from '../config/config';
 export type {PresetName} from '../config/presets';
 export {presets} from '../config/presets';
+export type {ChatMessage, ChatTemplateOptions} from '../lm/chat';
+export {applyChatTemplate} from '../lm/chat';
 export type {GeneratedText, GeneratedToken, GenerateOptions, GenerationEnd} from '../lm/generate';
 export type {StateHistoryOptions} from '../lm/history';
 export {forkState, StateHistory, stateHistory} from '../lm/history';

@@ -15,6 +15,7 @@ export type {
   BatchIterator,
   Json,
   TokenBatch,
+  TokenSource,
   TokenWindows,
   TokenWindowsOptions,
 } from '../training/data';

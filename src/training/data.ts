@@ -49,6 +49,13 @@ export interface TokenBatch {
   ys: tf.Tensor2D;
 }
 
+/** Tokens that are read as they are needed, such as those of a file. */
+export interface TokenSource {
+  readonly length: number;
+  /** The tokens [start, end). */
+  read(start: number, end: number): Promise<ArrayLike<number>>;
+}
+
 /** See {@link tokenWindows}. Goes into the trainer, and into `model.fitDataset` and `model.evaluateDataset` too. */
 export interface TokenWindows extends BatchDataset<TokenBatch> {
   /** As of every dataset; its position can always be saved. */
@@ -65,9 +72,11 @@ const OP = 'tokenWindows';
  * Cuts one long list of tokens into batches for next-token prediction. Sequential rows follow on from each other; the last row is
  * filled up with positions whose label is ignored, the last batch may have fewer rows.
  *
+ * @param tokens A list of token ids, or where they are read from.
+ * @param options How they are cut.
  * @throws Error naming the option that is wrong.
  */
-export function tokenWindows(tokens: ArrayLike<number>, options: TokenWindowsOptions): TokenWindows {
+export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: TokenWindowsOptions): TokenWindows {
   checkKeys(OP, options, ['batchSize', 'length', 'order', 'seed']);
   const {batchSize, length, order = 'random', seed = 0} = options;
   checkNumber(OP, 'batchSize', batchSize, 'positiveCount');
@@ -81,12 +90,13 @@ export function tokenWindows(tokens: ArrayLike<number>, options: TokenWindowsOpt
   if (!(tokens.length >= needed)) {
     throw new Error(`${OP}: tokens must be a list of at least ${needed} token ids, but has ${tokens.length}`);
   }
+  const source = toSource(tokens);
   const labels = tokens.length - 1;
   if (order === 'sequential') {
     const rows = Math.ceil(labels / length);
     return {
       size: Math.ceil(rows / batchSize),
-      iterator: async (state = {row: 0}) => sequential(tokens, rows, batchSize, length, savedRow(state)),
+      iterator: async (state = {row: 0}) => sequential(source, rows, batchSize, length, savedRow(state)),
     };
   }
   return {
@@ -96,7 +106,7 @@ export function tokenWindows(tokens: ArrayLike<number>, options: TokenWindowsOpt
       return {
         next: async () => {
           const starts = Array.from({length: batchSize}, () => random.below(labels - length + 1));
-          return {done: false, value: cut(tokens, starts, length)};
+          return {done: false, value: await cut(source, starts, length)};
         },
         state: () => ({random: random.state}),
       };
@@ -125,7 +135,7 @@ function savedRandom(state: Json): RandomState {
   return random as RandomState;
 }
 
-function sequential(tokens: ArrayLike<number>, rows: number, batchSize: number, length: number, first: number) {
+function sequential(tokens: TokenSource, rows: number, batchSize: number, length: number, first: number) {
   let row = first;
   return {
     next: async (): Promise<IteratorResult<TokenBatch>> => {
@@ -133,30 +143,41 @@ function sequential(tokens: ArrayLike<number>, rows: number, batchSize: number, 
       if (count <= 0) return {done: true, value: undefined};
       const starts = Array.from({length: count}, (_, i) => (row + i) * length);
       row += count;
-      return {done: false, value: cut(tokens, starts, length)};
+      return {done: false, value: await cut(tokens, starts, length)};
     },
     state: () => ({row}),
   };
 }
 
-function cut(tokens: ArrayLike<number>, starts: number[], length: number): TokenBatch {
+function toSource(tokens: ArrayLike<number> | TokenSource): TokenSource {
+  if ('read' in tokens && typeof tokens.read === 'function') return tokens;
+  const list = tokens as ArrayLike<number>;
+  return {
+    length: list.length,
+    read: async (start, end) => Array.from({length: end - start}, (_, t) => list[start + t]),
+  };
+}
+
+async function cut(tokens: TokenSource, starts: number[], length: number): Promise<TokenBatch> {
   const xs = new Int32Array(starts.length * length);
   const ys = new Int32Array(starts.length * length).fill(IGNORED);
-  starts.forEach((start, row) => {
-    for (let t = 0; t < length && start + t + 1 < tokens.length; t++) {
-      xs[row * length + t] = tokenAt(tokens, start + t);
-      ys[row * length + t] = tokenAt(tokens, start + t + 1);
+  for (const [row, start] of starts.entries()) {
+    const end = Math.min(start + length + 1, tokens.length);
+    const read = await tokens.read(start, end);
+    for (let t = 0; start + t + 1 < end; t++) {
+      xs[row * length + t] = tokenAt(read, t, start);
+      ys[row * length + t] = tokenAt(read, t + 1, start);
     }
-  });
+  }
   const shape: [number, number] = [starts.length, length];
   return tf.tidy(() => ({xs: tf.tensor2d(xs, shape, 'int32'), ys: tf.tensor2d(ys, shape, 'int32')}));
 }
 
-function tokenAt(tokens: ArrayLike<number>, place: number): number {
+function tokenAt(tokens: ArrayLike<number>, place: number, start: number): number {
   const token = tokens[place];
   // An Int32Array would cut 1.5 down to 1, and NaN to 0.
   if ((token | 0) !== token) {
-    throw new Error(`${OP}: tokens must hold whole numbers of 32 bits, but has ${String(token)} at ${place}`);
+    throw new Error(`${OP}: tokens must hold whole numbers of 32 bits, but has ${String(token)} at ${start + place}`);
   }
   return token;
 }

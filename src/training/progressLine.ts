@@ -16,21 +16,27 @@ export function terminal(): Terminal | undefined {
 
 export class ProgressLine {
   private readonly start = performance.now();
-  private firstStep?: number;
   private isOpen = false;
 
   /** @param out Where to, or the console if undefined: a line for each report. */
   constructor(
     private readonly steps: number,
-    private readonly out: Terminal | undefined,
+    private readonly out?: Terminal,
+    /** The steps that had been taken before; one less than the first report is of, unless given. */
+    private firstStep?: number,
   ) {}
 
-  report({step, loss, tokensPerSecond}: StepReport): void {
+  /** The line alone. */
+  text({step, loss, tokensPerSecond}: StepReport): string {
     const since = (performance.now() - this.start) / 1000;
     this.firstStep ??= step - 1;
     const left = (since / (step - this.firstStep)) * (this.steps - step);
     const rate = `${Math.round(tokensPerSecond).toLocaleString('en')} labels/s`;
-    const line = `step ${step} of ${this.steps} | loss ${loss.toPrecision(4)} | ${rate} | ${duration(left)} left`;
+    return `step ${step} of ${this.steps} | loss ${loss.toPrecision(4)} | ${rate} | ${duration(left)} left`;
+  }
+
+  report(report: StepReport): void {
+    const line = this.text(report);
     if (this.out) {
       // Shorter than the terminal is wide, or it would go on in the next line and stay there.
       this.out.write(`\r\x1b[K${line.slice(0, (this.out.columns ?? 80) - 1)}`);

@@ -120,7 +120,7 @@ export class Trainer {
       await callbacks.onCheckpoint?.({step: this.step});
     };
     const {verbose = terminal() ? 1 : 0} = options;
-    const progress = verbose === 1 ? new ProgressLine(steps, terminal()) : undefined;
+    const progress = verbose === 1 ? new ProgressLine(steps, terminal(), this.step) : undefined;
     const clock = new Clock();
     const isDue = (every: number) => this.step % every === 0 || this.step === steps;
     try {

@@ -76,6 +76,11 @@ describe('the line of progress', () => {
     expect(written.match(/\n/g)!.length).toBe(1);
   });
 
+  it('tells the time left from all steps since the beginning, however many come before the first report', () => {
+    spyOn(performance, 'now').and.returnValues(0, 10_000);
+    expect(new ProgressLine(10, undefined, 0).text(report(5))).toMatch(/ 10 s left$/);
+  });
+
   it('is there by default in a terminal only, and as verbose says', async () => {
     const model = tf.sequential({layers: [tf.layers.dense({units: 1, inputShape: [1]})]});
     const dataset = {
