@@ -17,7 +17,9 @@ const kernels = readdirSync('src/kernels', {recursive: true, encoding: 'utf8'})
   .filter((file) => file.endsWith('.ts'))
   .map((file) => `kernels/${file.slice(0, -'.ts'.length)}`);
 const entries = ['index', 'node', 'webgpu', 'entry/layers', 'entry/lm', 'entry/training', 'entry/adapters', ...kernels];
-const input = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]));
+/** The command line has a process of its own and no types. */
+const withTypes = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]));
+const input = {...withTypes, 'cli/main': 'src/cli/main.ts'};
 
 /** What the package that imports us brings: Node's own modules, peers and dependencies.
  * @param {string} id
@@ -49,7 +51,7 @@ export default defineConfig([
     ],
   },
   {
-    input,
+    input: withTypes,
     external,
     plugins: [dts({tsconfig: 'tsconfig.json'})],
     // The files of kernels register and export nothing, so their types are empty.

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
-/** The command of the package: `npx tfjs-mamba setup-native …` and `npx tfjs-mamba launch …`. */
-import {readFileSync} from 'node:fs';
+/**
+ * The command of the package. `setup-native` and `launch` are done here, by Node alone, as they are what one needs before TensorFlow.js is
+ * installed or anything is built; every other command is in src/cli, and built into dist/.
+ */
+import {existsSync, readFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
 
 const usage = `Usage: tfjs-mamba setup-native [--cuda] [--force]
        tfjs-mamba launch --workers N -- command…
-       tfjs-mamba --help | --version
 
 setup-native gives TensorFlow.js in Node the fused Mamba kernels: finds or fetches TensorFlow, builds tfjs-node's binding for it and
 the op library, and checks them by running an op. Repeat it after \`npm ci\` or \`npm install\`, which take tfjs-node out again; what has
@@ -60,28 +62,26 @@ function misused(problem) {
   process.exit(2);
 }
 
-/** @param {string} text */
-function print(text) {
-  process.stdout.write(`${text}\n`);
+/** All other commands, and what there is to say of all. */
+async function builtCommands() {
+  const main = new URL('../dist/cli/main.js', import.meta.url);
+  if (!existsSync(main)) throw new Error('dist/ is missing; npm run build makes it');
+  const {version} = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  /** @type {typeof import('../src/cli/main')} */
+  const built = await import(main.href);
+  await built.main(process.argv.slice(2), version);
 }
 
-/** Help is asked for before what launch is to run, whose options are its own. */
-const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
-if (['--help', '-h', 'help'].includes(command)) {
-  print(usage);
-} else if (['--version', '-v'].includes(command)) {
-  print(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version);
-} else if (command === undefined || !Object.hasOwn(commands, command)) {
-  const unknown = command?.startsWith('-') ? `unknown option ${command}` : `unknown command ${command}`;
-  console.error(`tfjs-mamba: ${command === undefined ? 'a command is missing' : unknown}\n\n${usage}`);
-  process.exitCode = 2;
-} else if (own.includes('--help') || own.includes('-h')) {
-  print(usage);
-} else {
-  try {
-    process.exitCode = await commands[command]();
-  } catch (error) {
-    console.error(`\ntfjs-mamba ${command}: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
+try {
+  if (command === undefined || !Object.hasOwn(commands, command)) {
+    await builtCommands();
+  } else {
+    // Help is asked for before what launch is to run, whose options are its own.
+    const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+    if (own.includes('--help') || own.includes('-h')) process.stdout.write(`${usage}\n`);
+    else process.exitCode = await commands[command]();
   }
+} catch (error) {
+  console.error(`\ntfjs-mamba ${command ?? ''}: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 }

@@ -66,7 +66,7 @@ async function problemStarting(backend: string): Promise<string | undefined> {
 }
 
 /** Tries the current backend; what is wrong, or undefined. */
-function problemComputing(): Promise<string | undefined> {
+export function problemComputing(): Promise<string | undefined> {
   return orProblem(async () => {
     const error = await scanError();
     return error <= TOLERANCE ? undefined : `computes the scan wrong, by ${error.toExponential(1)}`;

@@ -99,12 +99,12 @@ describe('a message', () => {
 describe("the package's command", () => {
   const {version} = JSON.parse(readFileSync('package.json', 'utf8')) as {version: string};
   const cases: Array<[string[], number, {stdout?: RegExp; stderr?: RegExp}]> = [
-    [['--help'], 0, {stdout: /^Usage: tfjs-mamba setup-native/}],
+    [['--help'], 0, {stdout: /^Usage: tfjs-mamba <command>/}],
     [['setup-native', '--help'], 0, {stdout: /^Usage: tfjs-mamba setup-native/}],
     [['--version'], 0, {stdout: new RegExp(`^${version.replaceAll('.', '\\.')}\\n$`)}],
-    [[], 2, {stderr: /^tfjs-mamba: a command is missing\n\nUsage/}],
-    [['setup'], 2, {stderr: /^tfjs-mamba: unknown command setup\n\nUsage/}],
-    [['--cuda'], 2, {stderr: /^tfjs-mamba: unknown option --cuda\n\nUsage/}],
+    [[], 2, {stderr: /^tfjs-mamba: a command is missing; tfjs-mamba --help lists what there is\n$/}],
+    [['setup'], 2, {stderr: /^tfjs-mamba: unknown command 'setup'; tfjs-mamba --help lists what there is\n$/}],
+    [['--cuda'], 2, {stderr: /^tfjs-mamba: unknown option '--cuda'; tfjs-mamba --help lists what there is\n$/}],
     [['setup-native', '--cude'], 2, {stderr: /^tfjs-mamba setup-native: Unknown option .--cude./}],
   ];
 

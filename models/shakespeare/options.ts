@@ -1,10 +1,13 @@
 /** The options of `npm start`, and where its work is: what is there is gone on from, and never trained over unasked. */
 import {existsSync} from 'node:fs';
-import {relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
+import {UsageError} from '../../src/cli/io';
+import {goesOn, show} from '../../src/cli/rounds';
 import {recipe} from './recipe';
-import {savedRun} from './rounds';
+
+export {UsageError} from '../../src/cli/io';
+export {show} from '../../src/cli/rounds';
 
 /** What to do. */
 export interface Job {
@@ -15,9 +18,6 @@ export interface Job {
   goesOn: boolean;
 }
 
-/** A wrong option, or work in the way: its message is all there is to say. */
-export class UsageError extends Error {}
-
 const standard = fileURLToPath(new URL('../../runs/shakespeare', import.meta.url));
 
 export const help = `Usage: npm start -- [options]
@@ -26,7 +26,7 @@ Trains a character model on Shakespeare, measures it, lets it write, and saves i
 that has ended stays as it is, unless told otherwise.
 
   --from <folder>   go on from the run in this folder: where it stopped, or with a further round if it has ended
-  --out <folder>    the folder of the run (${relative(process.cwd(), standard)})
+  --out <folder>    the folder of the run (${show(standard)})
   --steps <number>  steps of a new round (${recipe.steps})
   --force           start anew, over the run that is in the folder
   --help            this text`;
@@ -43,7 +43,7 @@ export function readJob(args: readonly string[]): Job | undefined {
     throw new UsageError(`--from goes on in the folder that it names; leave out ${force ? '--force' : '--out'}`);
   }
   const folder = from ?? out ?? standard;
-  return {folder, steps: Number(steps), goesOn: from === undefined ? !force && goesOn(folder) : checked(folder)};
+  return {folder, steps: Number(steps), goesOn: from === undefined ? !force && goesOn(folder, `--from ${show(folder)}`) : checked(folder)};
 }
 
 function parse(args: readonly string[]) {
@@ -63,31 +63,9 @@ function parse(args: readonly string[]) {
   }
 }
 
-/** Whether a folder that nobody asked to go on from holds a run that was stopped. */
-function goesOn(folder: string): boolean {
-  const shown = show(folder);
-  const run = savedRun(folder);
-  if (run === undefined) {
-    if (existsSync(`${folder}/config.json`)) {
-      throw new UsageError(`${shown} holds a model, but no run of this job; --force trains over it, --out takes another folder`);
-    }
-    return false;
-  }
-  if (run.step < run.steps) return true;
-  throw new UsageError(
-    `${shown} holds a run that has ended after ${run.steps} steps; --from ${shown} trains it for a further round, --force starts anew ` +
-      'over it, --out takes another folder',
-  );
-}
-
 /** That there is something to go on from. */
 function checked(folder: string): true {
   if (!existsSync(folder)) throw new UsageError(`--from ${folder}: there is no such folder`);
   if (!existsSync(`${folder}/config.json`)) throw new UsageError(`--from ${folder}: the folder holds no model`);
   return true;
-}
-
-/** A folder as one would type it. */
-export function show(folder: string): string {
-  return relative(process.cwd(), folder) || '.';
 }

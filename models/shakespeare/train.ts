@@ -6,16 +6,16 @@
  *     npm start -- --from runs/shakespeare         goes on: an interrupted run where it stopped, a finished one with a further round
  *     npm start -- --help                          lists the options
  */
-import {readFile, rm} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {Presets, SingleBar} from 'cli-progress';
+import {fitInFolder} from '../../src/cli/fitting';
+import {rounds} from '../../src/cli/rounds';
 import * as mamba from '../../src/node';
-import {openCurve} from './curve';
 import type {Job} from './options';
 import {help, readJob, show, UsageError} from './options';
 import {data, model as config, recipe} from './recipe';
-import {rounds} from './rounds';
 import {shareOfKnownWords} from './words';
 
 const job = readJobOrEnd();
@@ -74,11 +74,7 @@ async function saved(): Promise<mamba.MambaLM> {
 
 /** Trains, with a progress bar; false if interrupted. */
 async function train(): Promise<boolean> {
-  const checkpoints = mamba.folderCheckpoints(`${folder}/training`);
   const round = await rounds(folder, job.goesOn, job.steps);
-  if (!round.resumes) {
-    await rm(`${folder}/training`, {recursive: true, force: true});
-  }
   const {peak, warmup, floor} = recipe;
   const trainer = mamba.trainer(model, {
     optimizer: mamba.adamW({
@@ -106,29 +102,20 @@ async function train(): Promise<boolean> {
     },
     Presets.shades_classic,
   );
-  const curve = await openCurve(folder, round.resumes);
-  const keep = async (step: number) => {
-    await mamba.savePretrained(model, folder);
-    await curve.write();
-    await round.write(step);
-  };
-  // From here on there is something to go on from, whatever happens; what a stopped run had reached is told by its checkpoint.
-  if (!round.resumes) await keep(0);
-  else console.log(`Going on with the run in ${show(folder)}, stopped on its way to ${round.steps} steps; --force starts anew.`);
+  if (round.resumes) {
+    console.log(`Going on with the run in ${show(folder)}, stopped on its way to ${round.steps} steps; --force starts anew.`);
+  }
   bar.start(round.steps, 0, {loss: '–', rate: '–'});
-  const result = await trainer.fit(windows, {
-    steps: round.steps,
+  const result = await fitInFolder(trainer, windows, {
+    folder,
+    round,
+    saveEvery: recipe.checkpointEvery,
+    title: 'nats per character, over steps',
     reportEvery: 10,
-    verbose: 0, // the bar tells
-    checkpoint: {target: checkpoints, every: recipe.checkpointEvery},
     signal: stop.signal,
-    callbacks: {
-      onCheckpoint: ({step}) => keep(step),
-      onStep: ({step, loss, tokensPerSecond}) => {
-        curve.add({step, loss});
-        bar.update(step, {loss: loss.toFixed(2), rate: Math.round(tokensPerSecond).toLocaleString('en')});
-      },
-    },
+    save: () => mamba.savePretrained(model, folder),
+    onStep: ({step, loss, tokensPerSecond}) =>
+      bar.update(step, {loss: loss.toFixed(2), rate: Math.round(tokensPerSecond).toLocaleString('en')}),
   });
   bar.stop();
   return result.ended !== 'aborted';

@@ -25,17 +25,22 @@ export const floatFields: readonly string[] = [
 /**
  * The configuration, and whose layout says it.
  *
+ * @param wanted The layout that it must be.
  * @throws Error if none can.
  */
 export function writtenConfig(
   config: ResolvedMambaConfig,
   format: FloatFormat,
+  wanted?: CheckpointFormat,
 ): {json: JsonObject; layout: CheckpointFormat} {
   const mixer = mixerOf(config);
   const family = familiesOf(mixer).find(({fits}) => fits?.(config) ?? true);
-  if (family) return {json: huggingFaceConfig(config, family, format), layout: 'huggingface'};
-  if (mixer.published?.stateSpaces) return {json: stateSpacesConfig(config), layout: 'state-spaces'};
-  throw new Error(`savePretrained: no published layout can say this configuration of the mixer ${mixer.name}`);
+  if (family && wanted !== 'state-spaces')
+    return {json: huggingFaceConfig(config, family, format), layout: 'huggingface'};
+  if (mixer.published?.stateSpaces && wanted !== 'huggingface')
+    return {json: stateSpacesConfig(config), layout: 'state-spaces'};
+  const which = wanted === undefined ? 'no published layout can' : `the layout ${wanted} cannot`;
+  throw new Error(`savePretrained: ${which} say this configuration of the mixer ${mixer.name}`);
 }
 
 /** The mixer's fields under the names of a file. */

@@ -15,6 +15,8 @@ export interface SaveOptions {
   dtype?: 'float32' | 'float16' | 'bfloat16';
   /** Bytes of weights in a file, as far as single tensors allow (2e9); what does not fit goes into further files. */
   maxShardBytes?: number;
+  /** Whose names files and fields have (Hugging Face's, if that layout can say the configuration). */
+  layout?: 'huggingface' | 'state-spaces';
   /** Ends the saving; what was at the target stays. */
   signal?: AbortSignal;
 }
@@ -45,7 +47,7 @@ export async function writeCheckpoint(
   }
   signal?.throwIfAborted();
 
-  const {json, layout} = writtenConfig(config, format);
+  const {json, layout} = writtenConfig(config, format, options.layout);
   const tensors = Array.from(weightTable(config), (weight) => {
     const isOriginal = layout === 'state-spaces' && weight.published === embedding;
     return toWrite(isOriginal ? {...weight, published: stateSpacesEmbedding} : weight, format, getWeight, signal);

@@ -1,6 +1,8 @@
 /** Rounds of training on one model, and what a folder remembers of them. */
 import {existsSync, readFileSync} from 'node:fs';
 import {mkdir, rename, writeFile} from 'node:fs/promises';
+import {relative} from 'node:path';
+import {UsageError} from './io';
 
 /** What is known of a run, beside its model: `run.json`. */
 interface Run {
@@ -13,6 +15,36 @@ interface Run {
 export function savedRun(folder: string): Run | undefined {
   const file = `${folder}/run.json`;
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Run) : undefined;
+}
+
+/**
+ * Whether a folder that nobody asked to go on from holds a run that was stopped.
+ *
+ * @param further The flags that train a finished one further.
+ * @throws UsageError if there is work in it that would be lost.
+ */
+export function goesOn(folder: string, further: string): boolean {
+  const shown = show(folder);
+  const run = savedRun(folder);
+  if (run === undefined) {
+    if (existsSync(`${folder}/config.json`)) {
+      throw new UsageError(
+        `${shown} holds a model, but no run of this job; --force trains over it, --out takes another folder`,
+      );
+    }
+    return false;
+  }
+  if (run.step < run.steps) return true;
+  throw new UsageError(
+    `${shown} holds a run that has ended after ${run.steps} steps; ${further} trains it for a further round, --force starts anew ` +
+      'over it, --out takes another folder',
+  );
+}
+
+/** A folder as one would type it. */
+export function show(folder: string): string {
+  const path = relative(process.cwd(), folder) || '.';
+  return path.startsWith('..') ? folder : path;
 }
 
 /** One round of training. */

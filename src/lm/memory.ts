@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {largestTensorBytes} from '../backends/traits';
 
 /** tfjs's wasm heap ends at 4 GiB, and its allocator fails silently some way before. */
-const WASM_BYTES = 3.5e9;
+export const wasmBytes = 3.5e9;
 
 let hostBytes: number | undefined;
 
@@ -23,7 +23,7 @@ export function checkFits(op: string, totalBytes: number, largestBytes: number):
   tf.backend();
   const backendName = tf.getBackend();
   const used = tf.memory().numBytes;
-  const limits: Record<string, number | undefined> = {wasm: WASM_BYTES, cpu: hostBytes, tensorflow: hostBytes};
+  const limits: Record<string, number | undefined> = {wasm: wasmBytes, cpu: hostBytes, tensorflow: hostBytes};
   const limit = limits[backendName];
   if (limit !== undefined && used + totalBytes > limit) {
     throw new Error(

@@ -9,7 +9,7 @@ import {openSource} from '../checkpoints/source';
 import type {SaveHandler} from '../checkpoints/target';
 import type {TokenizerFiles} from '../checkpoints/tokenizerFiles';
 import {readTokenizerFiles} from '../checkpoints/tokenizerFiles';
-import {checkKeys, checkSignal, describe} from '../ops/check';
+import {checkKeys, checkOneOf, checkSignal, describe} from '../ops/check';
 import {countParameters, largestWeight} from '../config/weightTable';
 import {checkFits} from './memory';
 import {MambaLM} from './model';
@@ -100,13 +100,15 @@ export async function savePretrained(
   if (!(model instanceof MambaLM)) {
     throw new Error('savePretrained: model must be a MambaLM, such as mambaLM makes');
   }
-  checkKeys('savePretrained', options, ['dtype', 'maxShardBytes', 'signal']);
+  checkKeys('savePretrained', options, ['dtype', 'maxShardBytes', 'layout', 'signal']);
   checkSignal('savePretrained', options.signal);
   if (!model.isDense) {
     throw new Error(
       'savePretrained: the model has an adapter; mergeAdapter puts it into the weights, removeAdapter takes it off, saveAdapter saves it alone',
     );
   }
+  if (options.layout !== undefined)
+    checkOneOf('savePretrained', 'layout', options.layout, ['huggingface', 'state-spaces']);
   const weights = model.weightsByName();
   const read = async (name: string) => (await weights.get(name)!.read().data()) as Float32Array;
   const {tokenizer, tokenizerFiles} = model;

@@ -3,8 +3,8 @@ import {spawn} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {rounds} from '../../models/shakespeare/rounds';
 import {shareOfKnownWords} from '../../models/shakespeare/words';
+import {rounds} from '../../src/cli/rounds';
 
 interface Ended {
   code: number | null;

@@ -1,0 +1,42 @@
+/** Where a command reads and writes, so that a spec can run it in its own process and look at what came out. */
+export interface Io {
+  /** What was asked for. */
+  out(text: string): void;
+  /** Progress, remarks and errors. */
+  err(text: string): void;
+  /** Whether `err` is a terminal, in which a line can be written over itself. */
+  interactive: boolean;
+  stdin: AsyncIterable<Uint8Array | string> & {isTTY?: boolean};
+  /** Is aborted by Ctrl-C. */
+  signal: AbortSignal;
+}
+
+/** What is wrong with how a command was called: told in one line, and the process ends with 2. */
+export class UsageError extends Error {}
+
+/** A line that is written over itself in a terminal; elsewhere only its last form is, if it is to stay. */
+export class StatusLine {
+  private open = false;
+
+  constructor(private readonly io: Io) {}
+
+  show(text: string): void {
+    if (!this.io.interactive) return;
+    this.io.err(`\r\x1b[K${text}`);
+    this.open = true;
+  }
+
+  /** Takes the line away. */
+  end(): void {
+    if (this.open) this.io.err('\r\x1b[K');
+    this.open = false;
+  }
+}
+
+/** All of standard input as text. */
+export async function readStdin(io: Io): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const chunk of io.stdin) text += typeof chunk === 'string' ? chunk : decoder.decode(chunk, {stream: true});
+  return text + decoder.decode();
+}

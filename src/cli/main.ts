@@ -1,0 +1,25 @@
+/** The process of a command: its streams, Ctrl-C and how it ends. bin/tfjs-mamba.js starts it. */
+import type {Io} from './io';
+import {run} from './program';
+
+/** Runs what the command line says, and sets how the process ends. */
+export async function main(args: readonly string[], version: string): Promise<void> {
+  // TensorFlow's remarks on how it was built are nobody's business here.
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  const stop = new AbortController();
+  // The first Ctrl-C asks for an end that saves; the second is the system's own and ends the process at once.
+  process.once('SIGINT', () => stop.abort(new Error('stopped')));
+  // Whoever reads the output may have enough, as `head` has.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  const io: Io = {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    interactive: process.stderr.isTTY === true,
+    stdin: process.stdin,
+    signal: stop.signal,
+  };
+  process.exitCode = await run(args, io, version);
+}

@@ -1,0 +1,137 @@
+/** `tfjs-mamba train`: a model from scratch. */
+import {existsSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
+import type {Command} from 'commander';
+import {Option} from 'commander';
+import type {MambaLM, Tokenizer} from '../node';
+import {dataSource} from './dataSource';
+import {option, positive} from './flags';
+import type {Io} from './io';
+import {UsageError} from './io';
+import type {Library} from './library';
+import {startLibrary, trainedFolder} from './library';
+import {goesOn, rounds} from './rounds';
+import type {TrainingFlags} from './trainingFlags';
+import {withTraining} from './trainingFlags';
+
+interface Flags extends TrainingFlags {
+  out: string;
+  preset?: string;
+  mixer: string;
+  dModel: number;
+  nLayer: number;
+  dState?: number;
+  tokenizer: string;
+}
+
+/** Those of `npm start`: a good character model of Shakespeare in a few minutes. */
+const defaults = {
+  iters: 1500,
+  batchSize: 16,
+  maxSeqLength: 96,
+  learningRate: 8e-3,
+  weightDecay: 0.1,
+  saveEvery: 250,
+  stepsPerEval: 250,
+};
+
+/** In a clone of the repository. */
+const shakespeare = fileURLToPath(new URL('../../models/data/tinyshakespeare.txt', import.meta.url));
+
+const help = `
+The run is kept in --out: the model, as "generate --model" takes it, its losses as loss.svg, and checkpoints. Ctrl-C saves; the same command
+then goes on exactly where it stopped, and does so after a crash too.
+
+Examples:
+  $ tfjs-mamba train                                          a small model of Shakespeare's characters
+  $ tfjs-mamba train --data my-notes/ --iters 3000 --out runs/notes
+  $ cat *.log | tfjs-mamba train --data - --tokenizer byte --d-model 128 --n-layer 4`;
+
+export function train(command: Command, io: Io): void {
+  command.description('train a model from scratch').addHelpText('after', help);
+  command
+    .optionsGroup('Model:')
+    .option('--out <folder>', 'where the run is kept', trainedFolder)
+    .option(
+      '--tokenizer <which>',
+      'character, byte, or where to load one from: a folder, a URL, a name on the Hub',
+      'character',
+    )
+    .addOption(option('--d-model <n>', 'width', positive).default(64))
+    .addOption(option('--n-layer <n>', 'blocks', positive).default(2))
+    .addOption(option('--d-state <n>', 'size of the state of a channel', positive, "8, or 64 of mamba2's heads"))
+    .addOption(new Option('--mixer <name>', 'of Mamba or of Mamba-2').choices(['mamba1', 'mamba2']).default('mamba1'))
+    .option('--preset <name>', 'a published size in place of these, such as mamba-130m');
+  withTraining(command, defaults, existsSync(shakespeare) ? " (Shakespeare's works, of the repository)" : '');
+  command.action((flags: Flags) => act(flags, io));
+}
+
+async function act(flags: Flags, io: Io): Promise<void> {
+  const {out} = flags;
+  const named = flags.data ?? (existsSync(shakespeare) ? shakespeare : undefined);
+  if (named === undefined)
+    throw new UsageError('--data is missing: a text file, a folder of texts, or - for standard input');
+  const further = flags.resume === true && existsSync(`${out}/config.json`);
+  if (flags.resume && !further) throw new UsageError(`--resume: ${out} holds no model`);
+  const goes = further || (!flags.force && goesOn(out, '--resume'));
+  const source = await dataSource(named, io);
+  try {
+    await trainOn(source.path, goes, flags, io);
+  } finally {
+    await source.close();
+  }
+}
+
+async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Promise<void> {
+  const {out, json} = flags;
+  const {lib, backend} = await startLibrary(flags);
+  const session = await import('./session');
+  const model = goes ? await lib.fromPretrained(out) : await newModel(lib, source, flags);
+  const tokenizer = model.tokenizer!;
+  const round = await rounds(out, goes, flags.iters);
+  const data = await session.openTrainingData(lib, source, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
+  try {
+    if (!data.train) throw new Error(`${source} has nothing to train on`);
+    const parameters = model.countParams();
+    if (json) io.out(`${JSON.stringify({event: 'model', backend, parameters})}\n`);
+    else io.out(`${parameters.toLocaleString('en')} parameters, on ${backend}\n`);
+    session.tellData(data, json, io);
+    const trainer = lib.trainer(model, {
+      optimizer: session.optimizerOf(lib, flags, round),
+      gradientAccumulation: flags.gradAccumulationSteps,
+    });
+    const save = () => lib.savePretrained(model, out);
+    await session.fit(trainer, data, flags, {command: `train --out ${out}`, folder: out, round, save}, io);
+  } finally {
+    await data.close();
+    model.dispose();
+  }
+}
+
+async function newModel(lib: Library, source: string, flags: Flags): Promise<MambaLM> {
+  const tokenizer = await chooseTokenizer(lib, source, flags.tokenizer);
+  const {preset, dModel, nLayer, dState, mixer} = flags;
+  if (preset !== undefined && !Object.hasOwn(lib.presets, preset)) {
+    throw new UsageError(`--preset must be one of ${Object.keys(lib.presets).join(', ')}, but is ${preset}`);
+  }
+  const own = {mixer, dModel, nLayer, ...(mixer === 'mamba1' && {dState: 8}), ...(dState !== undefined && {dState})};
+  const sizes = preset === undefined ? own : lib.presets[preset as keyof Library['presets']];
+  const text = {vocabSize: tokenizer.vocabSize, eosTokenIds: endOfText(tokenizer)};
+  const model = lib.mambaLM({...sizes, ...text}, {seed: flags.seed + 1});
+  model.tokenizer = tokenizer;
+  return model;
+}
+
+async function chooseTokenizer(lib: Library, source: string, which: string): Promise<Tokenizer> {
+  if (which === 'byte') return lib.byteTokenizer();
+  if (which !== 'character') return lib.loadTokenizer(which);
+  const {charactersOf} = await import('../data/characters');
+  return lib.characterTokenizer(await charactersOf(source));
+}
+
+/** The id of the `eos_token` that a tokenizer's configuration names. */
+function endOfText({config, encode}: Tokenizer): number[] {
+  const {eos_token: token} = (config ?? {}) as {eos_token?: unknown};
+  const ids = typeof token === 'string' ? encode(token) : [];
+  return ids.length === 1 ? ids : [];
+}

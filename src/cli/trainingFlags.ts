@@ -1,0 +1,71 @@
+/** The flags of the commands that train, called as those of mlx_lm.lora where it has them. */
+import type {Command} from 'commander';
+import type {RunFlags} from './flags';
+import {
+  above0,
+  fraction,
+  nonNegative,
+  natural,
+  option,
+  positive,
+  positiveOrAll,
+  withBackend,
+  withOutput,
+} from './flags';
+
+/** Their values. */
+export interface TrainingFlags extends RunFlags {
+  data?: string;
+  iters: number;
+  batchSize: number;
+  maxSeqLength: number;
+  learningRate: number;
+  weightDecay: number;
+  gradAccumulationSteps: number;
+  heldOut: number;
+  valBatches: number;
+  stepsPerReport: number;
+  stepsPerEval: number;
+  saveEvery: number;
+  seed: number;
+  force?: boolean;
+  resume?: boolean;
+  maskPrompt?: boolean;
+}
+
+/** What differs between training from scratch and further. */
+export type TrainingDefaults = Pick<
+  TrainingFlags,
+  'iters' | 'batchSize' | 'maxSeqLength' | 'learningRate' | 'weightDecay' | 'saveEvery' | 'stepsPerEval'
+>;
+
+const data =
+  'a text file, a folder of texts, JSON lines, a folder with train.jsonl and valid.jsonl, or - for standard input';
+
+/** Adds them, in groups. */
+export function withTraining(command: Command, defaults: TrainingDefaults, dataNote = ''): Command {
+  const add = (flags: string, description: string, read: (text: string) => number, byDefault: number) =>
+    command.addOption(option(flags, description, read).default(byDefault));
+  command.optionsGroup('Data:').option('--data <source>', data + dataNote);
+  add('--max-seq-length <n>', 'tokens in a row; what is longer is cut', positive, defaults.maxSeqLength);
+  command.option('--mask-prompt', 'of JSON lines, learn the completion alone, or the last message');
+  add('--held-out <share>', 'of the data, for validation, where it has no valid.jsonl', fraction, 0.1);
+  command.optionsGroup('Training:');
+  add('--iters <n>', 'steps', positive, defaults.iters);
+  add('--batch-size <n>', 'rows in a batch', positive, defaults.batchSize);
+  add('--grad-accumulation-steps <n>', 'batches in a step, as one large batch', positive, 1);
+  add('--learning-rate <x>', 'at its peak: it warms up over a twentieth of the steps and falls as a cosine', above0, defaults.learningRate); // prettier-ignore
+  add('--weight-decay <x>', "AdamW's", nonNegative, defaults.weightDecay);
+  add('--seed <n>', 'of the order of the data, and of what else is drawn', natural, 0);
+  command.optionsGroup('Seeing and keeping:');
+  add('--steps-per-report <n>', 'steps between two reports', positive, 10);
+  add('--steps-per-eval <n>', 'steps between two validations', positive, defaults.stepsPerEval);
+  add('--val-batches <n>', 'batches of a validation; -1 for all', positiveOrAll, 25);
+  add('--save-every <n>', 'steps between two checkpoints', positive, defaults.saveEvery);
+  command
+    .option('--resume', 'train a finished run for a further round (one that was stopped goes on by itself)')
+    .option('--force', 'start anew, over the run that is in the folder');
+  command.optionsGroup('Other:');
+  withOutput(withBackend(command), 'a line of JSON for each report, validation and checkpoint');
+  return command;
+}
