@@ -5,13 +5,14 @@
 import {readFile} from 'node:fs/promises';
 import type {Command, Option} from 'commander';
 import {didYouMean} from '../ops/suggest';
+import {list} from './flags';
 import {UsageError} from './io';
 
 /** Fills in the options of a command from the file that its `--config` names, if it does. */
 export async function applyConfig(command: Command): Promise<void> {
   const {config: file} = command.opts<{config?: string}>();
   if (file === undefined) return;
-  for (const [name, value] of Object.entries(await readConfigFile(file))) {
+  for (const [name, value] of Object.entries(flat(await readConfigFile(file)))) {
     const key = plain(name);
     const option = command.options.find((candidate) => plain(candidate.attributeName()) === key);
     if (option === undefined || option.attributeName() === 'config') {
@@ -47,6 +48,7 @@ function readValue(file: string, option: Option, value: unknown): unknown {
     if (typeof value !== 'boolean') throw wrong('true or false');
     return value;
   }
+  if (Array.isArray(value) && option.parseArg === list) value = value.join(',');
   if (typeof value === 'object') throw wrong('a single value');
   if (!option.parseArg) return String(value);
   try {
@@ -56,6 +58,15 @@ function readValue(file: string, option: Option, value: unknown): unknown {
       `--config ${file}: ${option.attributeName()}: ${JSON.stringify(value)}. ${(error as Error).message}`,
     );
   }
+}
+
+/** mlx_lm's files have the flags of LoRA in a table of their own. */
+function flat({lora_parameters: lora, ...rest}: Record<string, unknown>): Record<string, unknown> {
+  const names = Object.entries(Object(lora) as object).map(([name, value]) => [
+    `lora_${name === 'keys' ? 'targets' : name}`,
+    value,
+  ]);
+  return {...rest, ...Object.fromEntries(names)};
 }
 
 /** `batch-size`, `batch_size` and `batchSize` are one. */

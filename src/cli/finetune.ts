@@ -1,24 +1,23 @@
-/** `tfjs-mamba finetune`: a model that is there already, further on other text. */
-import {existsSync} from 'node:fs';
+/** `tfjs-mamba finetune`: a model that is there already, further on other text: its weights, or an adapter beside them. */
 import type {Command} from 'commander';
 import {Option} from 'commander';
-import type {MambaLM} from '../node';
+import type {MambaLM, OpenedData} from '../node';
 import {dataSource} from './dataSource';
-import {positiveOrAll, option} from './flags';
+import {fraction, above0, list, option, positive, positiveOrAll} from './flags';
 import type {Io} from './io';
 import {UsageError} from './io';
-import type {ModelFlags} from './library';
-import {loadModel, modelSource, startLibrary, withModel} from './library';
-import {goesOn, rounds} from './rounds';
+import type {Library, ModelFlags} from './library';
+import {loadBase, modelSource, startLibrary, withModel} from './library';
+import {goesOn, holdsModel, rounds} from './rounds';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
+import type {TunerFlags} from './tuner';
 
-interface Flags extends TrainingFlags, ModelFlags {
+interface Flags extends TrainingFlags, ModelFlags, TunerFlags {
   train?: boolean;
   test?: boolean;
   testBatches: number;
-  fineTuneType: 'full';
-  numLayers: number;
+  adapterPath: string;
   out: string;
 }
 
@@ -26,88 +25,83 @@ const defaults = {
   iters: 300,
   batchSize: 4,
   maxSeqLength: 256,
-  learningRate: 1e-4,
   weightDecay: 0.1,
   saveEvery: 100,
   stepsPerEval: 50,
 };
 
+/** Corrections start from nothing, and take larger steps than weights that are good already. */
+const learningRates = {full: 1e-4, lora: 1e-3, dora: 1e-3};
+
 const help = `
+lora and dora train small corrections beside the weights and keep them, as PEFT does, in --adapter-path: generate, eval and chat take them by
+--adapter-path, "fuse" puts them into the weights. full trains the weights and keeps the whole model in --out. Ctrl-C saves; the same command
+then goes on exactly where it stopped.
+
 Data in JSON lines has an object in each line: {"text": …}, {"prompt": …, "completion": …} or {"messages": [{"role": …, "content": …}, …]}; the
-last needs a model with a chat template. Ctrl-C saves; the same command then goes on exactly where it stopped.
+last needs a model with a chat template.
 
 Examples:
-  $ tfjs-mamba finetune --model state-spaces/mamba-130m-hf --train --data my-notes/ --out runs/notes
-  $ tfjs-mamba finetune --model runs/train --train --data qa.jsonl --mask-prompt --num-layers 2
+  $ tfjs-mamba finetune --model state-spaces/mamba-130m-hf --train --data my-notes/
+  $ tfjs-mamba finetune --model runs/train --train --data qa.jsonl --mask-prompt --num-layers 2 --fine-tune-type full
   $ tfjs-mamba finetune --config finetune.yaml --iters 1000`;
 
 export function finetune(command: Command, io: Io): void {
   command.description('train a model further on your own text').addHelpText('after', help);
   withModel(command.optionsGroup('Model:'))
-    .option('--out <folder>', 'where the run and its model are kept', 'runs/finetune')
-    .addOption(
-      new Option('--fine-tune-type <type>', 'what is trained: the weights themselves')
-        .choices(['full'])
-        .default('full'),
-    )
-    .addOption(
-      option(
-        '--num-layers <n>',
-        'train this many of the last blocks alone; -1 for the whole model',
-        positiveOrAll,
-      ).default(-1),
-    );
+    .option('--adapter-path <folder>', 'where lora and dora keep the run and its adapter', 'adapters')
+    .option('--out <folder>', 'where full keeps the run and its model', 'runs/finetune');
+  command
+    .optionsGroup('What to train:')
+    .addOption(new Option('--fine-tune-type <type>', 'an adapter, or the weights themselves').choices(['lora', 'dora', 'full']).default('lora')) // prettier-ignore
+    .addOption(option('--num-layers <n>', 'the last so many blocks alone; -1 for all', positiveOrAll).default(-1))
+    .option('--resume-adapter-file <path>', 'begin with this adapter in place of a fresh one')
+    .addOption(option('--lora-rank <n>', 'rank of the corrections', positive).default(8))
+    .addOption(option('--lora-alpha <x>', 'they are scaled by alpha / rank', above0).default(16))
+    .addOption(option('--lora-dropout <share>', 'of its inputs that a correction does not see', fraction).default(0))
+    .addOption(new Option('--lora-targets <names>', 'what is corrected, with commas between').argParser(list).default(undefined, 'in_proj,x_proj,out_proj')); // prettier-ignore
   command
     .optionsGroup('What to do:')
     .option('--train', 'train (unless --test stands alone)')
     .option('--test', 'measure the loss on test.jsonl, after training if there is any')
     .addOption(option('--test-batches <n>', 'batches of the test; -1 for all', positiveOrAll).default(-1));
-  withTraining(command, defaults);
-  command.action((flags: Flags) => act(flags, io));
+  withTraining(command, defaults, {learningRate: '0.0001 for full, 0.001 for lora and dora'});
+  command.action((flags: Flags) =>
+    act({...flags, learningRate: flags.learningRate ?? learningRates[flags.fineTuneType]}, io),
+  );
 }
 
 async function act(flags: Flags, io: Io): Promise<void> {
-  const {out, data: named} = flags;
+  const {fineTuneType, data: named} = flags;
   const trains = flags.train ?? !flags.test;
+  const [folder, flag] = fineTuneType === 'full' ? [flags.out, '--out'] : [flags.adapterPath, '--adapter-path'];
   modelSource(flags);
   if (named === undefined)
     throw new UsageError('--data is missing: a text file, a folder, JSON lines, or - for standard input');
-  const further = trains && flags.resume === true && existsSync(`${out}/config.json`);
-  if (flags.resume && !further) throw new UsageError(`--resume: ${out} holds no model`);
-  const goes = trains && (further || (!flags.force && goesOn(out, '--resume')));
+  if (flags.resume && !holdsModel(folder)) throw new UsageError(`--resume: ${folder} holds no model`);
+  const goes = trains && (flags.resume || (!flags.force && goesOn(folder, '--resume', flag)));
   const source = await dataSource(named, io);
   try {
     const {lib} = await startLibrary(flags);
-    const session = await import('./session');
-    const model = await loadModel(lib, goes ? {model: out} : flags, io);
-    const round = await rounds(out, goes, flags.iters);
-    const tokenizer = model.tokenizer;
-    if (!tokenizer)
-      throw model.tokenizerFault ?? new Error('no tokenizer.json came with the model, so text cannot be read');
-    freeze(model, flags.numLayers);
-    const data = await session.openTrainingData(lib, source.path, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
+    const {openTrainingData} = await import('./session');
+    const {startTuning} = await import('./tuner');
+    const base = fineTuneType === 'full' && goes ? {model: folder} : flags;
+    const model = await loadBase(lib, base, io);
     try {
-      session.tellData(data, flags.json, io);
-      const trainer = lib.trainer(model, {
-        optimizer: session.optimizerOf(lib, flags, round),
-        gradientAccumulation: flags.gradAccumulationSteps,
-      });
-      if (trains) {
-        if (!data.train) throw new Error(`${named} has nothing to train on: no train.jsonl`);
-        tellShare(model, flags, io);
-        const save = () => lib.savePretrained(model, out);
-        const command = `finetune --model ${modelSource(flags)} --data ${named} --out ${out}`;
-        if (!(await session.fit(trainer, data, flags, {command, folder: out, round, save}, io))) return;
-      }
-      if (flags.test) {
-        if (!data.test) throw new Error(`${named} has no test.jsonl`);
-        const batches = flags.testBatches === -1 ? undefined : flags.testBatches;
-        const {loss, perplexity} = await trainer.evaluate(data.test.evaluation, {batches});
-        if (flags.json) io.out(`${JSON.stringify({event: 'test', loss, perplexity})}\n`);
-        else io.out(`test loss ${loss.toFixed(4)}, perplexity ${perplexity.toFixed(2)}\n`);
+      const tokenizer = model.tokenizer;
+      if (!tokenizer)
+        throw model.tokenizerFault ?? new Error('no tokenizer.json came with the model, so text cannot be read');
+      const round = await rounds(folder, goes, flags.iters);
+      const begin = goes || (!trains && holdsModel(folder)) ? folder : flags.resumeAdapterFile;
+      const tuning = await startTuning(lib, model, flags, begin);
+      const data = await openTrainingData(lib, source.path, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
+      try {
+        const command = `finetune --model ${modelSource(flags)} --data ${named} ${flag} ${folder}`;
+        await work(lib, model, data, flags, {trains, command, folder, round, ...tuning}, io);
+      } finally {
+        await data.close();
       }
     } finally {
-      await data.close();
       model.dispose();
     }
   } finally {
@@ -115,24 +109,43 @@ async function act(flags: Flags, io: Io): Promise<void> {
   }
 }
 
-/** Leaves the last blocks to be trained, as mlx_lm does: neither the embedding nor the norm and the head. */
-function freeze(model: MambaLM, numLayers: number): void {
-  if (numLayers === -1) return;
-  const {nLayer} = model.config;
-  const first = nLayer - Math.min(numLayers, nLayer);
-  const trained = new Set(Array.from({length: nLayer - first}, (_, i) => `layers.${first + i}`));
-  for (const layer of model.layers) layer.trainable = trained.has(layer.name);
+interface Work {
+  trains: boolean;
+  command: string;
+  folder: string;
+  round: Awaited<ReturnType<typeof rounds>>;
+  trained: number;
+  total: number;
+  save(folder: string): Promise<void>;
 }
 
-function tellShare(model: MambaLM, {json}: Flags, io: Io): void {
-  const trained = model.trainableWeights.reduce(
-    (sum, weight) => sum + weight.shape.reduce<number>((a, b) => a * b!, 1),
-    0,
-  );
-  const all = model.countParams();
-  if (json) io.out(`${JSON.stringify({event: 'model', parameters: all, trained})}\n`);
-  else
-    io.out(
-      `training ${trained.toLocaleString('en')} of ${all.toLocaleString('en')} parameters, ${((100 * trained) / all).toFixed(2)} %\n`,
-    );
+async function work(
+  lib: Library,
+  model: MambaLM,
+  data: OpenedData,
+  flags: Flags,
+  {trains, save, trained, total, ...run}: Work,
+  io: Io,
+) {
+  const session = await import('./session');
+  session.tellData(data, flags.json, io);
+  const trainer = lib.trainer(model, {
+    optimizer: session.optimizerOf(lib, flags, run.round),
+    gradientAccumulation: flags.gradAccumulationSteps,
+  });
+  if (trains) {
+    if (!data.train) throw new Error('there is nothing to train on: no train.jsonl');
+    const share = `${((100 * trained) / total).toFixed(2)} %`;
+    if (flags.json) io.out(`${JSON.stringify({event: 'model', parameters: total, trained})}\n`);
+    else io.out(`training ${trained.toLocaleString('en')} of ${total.toLocaleString('en')} parameters, ${share}\n`);
+    const isAdapter = flags.fineTuneType !== 'full';
+    const use = isAdapter ? `--model ${modelSource(flags)} --adapter-path ${run.folder}` : `--model ${run.folder}`;
+    if (!(await session.fit(trainer, data, flags, {...run, use, save: () => save(run.folder)}, io))) return;
+  }
+  if (!flags.test) return;
+  if (!data.test) throw new Error('there is nothing to test on: no test.jsonl');
+  const batches = flags.testBatches === -1 ? undefined : flags.testBatches;
+  const {loss, perplexity} = await trainer.evaluate(data.test.evaluation, {batches});
+  if (flags.json) io.out(`${JSON.stringify({event: 'test', loss, perplexity})}\n`);
+  else io.out(`test loss ${loss.toFixed(4)}, perplexity ${perplexity.toFixed(2)}\n`);
 }

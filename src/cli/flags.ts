@@ -27,6 +27,13 @@ export const above0 = number('a number above 0', (x) => x > 0 && x < Infinity);
 /** A number from 0 to below 1. */
 export const fraction = number('a number from 0 to below 1', (x) => x >= 0 && x < 1);
 
+/** Names with commas between. */
+export function list(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('It must be names with commas between.');
+  return names;
+}
+
 /** The backends that Node has. */
 export const backends = ['auto', 'tensorflow', 'wasm', 'cpu'] as const;
 

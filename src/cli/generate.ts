@@ -1,23 +1,21 @@
 /** `tfjs-mamba generate`: continues a text, as a stream. */
+import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import type {Command} from 'commander';
+import type {StateHistory} from '../node';
 import type {RunFlags} from './flags';
-import {fraction, natural, nonNegative, above0, option, positive, withBackend, withOutput} from './flags';
+import {withBackend, withOutput} from './flags';
 import type {Io} from './io';
 import {readStdin, UsageError} from './io';
 import type {ModelFlags} from './library';
-import {loadModel, modelSource, startLibrary, withModel} from './library';
+import type {SamplingFlags} from './sampling';
+import {samplingOptions, withSampling} from './sampling';
+import {loadModel, modelSource, startLibrary, withAdapter, withModel} from './library';
 
-interface Flags extends RunFlags, ModelFlags {
+interface Flags extends RunFlags, ModelFlags, SamplingFlags {
   prompt?: string;
   promptFile?: string;
-  maxTokens: number;
-  temp: number;
-  topK?: number;
-  topP?: number;
-  minP?: number;
-  repetitionPenalty?: number;
-  seed?: number;
+  state?: string;
 }
 
 const help = `
@@ -26,6 +24,7 @@ The text goes to standard output as it comes, the pace to standard error. Ctrl-C
 Examples:
   $ tfjs-mamba generate 'ROMEO:'                                     the model that "train" has made
   $ tfjs-mamba generate --model state-spaces/mamba-130m-hf 'Mamba is' --temp 0
+  $ tfjs-mamba generate --state talk.safetensors 'Once upon a time' && tfjs-mamba generate --state talk.safetensors ''
   $ cat draft.txt | tfjs-mamba generate --max-tokens 500 --top-p 0.95`;
 
 export function generate(command: Command, io: Io): void {
@@ -33,31 +32,18 @@ export function generate(command: Command, io: Io): void {
     .description('continue a text')
     .argument('[prompt]', 'what to continue; or --prompt-file, or standard input')
     .addHelpText('after', help);
-  withModel(command.optionsGroup('Model:'));
+  withAdapter(withModel(command.optionsGroup('Model:')));
   command
     .optionsGroup('Prompt:')
     .option('-p, --prompt <text>', 'the same as the argument; - is standard input')
-    .option('--prompt-file <file>', 'a file to continue');
+    .option('--prompt-file <file>', 'a file to continue')
+    .option(
+      '--state <file>',
+      'go on from what this file remembers, if it is there, and write into it what there is then',
+    );
   withSampling(command.optionsGroup('Text:'));
   withOutput(withBackend(command.optionsGroup('Other:')), 'the text and what it took, as one line of JSON at the end');
   command.action((argument: string | undefined, flags: Flags) => act(argument, flags, io));
-}
-
-/** How the next token is chosen. */
-export function withSampling(command: Command): Command {
-  return command
-    .addOption(option('-m, --max-tokens <n>', 'tokens at most', positive).default(256))
-    .addOption(option('--temp <x>', 'temperature; 0 takes the likeliest token', nonNegative).default(0.8))
-    .addOption(option('--top-k <n>', 'only so many of the likeliest tokens', positive, 'all'))
-    .addOption(option('--top-p <share>', 'the likeliest tokens that together have this probability', above0, 'all'))
-    .addOption(option('--min-p <share>', 'tokens at least this fraction as likely as the likeliest', fraction, 'all'))
-    .addOption(option('--repetition-penalty <x>', 'above 1 makes what has occurred less likely', above0, 'none'))
-    .addOption(option('--seed <n>', 'the same text every time', natural, 'another each time'));
-}
-
-/** The sampling flags as the library calls them. */
-export function samplingOptions({maxTokens, temp, topK, topP, minP, repetitionPenalty, seed}: Flags) {
-  return {maxNewTokens: maxTokens, temperature: temp, topK, topP, minP, repetitionPenalty, seed};
 }
 
 async function act(argument: string | undefined, flags: Flags, io: Io): Promise<void> {
@@ -65,15 +51,19 @@ async function act(argument: string | undefined, flags: Flags, io: Io): Promise<
   const prompt = await readPrompt(argument, flags, io);
   const {lib, backend} = await startLibrary(flags);
   const model = await loadModel(lib, flags, io);
+  const {state} = flags;
   let text = '';
   let tokens = 0;
   let reason = 'abort';
   const began = performance.now();
   let first = began;
+  let history: StateHistory | undefined;
   try {
+    if (state !== undefined) history = existsSync(state) ? await lib.loadHistory(model, state) : lib.stateHistory();
     if (!flags.json) io.out(prompt);
     for await (const part of model.generate(prompt, {
       ...samplingOptions(flags),
+      history,
       signal: io.signal,
       onEnd: (end) => (reason = end.reason),
     })) {
@@ -81,9 +71,12 @@ async function act(argument: string | undefined, flags: Flags, io: Io): Promise<
       text += part.text;
       if (!flags.json) io.out(part.text);
     }
+    if (history) await lib.saveState(model, history, state);
   } catch (error) {
     if (!io.signal.aborted) throw error;
+    if (history && tokens > 0) await lib.saveState(model, history, state);
   } finally {
+    history?.dispose();
     model.dispose();
   }
   const seconds = (performance.now() - began) / 1000;

@@ -33,6 +33,24 @@ export class StatusLine {
   }
 }
 
+/** The lines of standard input as they come, until its end or Ctrl-C. */
+export async function* stdinLines(io: Io): AsyncGenerator<string> {
+  const chunks = io.stdin[Symbol.asyncIterator]();
+  const stopped = new Promise<{done: true; value: undefined}>((resolve) => {
+    io.signal.addEventListener('abort', () => resolve({done: true, value: undefined}), {once: true});
+  });
+  const decoder = new TextDecoder();
+  let rest = '';
+  for (;;) {
+    const {done, value} = await Promise.race([chunks.next(), stopped]);
+    if (done) break;
+    const lines = (rest + (typeof value === 'string' ? value : decoder.decode(value, {stream: true}))).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) yield line.replace(/\r$/, '');
+  }
+  if (rest !== '' && !io.signal.aborted) yield rest;
+}
+
 /** All of standard input as text. */
 export async function readStdin(io: Io): Promise<string> {
   const decoder = new TextDecoder();

@@ -34,6 +34,7 @@ export async function startLibrary({backend}: Pick<RunFlags, 'backend'>): Promis
 export interface ModelFlags {
   model?: string;
   revision?: string;
+  adapterPath?: string;
 }
 
 /** Adds `--model` and `--revision`. */
@@ -41,6 +42,11 @@ export function withModel(command: Command): Command {
   return command
     .option('--model <source>', `a folder, file or URL, or a name on the Hub (${trainedFolder}, if it is there)`)
     .option('--revision <name>', 'branch, tag or commit of a model on the Hub');
+}
+
+/** Adds `--adapter-path`, of commands that use an adapter. */
+export function withAdapter(command: Command): Command {
+  return command.option('--adapter-path <folder>', 'an adapter for the model, of finetune or of PEFT');
 }
 
 /** The source that the flags name. */
@@ -52,8 +58,22 @@ export function modelSource({model}: ModelFlags): string {
   );
 }
 
-/** Loads a model: a published checkpoint, or a LayersModel that `convert` or `model.save` wrote. */
+/** Loads a model and, if the flags name one, its adapter, which is merged into the weights so that it costs nothing. */
 export async function loadModel(lib: Library, flags: ModelFlags, io: Io): Promise<Node.MambaLM> {
+  const model = await loadBase(lib, flags, io);
+  if (flags.adapterPath === undefined) return model;
+  try {
+    await lib.loadAdapter(model, flags.adapterPath, {signal: io.signal});
+    lib.mergeAdapter(model);
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/** A published checkpoint, or a LayersModel that `convert` or `model.save` wrote. */
+export async function loadBase(lib: Library, flags: ModelFlags, io: Io): Promise<Node.MambaLM> {
   const source = modelSource(flags);
   if (existsSync(join(source, 'model.json'))) return loadLayersModel(lib, source);
   const line = new StatusLine(io);

@@ -22,4 +22,5 @@ export async function main(args: readonly string[], version: string): Promise<vo
     signal: stop.signal,
   };
   process.exitCode = await run(args, io, version);
+  process.stdin.destroy(); // or a terminal that is still read from would keep the process
 }

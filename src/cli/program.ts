@@ -4,10 +4,13 @@
  */
 import {Command, CommanderError} from 'commander';
 import {applyConfig} from './configFile';
+import {chat} from './chat';
+import {completion} from './completion';
 import {convert} from './convert';
 import {doctor} from './doctor';
 import {evaluate} from './evaluate';
 import {finetune} from './finetune';
+import {fuse} from './fuse';
 import {generate} from './generate';
 import {info} from './info';
 import type {Io} from './io';
@@ -18,8 +21,8 @@ import {train} from './train';
 export type Definition = (command: Command, io: Io) => unknown;
 
 const groups: Record<string, Record<string, Definition>> = {
-  'Use a model:': {generate, eval: evaluate},
-  'Make a model:': {train, finetune, convert},
+  'Use a model:': {generate, chat, eval: evaluate},
+  'Make a model:': {train, finetune, fuse, convert},
   'Look:': {info, doctor},
 };
 
@@ -56,6 +59,7 @@ export function makeProgram(io: Io, version: string): Command {
     for (const [name, define] of Object.entries(members)) define(program.command(name), io);
   }
   program.commandsGroup('Set up:');
+  completion(program.command('completion'), io);
   for (const [name, description] of Object.entries(setup)) program.command(name).description(description);
   for (const command of [program, ...program.commands]) {
     command.helpOption('-h, --help', 'this text');

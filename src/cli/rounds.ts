@@ -21,24 +21,28 @@ export function savedRun(folder: string): Run | undefined {
  * Whether a folder that nobody asked to go on from holds a run that was stopped.
  *
  * @param further The flags that train a finished one further.
+ * @param flag The one that names the folder.
  * @throws UsageError if there is work in it that would be lost.
  */
-export function goesOn(folder: string, further: string): boolean {
+export function goesOn(folder: string, further: string, flag = '--out'): boolean {
   const shown = show(folder);
   const run = savedRun(folder);
   if (run === undefined) {
-    if (existsSync(`${folder}/config.json`)) {
-      throw new UsageError(
-        `${shown} holds a model, but no run of this job; --force trains over it, --out takes another folder`,
-      );
-    }
-    return false;
+    if (!holdsModel(folder)) return false;
+    throw new UsageError(
+      `${shown} holds a model, but no run of this job; --force trains over it, ${flag} takes another folder`,
+    );
   }
   if (run.step < run.steps) return true;
   throw new UsageError(
     `${shown} holds a run that has ended after ${run.steps} steps; ${further} trains it for a further round, --force starts anew ` +
-      'over it, --out takes another folder',
+      `over it, ${flag} takes another folder`,
   );
+}
+
+/** Whether there is a model or an adapter in it. */
+export function holdsModel(folder: string): boolean {
+  return ['config.json', 'adapter_config.json'].some((file) => existsSync(`${folder}/${file}`));
 }
 
 /** A folder as one would type it. */

@@ -54,7 +54,10 @@ export function tellData(data: OpenedData, json: boolean | undefined, io: Io): v
 }
 
 export interface SessionOptions {
+  /** What goes on with it. */
   command: string;
+  /** The flags that use what it makes. */
+  use: string;
   folder: string;
   round: Round;
   save(): Promise<void>;
@@ -80,7 +83,7 @@ export async function fit(
   options: SessionOptions,
   io: Io,
 ): Promise<boolean> {
-  const {folder, round, save, command} = options;
+  const {folder, round, save, command, use} = options;
   const {json} = flags;
   const event = (name: string, fields: object) => io.out(`${JSON.stringify({event: name, ...fields})}\n`);
   if (round.resumes && !json)
@@ -123,7 +126,7 @@ export async function fit(
       io.out(
         stopped
           ? `Stopped after step ${step} of ${round.steps}, and saved. To go on: tfjs-mamba ${command}\n`
-          : `The model is in ${show(folder)}. To try it: tfjs-mamba generate --model ${show(folder)} 'Once'\n`,
+          : `It is in ${show(folder)}. To try it: tfjs-mamba generate ${use} 'Once'\n`,
       );
     }
     return !stopped;

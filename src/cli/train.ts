@@ -62,7 +62,9 @@ export function train(command: Command, io: Io): void {
     .addOption(option('--d-state <n>', 'size of the state of a channel', positive, "8, or 64 of mamba2's heads"))
     .addOption(new Option('--mixer <name>', 'of Mamba or of Mamba-2').choices(['mamba1', 'mamba2']).default('mamba1'))
     .option('--preset <name>', 'a published size in place of these, such as mamba-130m');
-  withTraining(command, defaults, existsSync(shakespeare) ? " (Shakespeare's works, of the repository)" : '');
+  withTraining(command, defaults, {
+    data: existsSync(shakespeare) ? " (Shakespeare's works, of the repository)" : undefined,
+  });
   command.action((flags: Flags) => act(flags, io));
 }
 
@@ -101,7 +103,13 @@ async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Pro
       gradientAccumulation: flags.gradAccumulationSteps,
     });
     const save = () => lib.savePretrained(model, out);
-    await session.fit(trainer, data, flags, {command: `train --out ${out}`, folder: out, round, save}, io);
+    await session.fit(
+      trainer,
+      data,
+      flags,
+      {command: `train --out ${out}`, use: `--model ${out}`, folder: out, round, save},
+      io,
+    );
   } finally {
     await data.close();
     model.dispose();

@@ -36,17 +36,25 @@ export interface TrainingFlags extends RunFlags {
 /** What differs between training from scratch and further. */
 export type TrainingDefaults = Pick<
   TrainingFlags,
-  'iters' | 'batchSize' | 'maxSeqLength' | 'learningRate' | 'weightDecay' | 'saveEvery' | 'stepsPerEval'
->;
+  'iters' | 'batchSize' | 'maxSeqLength' | 'weightDecay' | 'saveEvery' | 'stepsPerEval'
+> & {learningRate?: number};
+
+/** What help says beside. */
+export interface TrainingNotes {
+  /** What the data is unless given. */
+  data?: string;
+  /** What the learning rate is, where it depends on other flags. */
+  learningRate?: string;
+}
 
 const data =
   'a text file, a folder of texts, JSON lines, a folder with train.jsonl and valid.jsonl, or - for standard input';
 
 /** Adds them, in groups. */
-export function withTraining(command: Command, defaults: TrainingDefaults, dataNote = ''): Command {
+export function withTraining(command: Command, defaults: TrainingDefaults, notes: TrainingNotes = {}): Command {
   const add = (flags: string, description: string, read: (text: string) => number, byDefault: number) =>
     command.addOption(option(flags, description, read).default(byDefault));
-  command.optionsGroup('Data:').option('--data <source>', data + dataNote);
+  command.optionsGroup('Data:').option('--data <source>', data + (notes.data ?? ''));
   add('--max-seq-length <n>', 'tokens in a row; what is longer is cut', positive, defaults.maxSeqLength);
   command.option('--mask-prompt', 'of JSON lines, learn the completion alone, or the last message');
   add('--held-out <share>', 'of the data, for validation, where it has no valid.jsonl', fraction, 0.1);
@@ -54,7 +62,8 @@ export function withTraining(command: Command, defaults: TrainingDefaults, dataN
   add('--iters <n>', 'steps', positive, defaults.iters);
   add('--batch-size <n>', 'rows in a batch', positive, defaults.batchSize);
   add('--grad-accumulation-steps <n>', 'batches in a step, as one large batch', positive, 1);
-  add('--learning-rate <x>', 'at its peak: it warms up over a twentieth of the steps and falls as a cosine', above0, defaults.learningRate); // prettier-ignore
+  const rate = 'at its peak: it warms up over a twentieth of the steps and falls as a cosine';
+  command.addOption(option('--learning-rate <x>', rate, above0).default(defaults.learningRate, notes.learningRate));
   add('--weight-decay <x>', "AdamW's", nonNegative, defaults.weightDecay);
   add('--seed <n>', 'of the order of the data, and of what else is drawn', natural, 0);
   command.optionsGroup('Seeing and keeping:');

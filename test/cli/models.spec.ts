@@ -123,7 +123,7 @@ describe('the commands', () => {
   describe('finetune', () => {
     const other = 'that is not the other, so be it or not. ';
     const open = (out: string, ...more: string[]) =>
-      ['finetune', '--model', model, '--out', at(out), '--batch-size', '2', '--max-seq-length', '12', '--learning-rate', '0.01', ...more]; // prettier-ignore
+      ['finetune', '--model', model, '--out', at(out), '--batch-size', '2', '--max-seq-length', '12', '--learning-rate', '0.01', '--fine-tune-type', 'full', ...more]; // prettier-ignore
 
     it('brings the loss on a second text down, and keeps the model it began with', async () => {
       writeFileSync(at('other.txt'), other.repeat(20));

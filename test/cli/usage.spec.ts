@@ -7,7 +7,7 @@ import type {Io} from '../../src/cli/io';
 import {makeProgram} from '../../src/cli/program';
 import {call} from './call';
 
-const built = ['generate', 'eval', 'train', 'finetune', 'convert', 'info', 'doctor'];
+const built = ['generate', 'chat', 'eval', 'train', 'finetune', 'fuse', 'convert', 'info', 'doctor', 'completion'];
 
 describe('the command line', () => {
   let folder: string;
@@ -61,6 +61,9 @@ describe('the command line', () => {
       [['generate', '--model', 'x'], /^tfjs-mamba generate: the prompt is missing: an argument, --prompt-file, or standard input$/],
       [['generate', '--model', 'x', 'a', '--prompt', 'b'], /the prompt is given more than once/],
       [['generate', '--model', 'x', '--temp=-1', 'a'], /It must be a number of 0 or more;/],
+      [['finetune', '--model', 'x', '--lora-targets', 'in_proj,,'], /It must be names with commas between;/],
+      [['finetune', '--model', 'x', '--data', 'src', '--resume'], /^tfjs-mamba finetune: --resume: adapters holds no model$/],
+      [['completion', 'csh'], /Allowed choices are bash, zsh, fish;/],
       [['convert', '--model', 'x'], /^tfjs-mamba convert: --out is missing/],
       [['convert', '--model', 'x', '--out', 'y', '--dtype', 'float8'], /Allowed choices are float32, float16, bfloat16;/],
       [['convert', '--model', 'x', '--out', 'y', '--dtype', 'float16', '--to', 'layers'], /^tfjs-mamba convert: --dtype is float32 in the layout layers$/],
