@@ -97,6 +97,7 @@ export function rooms(root) {
         'registerClass.ts',
       ],
     },
+    {room: 'worker', mayImport: ['autoBackend.ts', 'checkpoints', 'config', 'lm', 'training']},
   ];
 }
 

@@ -16,7 +16,18 @@ const installed = [...Object.keys(dependencies), ...Object.keys(peerDependencies
 const kernels = readdirSync('src/kernels', {recursive: true, encoding: 'utf8'})
   .filter((file) => file.endsWith('.ts'))
   .map((file) => `kernels/${file.slice(0, -'.ts'.length)}`);
-const entries = ['index', 'node', 'webgpu', 'entry/layers', 'entry/lm', 'entry/training', 'entry/adapters', ...kernels];
+const entries = [
+  'index',
+  'node',
+  'webgpu',
+  'entry/layers',
+  'entry/lm',
+  'entry/training',
+  'entry/adapters',
+  'entry/worker',
+  'entry/serve',
+  ...kernels,
+];
 /** The command line has a process of its own and no types. */
 const withTypes = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]));
 const input = {...withTypes, 'cli/main': 'src/cli/main.ts'};

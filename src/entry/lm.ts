@@ -23,6 +23,7 @@ export type {LoadTokenizerOptions, Tokenizer} from '../lm/tokenizers';
 export {byteTokenizer, characterTokenizer, loadTokenizer} from '../lm/tokenizers';
 export type {ByteFile, OnBytes} from '../checkpoints/bytes';
 export type {ByteCache, CacheOption} from '../checkpoints/cache';
+export {chosenFiles} from '../checkpoints/chosenFiles';
 export type {LoadOptions, LoadProgress} from '../checkpoints/load';
 export type {SaveOptions} from '../checkpoints/save';
 export type {CheckpointSource, SourceOptions} from '../checkpoints/source';

@@ -34,6 +34,7 @@ const onceOnly = [
   'training/nodeCheckpoints.spec.ts',
   'training/seeing.spec.ts',
   'webgpu.spec.ts',
+  'worker/',
 ];
 
 /** Files that run with the specs of one backend: those about it, and those of which one backend says enough. */

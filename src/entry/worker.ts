@@ -1,0 +1,8 @@
+/**
+ * A model in a Web Worker, as the page sees it. The worker's own file imports `tfjs-mamba/worker/serve`.
+ *
+ * @packageDocumentation
+ */
+export type {WorkerGenerateOptions} from '../worker/client';
+export {ModelWorker, modelWorker, WorkerHistory, WorkerModel} from '../worker/client';
+export type {WorkerBackend, WorkerFitOptions} from '../worker/types';

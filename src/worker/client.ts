@@ -1,0 +1,181 @@
+/**
+ * A model in a Web Worker, for a page that stays responsive while it generates and trains. The functions are those of the package, as
+ * promises; models and histories stay in the worker, and bytes that come from there are handed over, not copied. Nothing here needs
+ * TensorFlow.js, which only the worker loads.
+ */
+import type {GeneratedText, GeneratedToken, GenerateOptions} from '../lm/generate';
+import type {StateHistoryOptions} from '../lm/history';
+import type {MambaLMOptions} from '../lm/model';
+import type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretrained';
+import type {StateSource} from '../lm/states';
+import type {FitResult} from '../training/options';
+import {Channel} from './channel';
+import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions} from './types';
+
+/** The options of {@link WorkerModel.generate}: those of a model, with a history that is in the worker. */
+export type WorkerGenerateOptions = Omit<GenerateOptions, 'state' | 'history'> & {history?: WorkerHistory};
+
+/** A text that a model in a worker has read and written; see `StateHistory`. */
+export class WorkerHistory {
+  /** @internal */
+  constructor(
+    private readonly channel: Channel,
+    readonly handle: number,
+    private readonly model: number,
+  ) {}
+
+  /** Every id read or written, oldest first. */
+  ids(): Promise<number[]> {
+    return this.channel.call('ids', [this.handle]);
+  }
+
+  /** Takes the last tokens back, and gives their ids. */
+  rollBack(count: number): Promise<number[]> {
+    return this.channel.call('rollBack', [this.handle, count]);
+  }
+
+  /** The same once more, to be continued in another way. */
+  async fork(): Promise<WorkerHistory> {
+    return new WorkerHistory(this.channel, await this.channel.call('fork', [this.handle]), this.model);
+  }
+
+  /** As `saveState`: the bytes, and `indexeddb://name` if that is the target. */
+  save(target?: string): Promise<Uint8Array<ArrayBuffer>> {
+    return this.channel.call('saveState', [this.model, this.handle, target]);
+  }
+
+  /** Frees the states. */
+  dispose(): Promise<void> {
+    return this.channel.call('dispose', [this.handle]);
+  }
+}
+
+/** A language model in a worker; see `MambaLM`. */
+export class WorkerModel {
+  readonly config: ModelDescription['config'];
+  readonly parameters: number;
+  /** Whether it takes and gives text. */
+  readonly hasTokenizer: boolean;
+  private readonly handle: number;
+
+  /** @internal */
+  constructor(
+    private readonly channel: Channel,
+    {handle, config, parameters, hasTokenizer}: ModelDescription,
+  ) {
+    this.handle = handle;
+    this.config = config;
+    this.parameters = parameters;
+    this.hasTokenizer = hasTokenizer;
+  }
+
+  /** Continues a text, token by token; aborting or leaving the loop ends the work in the worker too. */
+  generate(prompt: string, options?: WorkerGenerateOptions): AsyncGenerator<GeneratedText, void, undefined>;
+  /** Continues token ids. */
+  generate(
+    prompt: readonly number[] | ReadonlyArray<readonly number[]>,
+    options?: WorkerGenerateOptions,
+  ): AsyncGenerator<GeneratedToken, void, undefined>;
+  generate(
+    prompt: string | readonly unknown[],
+    {signal, onEnd, history, ...rest}: WorkerGenerateOptions = {},
+  ): AsyncGenerator<GeneratedToken & GeneratedText, void, undefined> {
+    const options = {...rest, ...(history && {history: history.handle})};
+    const events = {end: onEnd};
+    return this.channel.stream('generate', [this.handle, prompt, options], {signal, events});
+  }
+
+  /** Trains, and tells of it by callbacks; see `trainer`. Aborted, it resolves with `ended: 'aborted'`. */
+  fit({signal, callbacks = {}, ...options}: WorkerFitOptions): Promise<FitResult> {
+    const {onStep: step, onValidation: validation, onCheckpoint: checkpoint} = callbacks;
+    return this.channel.call('fit', [this.handle, options], {signal, events: {step, validation, checkpoint}});
+  }
+
+  /** The files of the model in the Hugging Face layout, by name. */
+  savePretrained({signal, ...options}: SavePretrainedOptions = {}): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
+    return this.channel.call('savePretrained', [this.handle, options], {signal});
+  }
+
+  /** The ids of a text. */
+  encode(text: string): Promise<number[]> {
+    return this.channel.call('encode', [this.handle, text]);
+  }
+
+  /** The text of ids. */
+  decode(ids: readonly number[]): Promise<string> {
+    return this.channel.call('decode', [this.handle, ids]);
+  }
+
+  /** An empty history. */
+  async stateHistory(options: StateHistoryOptions = {}): Promise<WorkerHistory> {
+    return new WorkerHistory(this.channel, await this.channel.call('stateHistory', [options]), this.handle);
+  }
+
+  /** A history that was saved: `indexeddb://name`, bytes or a file. */
+  async loadHistory(source: StateSource, options: StateHistoryOptions = {}): Promise<WorkerHistory> {
+    const handle = await this.channel.call<number>('loadHistory', [this.handle, source, options]);
+    return new WorkerHistory(this.channel, handle, this.handle);
+  }
+
+  /** Frees the weights. */
+  dispose(): Promise<void> {
+    return this.channel.call('dispose', [this.handle]);
+  }
+}
+
+/** What {@link modelWorker} gives. */
+export class ModelWorker {
+  private readonly channel: Channel;
+
+  /** @internal */
+  constructor(private readonly worker: Worker) {
+    this.channel = new Channel(worker);
+  }
+
+  /** Starts a backend, by name, or the best one that computes right (`autoBackend`); says which, and why. */
+  backend(name?: string): Promise<WorkerBackend> {
+    return this.channel.call('backend', name === undefined ? [] : [name]);
+  }
+
+  /** Loads a checkpoint, from a URL, the Hub, or files that somebody chose or dropped; see `fromPretrained`. */
+  async fromPretrained(
+    source: string | URL | Iterable<File>,
+    {signal, onProgress, ...options}: FromPretrainedOptions = {},
+  ): Promise<WorkerModel> {
+    const events = {progress: onProgress};
+    return this.open('fromPretrained', [sourceFor(source), options], {signal, events});
+  }
+
+  /** A model with fresh weights; `tokenizer` is what `loadTokenizer` takes as parsed content, such as `{type: 'byte'}`. */
+  async mambaLM(config: ModelConfigOrName, options: MambaLMOptions & {tokenizer?: object} = {}): Promise<WorkerModel> {
+    return this.open('mambaLM', [config, options]);
+  }
+
+  /** Ends the worker, with all that is in it. */
+  terminate(): void {
+    this.worker.terminate();
+    this.channel.close('the worker was terminated');
+  }
+
+  private async open(...call: Parameters<Channel['call']>): Promise<WorkerModel> {
+    return new WorkerModel(this.channel, await this.channel.call(...call));
+  }
+}
+
+/**
+ * Connects to a worker whose file calls `serve` of `tfjs-mamba/worker/serve`:
+ *
+ * ```js
+ * const models = modelWorker(new Worker(new URL('./worker.js', import.meta.url), {type: 'module'}));
+ * ```
+ */
+export function modelWorker(worker: Worker): ModelWorker {
+  return new ModelWorker(worker);
+}
+
+/** A worker does not know the page's address, which a path is relative to. */
+function sourceFor(source: string | URL | Iterable<File>): string | File[] {
+  if (source instanceof URL) return source.href;
+  if (typeof source !== 'string') return [...source];
+  return /^\.{0,2}\//.test(source) ? new URL(source, document.baseURI).href : source;
+}

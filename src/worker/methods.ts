@@ -1,0 +1,104 @@
+/** What a worker can be asked to do: the functions of this package, with numbers in place of the models and histories that stay here. */
+import * as tf from '@tensorflow/tfjs';
+import {autoBackend} from '../autoBackend';
+import {chosenFiles} from '../checkpoints/chosenFiles';
+import type {GenerateOptions} from '../lm/generate';
+import {stateHistory, type StateHistory, type StateHistoryOptions} from '../lm/history';
+import {MambaLM, mambaLM, type MambaLMOptions} from '../lm/model';
+import {fromPretrained, savePretrained, type SavePretrainedOptions} from '../lm/pretrained';
+import {loadHistory, saveState, type StateSource} from '../lm/states';
+import {loadTokenizer, type Tokenizer} from '../lm/tokenizers';
+import {fit} from './fitting';
+import type {Methods} from './host';
+import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions} from './types';
+
+/** A model or a history that the page knows by its number. */
+const kept = new Map<number, MambaLM | StateHistory>();
+let last = 0;
+
+function keep(object: MambaLM | StateHistory): number {
+  kept.set(++last, object);
+  return last;
+}
+
+function modelOf(handle: number): MambaLM {
+  const model = kept.get(handle);
+  if (!(model instanceof MambaLM)) throw new Error('modelWorker: the model has been disposed');
+  return model;
+}
+
+function historyOf(handle: number): StateHistory {
+  const history = kept.get(handle);
+  if (!history || history instanceof MambaLM) throw new Error('modelWorker: the history has been disposed');
+  return history;
+}
+
+function tokenizerOf(handle: number): Tokenizer {
+  const {tokenizer, tokenizerFault} = modelOf(handle);
+  if (!tokenizer)
+    throw new Error(`modelWorker: the model has no tokenizer${tokenizerFault ? `: ${tokenizerFault.message}` : ''}`);
+  return tokenizer;
+}
+
+function describe(model: MambaLM): ModelDescription {
+  return {handle: keep(model), config: model.config, parameters: model.countParams(), hasTokenizer: !!model.tokenizer};
+}
+
+export const methods = {
+  async backend(_, name?: string): Promise<WorkerBackend> {
+    if (name === undefined) {
+      const {backend, reason} = await autoBackend();
+      return {backend, reason};
+    }
+    const started = tf.findBackendFactory(name) !== null && (await tf.setBackend(name));
+    if (!started || tf.getBackend() !== name) {
+      throw new Error(`modelWorker: the backend ${name} does not start here, or the worker does not import it`);
+    }
+    return {backend: name, reason: 'it was asked for'};
+  },
+
+  async fromPretrained({signal, emit}, source: string | File[], options: object): Promise<ModelDescription> {
+    const onProgress = (progress: unknown) => emit('progress', progress);
+    const from = Array.isArray(source) ? chosenFiles(source) : source;
+    return describe(await fromPretrained(from, {...options, signal, onProgress}));
+  },
+
+  async mambaLM(_, config: ModelConfigOrName, {tokenizer, ...options}: MambaLMOptions & {tokenizer?: object}) {
+    const loaded = tokenizer && (await loadTokenizer(tokenizer));
+    return describe(Object.assign(mambaLM(config, options), loaded && {tokenizer: loaded}));
+  },
+
+  generate({signal, emit}, handle: number, prompt: string, options: GenerateOptions & {history?: number}) {
+    const {history, ...rest} = options;
+    const onEnd = (end: unknown) => emit('end', end);
+    const own = history === undefined ? {} : {history: historyOf(history)};
+    return modelOf(handle).generate(prompt, {...rest, ...own, signal, onEnd});
+  },
+
+  fit: ({signal, emit}, handle: number, options: WorkerFitOptions) => fit(modelOf(handle), options, signal, emit),
+
+  async savePretrained({signal}, handle: number, options: SavePretrainedOptions) {
+    const files: Record<string, Uint8Array<ArrayBuffer>> = {};
+    const write = (name: string, bytes: Uint8Array<ArrayBuffer>) => void (files[name] = bytes);
+    await savePretrained(modelOf(handle), {write}, {...options, signal});
+    return files;
+  },
+
+  encode: (_, handle: number, text: string) => tokenizerOf(handle).encode(text),
+  decode: (_, handle: number, ids: number[]) => tokenizerOf(handle).decode(ids),
+
+  stateHistory: (_, options: StateHistoryOptions) => keep(stateHistory(options)),
+  async loadHistory(_, handle: number, source: StateSource, options: StateHistoryOptions) {
+    return keep(await loadHistory(modelOf(handle), source, options));
+  },
+  ids: (_, history: number) => [...historyOf(history).ids],
+  rollBack: (_, history: number, count: number) => historyOf(history).rollBack(count),
+  fork: (_, history: number) => keep(historyOf(history).fork()),
+  saveState: (_, handle: number, history: number, target?: string) =>
+    saveState(modelOf(handle), historyOf(history), target),
+
+  dispose(_, handle: number) {
+    kept.get(handle)?.dispose();
+    kept.delete(handle);
+  },
+} satisfies Methods;
