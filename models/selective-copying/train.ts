@@ -1,0 +1,40 @@
+/**
+ * `npm run reproduce -- selective-copying`: Mamba and what is not selective, each trained in the same way on the same sequences (paper,
+ * section 4.1.1 and table 1).
+ */
+import type {MambaConfig} from '../../src/node';
+import {mambaLM} from '../../src/node';
+import {baselineConfig, baselines} from '../baselines';
+import {accuracy} from '../support/episodes';
+import {keep, readOptions, startJob} from '../support/job';
+import {trainInStages} from '../support/stages';
+import {selectiveCopying} from './data';
+import {recipe, sizes} from './recipe';
+
+const name = 'selective-copying';
+const options = {
+  seed: {help: 'of the weights and the data', value: recipe.seed},
+  length: {help: 'places among which the tokens stand', value: recipe.length},
+  tokens: {help: 'tokens to copy', value: recipe.tokens},
+  steps: {help: 'steps', value: recipe.steps},
+  batch: {help: 'sequences in a step', value: recipe.batchSize},
+};
+
+export async function reproduce(args: readonly string[]): Promise<void> {
+  const given = readOptions(name, args, options, ['mamba', ...baselines.map((mixer) => mixer.name)]);
+  if (!given) return;
+  const {seed, length, tokens, steps, batch} = given;
+  const draw = selectiveCopying({length, tokens});
+  await startJob();
+  console.log(`${tokens} tokens among ${length} places, ${steps} steps of ${batch} sequences`);
+  for (const mixer of given.mixers) {
+    const config: MambaConfig = mixer === 'mamba' ? sizes : baselineConfig(mixer, sizes);
+    const model = mambaLM(config, {seed});
+    console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
+    const seconds = await trainInStages(model, [{name: mixer, draw, steps}], {...recipe, batchSize: batch, seed});
+    const right = await accuracy(model, draw, {rows: 512, batchSize: 32, seed: 2});
+    console.log(`${mixer}: ${(100 * right).toFixed(2)} % of the tokens of 512 fresh sequences, after ${seconds.toFixed(0)} s`);
+    await keep(model, `${given.out}/${mixer}`, {length, tokens, steps, batch, seed, seconds, accuracy: right});
+    model.dispose();
+  }
+}

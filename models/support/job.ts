@@ -1,0 +1,90 @@
+/** What the scripts that reproduce a claim share: their options, their backend, and how a model and its figures are kept. */
+import {mkdir, writeFile} from 'node:fs/promises';
+import {arch, availableParallelism, cpus, loadavg} from 'node:os';
+import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
+import * as tf from '@tensorflow/tfjs';
+import type {MambaLM} from '../../src/node';
+import {autoBackend, savePretrained} from '../../src/node';
+
+/** A wrong option: its message is all there is to say. */
+export class UsageError extends Error {}
+
+/** Options that take a number: what each is, and what it says if left out. */
+export type Numbers = Record<string, {help: string; value: number}>;
+
+/**
+ * Reads options that are all positive whole numbers, beside `--mixer <names>` and `--out <folder>`.
+ *
+ * @returns undefined if help was asked for, which then has been printed.
+ * @throws UsageError
+ */
+export function readOptions<N extends Numbers>(
+  name: string,
+  args: readonly string[],
+  numbers: N,
+  mixers: readonly string[],
+): ({mixers: string[]; out: string} & {[Name in keyof N]: number}) | undefined {
+  const texts = [...Object.keys(numbers), 'mixer', 'out'];
+  const values = parse(args, texts);
+  const out = values.out ?? fileURLToPath(new URL(`../../runs/${name}`, import.meta.url));
+  if (values.help) {
+    const lines = Object.entries(numbers).map(([option, {help, value}]) => `  --${option} <number>  ${help} (${value})`);
+    console.log(
+      [
+        `Usage: npm run reproduce -- ${name} [options]\n`,
+        ...lines,
+        `  --mixer <names>  what to train, divided by commas (${mixers.join(',')})`,
+        `  --out <folder>  where models and figures go (runs/${name})`,
+      ].join('\n'),
+    );
+    return undefined;
+  }
+  const chosen = values.mixer?.split(',') ?? [...mixers];
+  const unknown = chosen.find((mixer) => !mixers.includes(mixer));
+  if (unknown !== undefined) throw new UsageError(`--mixer takes ${mixers.join(', ')}, but was given ${unknown}`);
+  const read = Object.entries(numbers).map(([option, {value}]) => {
+    const given = values[option] ?? String(value);
+    if (!/^[1-9]\d{0,8}$/.test(given)) {
+      throw new UsageError(`--${option} must be a positive whole number, but is '${given}'`);
+    }
+    return [option, Number(given)];
+  });
+  return {mixers: chosen, out, ...(Object.fromEntries(read) as {[Name in keyof N]: number})};
+}
+
+function parse(args: readonly string[], texts: readonly string[]): Record<string, string | undefined> {
+  const options = Object.fromEntries(texts.map((name) => [name, {type: 'string'} as const]));
+  try {
+    return parseArgs({args: [...args], options: {...options, help: {type: 'boolean', short: 'h'}}}).values as never;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`);
+  }
+}
+
+/** Starts the fastest backend there is and says which. */
+export async function startJob(): Promise<void> {
+  tf.enableProdMode();
+  const {backend} = await autoBackend();
+  console.log(`backend ${backend}`);
+}
+
+/** Saves a model, and beside it what it reached and on what. */
+export async function keep(model: MambaLM, folder: string, result: object): Promise<void> {
+  await mkdir(folder, {recursive: true});
+  await savePretrained(model, folder);
+  await writeFile(`${folder}/result.json`, `${JSON.stringify({...result, machine: machine()}, null, 2)}\n`);
+}
+
+/** What figures were measured on. */
+export function machine(): object {
+  return {
+    processor: cpus()[0]?.model,
+    cores: availableParallelism(),
+    architecture: arch(),
+    load: loadavg()[0],
+    node: process.version,
+    tfjs: tf.version_core,
+    backend: tf.getBackend(),
+  };
+}

@@ -1,0 +1,127 @@
+/** The synthetic tasks are what the paper says they are, their scripts read their options, and what is measured on them is right. */
+import * as tf from '@tensorflow/tfjs';
+import {mambaLM} from '../../src';
+import {Random} from '../../src/random';
+import {inductionHeads, inductionPieces} from '../../models/induction-heads/data';
+import {evaluateAt} from '../../models/induction-heads/evaluate';
+import {selectiveCopying} from '../../models/selective-copying/data';
+import {accuracy, drawBatch, episodes, UNASKED} from '../../models/support/episodes';
+import {readOptions, UsageError} from '../../models/support/job';
+import {trainInStages} from '../../models/support/stages';
+
+const [blank, mark, special] = [14, 15, 15];
+
+describe('selective copying', () => {
+  it('asks behind the sequence for its tokens in their order, which stand anywhere', () => {
+    const random = new Random(1);
+    const counts = new Array<number>(6).fill(0);
+    for (let i = 0; i < 600; i++) {
+      const {ids, labels} = selectiveCopying({length: 6, tokens: 2})(random);
+      const places = [0, 1, 2, 3, 4, 5].filter((place) => ids[place] !== blank);
+      expect(places.length).toBe(2);
+      expect([...labels]).toEqual([...new Array<number>(6).fill(UNASKED), ...places.map((place) => ids[place])]);
+      expect([...ids.subarray(6)]).toEqual([mark, mark]);
+      for (const place of places) counts[place]++;
+    }
+    // Each place has a token in a third of 600: five deviations of a binomial distribution either way.
+    for (const count of counts) expect(Math.abs(count - 200)).toBeLessThan(58);
+  });
+
+  it('has no more tokens than places', () => {
+    expect(() => selectiveCopying({length: 3, tokens: 4})).toThrowError(/4 tokens have no place in 3 positions/);
+    const {ids} = selectiveCopying({length: 3, tokens: 3})(new Random(1));
+    expect(ids.subarray(0, 3)).not.toContain(blank);
+  });
+});
+
+describe('induction heads', () => {
+  it('asks at the end for what followed the special token', () => {
+    const random = new Random(2);
+    for (let i = 0; i < 200; i++) {
+      const {ids, labels} = inductionHeads(7)(random);
+      const places = [0, 1, 2, 3, 4, 5, 6].filter((place) => ids[place] === special);
+      expect(places.length).toBe(2);
+      expect(places[1]).toBe(6);
+      expect([...labels]).toEqual([...new Array<number>(6).fill(UNASKED), ids[places[0] + 1]]);
+      expect(labels[6]).toBeLessThan(special);
+    }
+  });
+
+  it('gives the same sequence in pieces of any size', () => {
+    const all = (size: number) => {
+      const pieces = inductionPieces(50, size, new Random(5));
+      const ids: number[] = [];
+      for (;;) {
+        const {value, done} = pieces.next();
+        if (done) return {ids, answer: value};
+        ids.push(...value);
+      }
+    };
+    const whole = all(50);
+    for (const size of [1, 7, 49, 64]) expect(all(size)).withContext(String(size)).toEqual(whole);
+    expect(whole.answer).toBe(whole.ids[whole.ids.indexOf(special) + 1]);
+  });
+});
+
+describe('what is measured on them', () => {
+  it('is the share of right answers, and does not depend on the pieces nor leave tensors behind', async () => {
+    spyOn(console, 'log');
+    const model = mambaLM({vocabSize: 16, dModel: 8, nLayer: 1}, {seed: 1});
+    const draw = inductionHeads(5);
+    await trainInStages(model, [{name: 'short', draw, steps: 30}], {
+      ...{seed: 1, batchSize: 16, peak: 0.02, warmupSteps: 1, weightDecay: 0, every: 30},
+    });
+    const before = tf.memory().numTensors;
+    const [small, large] = [await accuracy(model, draw, {rows: 40, batchSize: 7, seed: 3}), await accuracy(model, draw, {rows: 40, batchSize: 40, seed: 3})];
+    expect(small).toBe(large);
+    const random = new Random(3);
+    let right = 0;
+    for (let row = 0; row < 40; row++) {
+      const {ids, labels} = draw(random);
+      const answer = tf.tidy(() => model.prefill([[...ids]]).logits.argMax(-1).dataSync()[0]);
+      if (answer === labels[4]) right++;
+    }
+    expect(small).toBe(right / 40);
+    const results = [];
+    for (const piece of [24, 5]) results.push(await evaluateAt(model, 24, {rows: 30, piece, seed: 4}));
+    expect(results[1].accuracy).toBe(results[0].accuracy);
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  }); // prettier-ignore
+
+  it('goes on where an iterator stopped', async () => {
+    const dataset = episodes(inductionHeads(6), {batchSize: 2, seed: 8});
+    const read = async (iterator: Awaited<ReturnType<typeof dataset.iterator>>) => {
+      const {xs} = (await iterator.next()).value;
+      return [...xs.dataSync()];
+    };
+    const iterator = await dataset.iterator();
+    const first = await read(iterator);
+    const state = iterator.state!();
+    const second = await read(iterator);
+    expect(await read(await dataset.iterator(state))).toEqual(second);
+    expect(second).not.toEqual(first);
+    const {xs} = drawBatch(inductionHeads(6), 2, new Random(8));
+    expect([...xs.dataSync()]).toEqual(first);
+  });
+});
+
+describe('the options of the scripts', () => {
+  const numbers = {steps: {help: 'steps', value: 7}};
+  const read = (...args: string[]) => readOptions('task', args, numbers, ['mamba', 'other']);
+
+  it('are numbers, mixers and a folder', () => {
+    expect(read()).toEqual({mixers: ['mamba', 'other'], out: jasmine.stringMatching(/runs\/task$/) as never, steps: 7});
+    expect(read('--steps', '12', '--mixer', 'other', '--out', 'x')).toEqual({mixers: ['other'], out: 'x', steps: 12});
+  });
+
+  it('that are wrong are refused in one line', () => {
+    const cases: Array<[string[], RegExp]> = [
+      [['--steps', '0'], /^--steps must be a positive whole number, but is '0'$/],
+      [['--steps', '1.5'], /^--steps must be a positive whole number, but is '1.5'$/],
+      [['--mixer', 'mamba,lstm'], /^--mixer takes mamba, other, but was given lstm$/],
+      [['--stesp', '3'], /^Unknown option '--stesp'; --help lists the options$/],
+    ];
+    for (const [args, message] of cases) expect(() => read(...args)).toThrowError(UsageError, message);
+  });
+});
