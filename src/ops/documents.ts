@@ -24,3 +24,15 @@ export function documentsOf(ids: {values: ArrayLike<number>} | undefined, b: num
   }
   return documents;
 }
+
+/** For each row the positions but the first where a document begins. */
+export function documentStarts(
+  ids: {values: ArrayLike<number>} | undefined,
+  batch: number,
+  length: number,
+): Set<number>[] {
+  return Array.from({length: batch}, (_, b) => {
+    const [, ...later] = documentsOf(ids, b, length);
+    return new Set(later.map(({begin}) => begin));
+  });
+}

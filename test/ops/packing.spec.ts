@@ -12,6 +12,7 @@ import {mismatches} from '../support/closeness';
 import {backendSettings, randomSeed} from '../support/settings';
 import {convCase} from './cases/causalConv1d';
 import {scanCase} from './cases/selectiveScan';
+import {ssdCase} from './cases/ssd';
 import type {OpCase, OpUnderTest} from './opUnderTest';
 import {anyOp, evaluateOp, isWellConditioned, projectionsOf} from './opUnderTest';
 
@@ -19,11 +20,24 @@ import {anyOp, evaluateOp, isWellConditioned, projectionsOf} from './opUnderTest
 interface Packable {
   op: OpUnderTest;
   sequences: string[];
+  /** How many packings are tried where that is quick. */
+  count: number;
+  /** What makes channels many. */
+  wide: object;
 }
 
+const withPackedKernels: Packable[] = [
+  {op: anyOp(scanCase), sequences: ['u', 'delta', 'B', 'C', 'z', 'y'], count: 500, wide: {channels: 132, dState: 16}},
+  {op: anyOp(convCase), sequences: ['x', 'y'], count: 500, wide: {channels: 132}},
+];
+
 const packables: Packable[] = [
-  {op: anyOp(scanCase), sequences: ['u', 'delta', 'B', 'C', 'z', 'y']},
-  {op: anyOp(convCase), sequences: ['x', 'y']},
+  ...withPackedKernels,
+  // Its documents go through a kernel that knows nothing of packing.
+  {
+    ...{op: anyOp(ssdCase), sequences: ['u', 'delta', 'B', 'C', 'z', 'y'], count: 25},
+    wide: {heads: 4, headDim: 33, dState: 64},
+  },
 ];
 
 /** Positions begin … end-1 of row b. */
@@ -204,20 +218,21 @@ const isExact = () => ['cpu', 'wasm', 'tensorflow'].includes(tf.getBackend());
 
 describe('packed documents', () => {
   for (const packable of packables) {
+    const {count: quickly, wide} = packable;
     it(`in ${packable.op.op} are what each is alone`, async () => {
       // Elsewhere fewer: the random cases that are compared with the reference are packed, too.
-      const count = isExact() && typeof document === 'undefined' ? 500 : 5;
+      const count = isExact() && typeof document === 'undefined' ? quickly : 5;
       expect(await wrongPackings(packable, count, isExact())).toEqual([]);
     });
 
     it(`in ${packable.op.op} are what each is alone where channels are many`, async () => {
-      expect(await wrongPackings(packable, isExact() ? 2 : 1, isExact(), {channels: 132, dState: 16})).toEqual([]);
+      expect(await wrongPackings(packable, isExact() ? 2 : 1, isExact(), wide)).toEqual([]);
     });
   }
 });
 
 describeComposed('packed documents, composed of TensorFlow.js ops,', () => {
-  for (const packable of packables) {
+  for (const packable of withPackedKernels) {
     it(`in ${packable.op.op} are what each is alone`, async () => {
       // On a GPU in software that takes minutes.
       expect(await wrongPackings(packable, isExact() ? 10 : 1, false)).toEqual([]);

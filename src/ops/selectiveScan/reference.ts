@@ -6,7 +6,7 @@
  */
 
 import type {Array64} from '../float64';
-import {documentsOf} from '../documents';
+import {documentStarts} from '../documents';
 import {zeros64 as zeros} from '../float64';
 import {sigmoid, siluSlope, softplus} from '../scalar';
 
@@ -72,14 +72,6 @@ function scan(
     }
   }
   return {out, y, h, step, biased, state, starts};
-}
-
-/** For each row the positions but the first where a document begins. */
-function documentStarts(sequenceIds: Array64 | undefined, batch: number, length: number): Set<number>[] {
-  return Array.from({length: batch}, (_, b) => {
-    const [, ...later] = documentsOf(sequenceIds, b, length);
-    return new Set(later.map(({begin}) => begin));
-  });
 }
 
 /** y [B,L,D] and finalState [B,D,N]. */

@@ -17,6 +17,7 @@ import type {StepSizeOptions} from './arguments';
 import {checkProjection, checkSkip, checkStepSize, inKernelForm} from './arguments';
 import './gradient';
 import {runSsd, ssdInputs} from './kernels';
+import {documentsIn, runPacked} from './packed';
 
 /** The arguments of {@link ssd}. B = batch, L = length, H = heads, P = channels of a head, N = dState, G = groups. */
 export interface SsdArgs extends StepSizeOptions {
@@ -38,6 +39,11 @@ export interface SsdArgs extends StepSizeOptions {
   deltaBias?: tf.Tensor1D | tf.TensorLike;
   /** State before the first position [B,H,P,N]; zero if absent. */
   initialState?: tf.Tensor4D | tf.TensorLike;
+  /**
+   * Packed documents, int32 [B,L]: wherever the id changes along a row the state starts anew from zero, and no gradient passes. A row's
+   * first document starts from `initialState`.
+   */
+  sequenceIds?: tf.Tensor2D | tf.TensorLike;
   /** Whether softplus is applied to delta + deltaBias (linear above 20, as in torch). */
   deltaSoftplus?: boolean;
   /** Limits of the step size after softplus, [min, max], rounded to float32; none if absent. The gradient stops outside, as torch's clamp has it. */
@@ -48,7 +54,7 @@ export interface SsdArgs extends StepSizeOptions {
 export type SsdResult = {
   /** Output sequence [B,L,H,P]. */
   y: tf.Tensor4D;
-  /** State after the last position [B,H,P,N]. */
+  /** State after the last position [B,H,P,N], which is that of the last document. */
   finalState: tf.Tensor4D;
 };
 
@@ -63,12 +69,19 @@ export type SsdResult = {
  * Linear in L in time; memory is that of the inputs and outputs and of one state a chunk, never B·L·H·P·N. Differentiable in every
  * input and through both outputs. Deterministic.
  *
+ * Documents packed into a row by `sequenceIds` (`seq_idx` of the official kernels) give what each gives alone: they go through the kernel
+ * one after the other, so many short ones are slower than one long row. What one holds, NaN included, changes nothing in the others; the
+ * gradients of A, D and deltaBias are sums over all. The ids are read back; on WebGPU that works for an array, or a tensor fresh from one.
+ *
  * @throws Error naming the argument whose shape, dtype or type is wrong.
  */
 export function ssd(args: SsdArgs): SsdResult {
   return tf.tidy('ssd', () => {
-    const {inputs, step} = checkSsd(args);
-    const [y, finalState] = runSsd(inputs, {...step, keepStates: isRecording()});
+    const {inputs, step, sequenceIds} = checkSsd(args);
+    const attrs = {...step, keepStates: isRecording()};
+    const [y, finalState] = sequenceIds
+      ? runPacked(inputs, attrs, documentsIn(OP, sequenceIds))
+      : runSsd(inputs, attrs);
     return {y: y as tf.Tensor4D, finalState: finalState as tf.Tensor4D};
   });
 }
@@ -76,7 +89,7 @@ export function ssd(args: SsdArgs): SsdResult {
 const OP = 'ssd';
 
 function checkSsd(args: SsdArgs) {
-  checkKeys(OP, args, [...ssdInputs, 'deltaSoftplus', 'deltaLimit']);
+  checkKeys(OP, args, [...ssdInputs, 'sequenceIds', 'deltaSoftplus', 'deltaLimit']);
   const step = checkStepSize(OP, args);
   const u = toTensor(OP, 'u', args.u);
   const delta = toTensor(OP, 'delta', args.delta);
@@ -87,6 +100,7 @@ function checkSsd(args: SsdArgs) {
   const z = toOptionalTensor(OP, 'z', args.z);
   const deltaBias = toOptionalTensor(OP, 'deltaBias', args.deltaBias);
   const initialState = toOptionalTensor(OP, 'initialState', args.initialState);
+  const sequenceIds = toOptionalTensor(OP, 'sequenceIds', args.sequenceIds, 'int32');
   checkRank(OP, 'u', u, 4, '[batch, length, heads, headDim]');
   checkNotEmpty(OP, 'u', u);
   const [batch, length, heads, headDim] = u.shape as [number, number, number, number];
@@ -101,5 +115,6 @@ function checkSsd(args: SsdArgs) {
   checkShape(OP, 'deltaBias', deltaBias, [heads], 'a value per head');
   const stateShape = [batch, heads, headDim, dState];
   checkShape(OP, 'initialState', initialState, stateShape, 'shape [batch, heads, headDim, dState]');
-  return {inputs: {u, delta, A, ...inKernelForm({B, C, D}, 2), z, deltaBias, initialState}, step};
+  checkShape(OP, 'sequenceIds', sequenceIds, [batch, length], 'an id per position, [batch, length]');
+  return {inputs: {u, delta, A, ...inKernelForm({B, C, D}, 2), z, deltaBias, initialState}, step, sequenceIds};
 }

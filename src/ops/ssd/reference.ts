@@ -6,6 +6,7 @@
  */
 import type {Array64} from '../float64';
 import {zeros64 as zeros} from '../float64';
+import {documentStarts} from '../documents';
 import {sigmoid, siluSlope} from '../scalar';
 import type {StepSizeAttrs} from './stepSize';
 import {stepSize, stepSlope} from './stepSize';
@@ -43,7 +44,7 @@ function offsets({u, B, D}: SsdReferenceInputs) {
   };
 }
 
-function scan(inputs: SsdReferenceInputs, attrs: StepSizeAttrs) {
+function scan(inputs: SsdReferenceInputs, attrs: StepSizeAttrs, sequenceIds: Array64 | undefined) {
   const {u, delta, A, B, C, D, z, deltaBias, initialState} = inputs;
   const [batch, length, heads, headDim] = u.shape;
   const dState = B.shape[3];
@@ -53,6 +54,7 @@ function scan(inputs: SsdReferenceInputs, attrs: StepSizeAttrs) {
   const history = zeros([batch, length + 1, heads, headDim, dState]);
   const biased = (b: number, t: number, h: number) =>
     delta.values[at.delta(b, t, h)] + (deltaBias ? deltaBias.values[h] : 0);
+  const starts = documentStarts(sequenceIds, batch, length);
   for (let b = 0; b < batch; b++) {
     if (initialState) {
       const size = heads * headDim * dState;
@@ -67,7 +69,7 @@ function scan(inputs: SsdReferenceInputs, attrs: StepSizeAttrs) {
           let sum = D ? D.values[at.D(h, p)] * u.values[i] : 0;
           for (let n = 0; n < dState; n++) {
             const input = dt * u.values[i] * B.values[at.B(b, t, h) + n];
-            const next = decay * history.values[at.state(b, t, h, p) + n] + input;
+            const next = starts[b].has(t) ? input : decay * history.values[at.state(b, t, h, p) + n] + input;
             history.values[at.state(b, t + 1, h, p) + n] = next;
             sum += C.values[at.B(b, t, h) + n] * next;
           }
@@ -77,12 +79,16 @@ function scan(inputs: SsdReferenceInputs, attrs: StepSizeAttrs) {
       }
     }
   }
-  return {out, y, history, biased, at};
+  return {out, y, history, biased, at, starts};
 }
 
 /** y [B,L,H,P] and finalState [B,H,P,N]. */
-export function ssdReference(inputs: SsdReferenceInputs, attrs: StepSizeAttrs): {y: Array64; finalState: Array64} {
-  const {out, history, at} = scan(inputs, attrs);
+export function ssdReference(
+  inputs: SsdReferenceInputs,
+  attrs: StepSizeAttrs,
+  sequenceIds?: Array64,
+): {y: Array64; finalState: Array64} {
+  const {out, history, at} = scan(inputs, attrs, sequenceIds);
   const [batch, length, heads, headDim] = inputs.u.shape;
   const finalState = zeros([batch, heads, headDim, inputs.B.shape[3]]);
   const size = finalState.values.length / batch;
@@ -99,9 +105,10 @@ export function ssdGradReference(
   attrs: StepSizeAttrs,
   dy: Array64,
   dFinalState: Array64,
+  sequenceIds?: Array64,
 ): {[K in keyof SsdReferenceInputs]: Array64} {
   const {u, delta, A, B, C, D, z, deltaBias, initialState} = inputs;
-  const {y, history, biased, at} = scan(inputs, attrs);
+  const {y, history, biased, at, starts} = scan(inputs, attrs, sequenceIds);
   const [batch, length, heads, headDim] = u.shape;
   const dState = B.shape[3];
   const du = zeros(u.shape);
@@ -119,6 +126,7 @@ export function ssdGradReference(
       for (let h = 0; h < heads; h++) {
         const dt = stepSize(biased(b, t, h), attrs);
         const decay = Math.exp(dt * A.values[h]);
+        const begins = starts[b].has(t);
         let dLogDecay = 0;
         let dStep = 0;
         for (let p = 0; p < headDim; p++) {
@@ -135,9 +143,9 @@ export function ssdGradReference(
             const s = C.values[row] * gy + carried[k];
             dC.values[row] += gy * history.values[at.state(b, t + 1, h, p) + n];
             dB.values[row] += s * dt * u.values[i];
-            dLogDecay += s * decay * history.values[at.state(b, t, h, p) + n];
+            if (!begins) dLogDecay += s * decay * history.values[at.state(b, t, h, p) + n];
             dInput += s * B.values[row];
-            carried[k] = decay * s;
+            carried[k] = begins ? 0 : decay * s;
           }
           du.values[i] = dt * dInput + (D ? D.values[at.D(h, p)] * gy : 0);
           dStep += u.values[i] * dInput;

@@ -7,6 +7,7 @@ import {ssdGradReference, ssdReference} from '../../../src/ops/ssd/reference';
 import type {Arrays, Random} from '../../support/arrays';
 import {mapValues, normal, reshaped, seededRandom} from '../../support/arrays';
 import type {OpCase, OpUnderTest} from '../opUnderTest';
+import {idsOf, packedIds} from './documents';
 import {divisor, either, lengths, product, seeds} from './draw';
 import type {Decay} from './scanNumbers';
 import {decays, stateMatrix, stepBias, stepSizes} from './scanNumbers';
@@ -37,6 +38,8 @@ export interface HeadParams {
 export interface SsdParams extends HeadParams {
   length: number;
   hasInitialState: boolean;
+  /** Whether the rows are packed documents. */
+  isPacked?: boolean;
 }
 
 /** Sizes around those that kernels cut heads and states into. */
@@ -97,7 +100,7 @@ const arbitrary: fc.Arbitrary<SsdParams> = fc.record({
   hasInitialState: fc.boolean(),
 });
 
-const combinations = [
+const flags = [
   ...product<SsdParams>({
     batch: [2],
     length: [3],
@@ -132,14 +135,18 @@ const combinations = [
   }),
 ];
 
+/** Packed rows go through the same kernel, so one case is enough. */
+const combinations = [...flags, {...flags[flags.length - 1], length: 7, isPacked: true}];
+
 function build(params: SsdParams): OpCase {
-  const {batch, length, heads, headDim, dState, hasInitialState} = params;
+  const {batch, length, heads, headDim, dState, hasInitialState, isPacked = false} = params;
   const random = seededRandom(params.seed);
   const inputs = {
     ...headInputs(random, params, [batch, length]),
     ...(hasInitialState && {initialState: normal(random, [batch, heads, headDim, dState])}),
   };
-  return {inputs, options: headOptions(params)};
+  const sequenceIds = isPacked ? {sequenceIds: packedIds(random, batch, length)} : {};
+  return {inputs, options: {...headOptions(params), ...sequenceIds}};
 }
 
 const forReference = (inputs: Arrays) => withGroups(inputs, 2) as unknown as SsdReferenceInputs;
@@ -150,9 +157,10 @@ export const ssdCase: OpUnderTest<SsdParams> = {
   combinations,
   build,
   run: (inputs, options) => ssd({...inputs, ...options} as unknown as SsdArgs),
-  reference: ({inputs, options}) => ssdReference(forReference(inputs), stepAttrs(options)),
+  reference: ({inputs, options}) => ssdReference(forReference(inputs), stepAttrs(options), idsOf(options)),
   referenceGradient: ({inputs, options}, {y, finalState}) => {
-    const gradients = ssdGradReference(forReference(inputs), stepAttrs(options), y, finalState) as Arrays;
+    const given = forReference(inputs);
+    const gradients = ssdGradReference(given, stepAttrs(options), y, finalState, idsOf(options)) as Arrays;
     return mapValues(gradients, (array, name) => reshaped(array, inputs[name].shape));
   },
 };

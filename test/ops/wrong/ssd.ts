@@ -54,12 +54,14 @@ export const wrongSsds: WrongCalls = {
       () => ({initialState: float(2, 4, 3, 6)}),
       'must have shape [batch, heads, headDim, dState], [2,4,6,3], but has [2,4,3,6]',
     ],
+    ['sequenceIds', () => ({sequenceIds: int(5)}), 'must have an id per position, [batch, length], [2,5], but has [5]'],
+    ['sequenceIds', () => ({sequenceIds: float(2, 5)}), 'must have dtype int32, but has float32'],
     ['deltaSoftplus', () => ({deltaSoftplus: 'yes'}), 'must be true or false, but is string yes'],
     ...wrongLimits,
     [
       'unknown',
       () => ({dtLimit: [0, 1]}),
-      'argument dtLimit; expected u, delta, A, B, C, D, z, deltaBias, initialState, deltaSoftplus, deltaLimit',
+      'argument dtLimit; expected u, delta, A, B, C, D, z, deltaBias, initialState, sequenceIds, deltaSoftplus, deltaLimit',
     ],
   ],
 };
