@@ -218,7 +218,7 @@ describe('savePretrained and fromPretrained', () => {
       [{} as MambaLM, {}, /^savePretrained: model must be a MambaLM/],
       [model, {dtype: 'int8'}, /^savePretrained: dtype must be float32, float16, bfloat16, but is int8/],
       [model, {maxShardBytes: 0}, /^savePretrained: maxShardBytes must be a positive number, but is 0/],
-      [model, {shards: 2}, /^savePretrained: unknown argument shards; expected dtype, maxShardBytes, signal/],
+      [model, {shards: 2}, /^savePretrained: unknown argument shards; expected dtype, maxShardBytes, layout, signal/],
       [model, {signal: AbortSignal.abort(new Error('no more'))}, /^no more$/],
     ];
     for (const [what, options, message] of wrong) {
