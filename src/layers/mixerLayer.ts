@@ -100,6 +100,11 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     this.options = readFields(layer, fields, Object.fromEntries(given)) as typeof this.options;
     mixer.check?.(layer, this.options);
     this.kernels = readKernelOptions(layer, args);
+    if (this.options.dropout && mixer.isBlock) {
+      throw new Error(
+        `${layer}: dropout must be left out with the mixer ${mixer.name}, whose residual sums are its own`,
+      );
+    }
     this.returnSequences = this.options.returnSequences;
     this.returnState = this.options.returnState;
     this.goBackwards = this.options.goBackwards;

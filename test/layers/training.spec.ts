@@ -1,6 +1,8 @@
 /** What layers take of `tf.layers` for training: dropout, how kernels start, what holds them small, what is frozen. */
 import * as tf from '@tensorflow/tfjs';
 import type {MambaLayerArgs} from '../../src/layers/mamba';
+import {MixerBlock} from '../../src/layers/mixerBlock';
+import {registerMixer} from '../../src/mixers';
 import {mamba1} from '../../src/mixers/mamba1';
 import {built, readWeights, recurrentLayers, tidySpecs} from './layerUnderTest';
 
@@ -137,3 +139,11 @@ for (const [kind, make] of Object.entries(recurrentLayers)) {
     model.dispose();
   });
 }
+
+it('dropout is refused with a mixer whose residual sums are its own', () => {
+  const mixer = 'a block of its own';
+  registerMixer({...mamba1, name: mixer, isBlock: true});
+  expect(() => new MixerBlock({mixer, dropout: 0.1})).toThrowError(
+    'MixerBlock: dropout must be left out with the mixer a block of its own, whose residual sums are its own',
+  );
+});
