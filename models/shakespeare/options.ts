@@ -36,14 +36,23 @@ that has ended stays as it is, unless told otherwise.
  * @throws UsageError
  */
 export function readJob(args: readonly string[]): Job | undefined {
-  const {from, out, steps = String(recipe.steps), force, help: asked} = parse(args);
+  const {from, out, steps: given, force, help: asked} = parse(args);
+  const steps = given ?? String(recipe.steps);
   if (asked) return undefined;
   if (!/^[1-9]\d{0,8}$/.test(steps)) throw new UsageError(`--steps must be a positive whole number, but is '${steps}'`);
   if (from !== undefined && (out !== undefined || force)) {
     throw new UsageError(`--from goes on in the folder that it names; leave out ${force ? '--force' : '--out'}`);
   }
   const folder = from ?? out ?? standard;
-  return {folder, steps: Number(steps), goesOn: from === undefined ? !force && goesOn(folder, `--from ${show(folder)}`) : checked(folder)};
+  const job = {folder, steps: Number(steps), goesOn: from === undefined ? !force && goesOn(folder, `--from ${show(folder)}`) : checked(folder)};
+  const run = job.goesOn ? savedRun(folder) : undefined;
+  if (given !== undefined && run && run.step < run.steps && run.steps !== job.steps) {
+    throw new UsageError(
+      `${show(folder)} holds a run that was stopped on its way to ${run.steps} steps, which its learning rate follows; leave out --steps, ` +
+        `or start anew with --out ${show(folder)} --force`,
+    );
+  }
+  return job;
 }
 
 function parse(args: readonly string[]) {

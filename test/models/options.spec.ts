@@ -34,6 +34,8 @@ describe('the options of the main job', () => {
       [['--out', at('begun')], {goesOn: true}],
       [['--from', at('stopped')], {goesOn: true}],
       [['--from', at('ended')], {goesOn: true}],
+      [['--from', at('ended'), '--steps', '7'], {goesOn: true, steps: 7}],
+      [['--out', at('stopped'), '--steps', '10'], {goesOn: true}],
       [['--from', at('other')], {goesOn: true}],
       ...['stopped', 'ended', 'other'].map((name): [string[], Partial<Job>] => [
         ['--out', at(name), '--force'],
@@ -57,6 +59,8 @@ describe('the options of the main job', () => {
       [['--from', at('ended'), '--force'], /leave out --force$/],
       [['--steps', '0'], /^--steps must be a positive whole number, but is '0'$/],
       [['--steps', '1e3'], /^--steps must be a positive whole number, but is '1e3'$/],
+      [['--from', at('stopped'), '--steps', '7'], /stopped on its way to 10 steps, .*; leave out --steps, or start anew with --out .*stopped --force$/],
+      [['--out', at('begun'), '--steps', '7'], /begun holds a run that was stopped on its way to 10 steps/],
       [['--stesp', '3'], /^Unknown option '--stesp'; npm start -- --help lists the options$/],
       [['--from'], /^Option '--from <value>' argument missing; npm start -- --help lists the options$/],
       [['again'], /^Unexpected argument 'again'; npm start -- --help lists the options$/],
