@@ -17,9 +17,13 @@ export function runKernel(kernelName: string, inputs: tf.Tensor[], attrs: object
     .runKernel<tf.Tensor[]>(kernelName, inputs as unknown as tf.NamedTensorMap, attrs as unknown as tf.NamedAttrMap);
 }
 
-/** Whether a gradient tape is recording, so that a forward kernel should keep what its backward needs. */
+/**
+ * Whether a gradient tape is recording, so that a forward kernel should keep what its backward needs. Inside a kernel, or what
+ * `tf.customGrad` runs as one, none is.
+ */
 export function isRecording(): boolean {
-  return tf.engine().state.gradientDepth > 0;
+  const {gradientDepth, kernelDepth} = tf.engine().state;
+  return gradientDepth > 0 && kernelDepth === 0;
 }
 
 /** Runs a function whose tensors are constants to any gradient that is being recorded, as what `tf.customGrad` runs forward is. */

@@ -33,6 +33,8 @@ export type {
   TrainerCallbacks,
   TrainerOptions,
 } from '../training/options';
+export type {PackOptions, PackedBatch, PackedBatches, PackedBatchesOptions, PackedRows} from '../training/packing';
+export {packDocuments, packedBatches} from '../training/packing';
 export type {Schedule, ScheduleConfig, WarmupCosineOptions} from '../training/schedules';
 export {warmupCosine} from '../training/schedules';
 export {Trainer, trainer} from '../training/trainer';

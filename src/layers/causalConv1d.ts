@@ -8,6 +8,8 @@ import {registerClass} from '../registerClass';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, toList} from './inputs';
 import type {LayerArgs} from './options';
 import {checkFlag, checkOptions, checkPositiveInteger, checkWord} from './options';
+import type {SequenceCall} from './sequenceCall';
+import {checkSequenceIds} from './sequenceCall';
 
 /** The options of the convolution. */
 export interface CausalConv1DArgs extends LayerArgs {
@@ -63,12 +65,15 @@ export class CausalConv1D extends tf.layers.Layer {
       this.checkInputShape(x.shape);
       const [mask] = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined);
       checkMask(this.getClassName(), mask, x);
+      const {sequenceIds} = kwargs as SequenceCall;
+      checkSequenceIds(this.getClassName(), sequenceIds, x, mask);
       const real = mask?.cast('bool').toFloat().expandDims(-1);
       const {y} = causalConv1d({
         x: zeroedAt(real && {mask: real}, x as tf.Tensor3D),
         weight: this.weight!.read() as tf.Tensor2D,
         bias: this.bias?.read() as tf.Tensor1D | undefined,
         activation: this.activation,
+        sequenceIds: sequenceIds as tf.Tensor2D | undefined,
       });
       return real ? y.mul(real) : y;
     });

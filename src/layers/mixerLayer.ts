@@ -4,6 +4,7 @@
  * direction, serialization.
  */
 import * as tf from '@tensorflow/tfjs';
+import {recomputed} from '../backends/tape';
 import type {Block} from '../mixers/block';
 import {stepChain} from '../mixers/block';
 import type {Fields} from '../mixers/fields';
@@ -20,6 +21,8 @@ import {kernelOptionNames, readKernelOptions} from './kernelOptions';
 import {Matrices} from './matrices';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
+import type {SequenceCall} from './sequenceCall';
+import {checkSequenceIds} from './sequenceCall';
 
 /** What every such layer takes besides its mixer's options. */
 export interface SequenceOptions extends KernelOptions {
@@ -51,8 +54,22 @@ const sequenceFields: Fields<Omit<SequenceOptions, keyof KernelOptions>> = {
   seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
 };
 
+/** How it is computed, the same way a second time: by which weights, and what is dropped. */
+interface How {
+  block: Block;
+  drop: RunContext['drop'];
+}
+
 /** What is absent if nobody says. */
 type Optional = 'dropout' | 'seed' | keyof KernelOptions;
+
+/** What a call is about. */
+interface Given<S> {
+  x: tf.Tensor3D;
+  initial: S | undefined;
+  mask: tf.Tensor | undefined;
+  sequenceIds: tf.Tensor2D | undefined;
+}
 
 /** What a recurrent layer of tfjs has and these have not. */
 const notes = {
@@ -61,7 +78,8 @@ const notes = {
 };
 
 /**
- * Inputs: x [B,L,dModel], or [x, …states] with a state to start from; also as `kwargs.initialState`. Output: y [B,L,dModel], or
+ * Inputs: x [B,L,dModel], or [x, …states] with a state to start from; also as `kwargs.initialState`. What else a call may say is in
+ * {@link SequenceCall}. Output: y [B,L,dModel], or
  * [B,dModel] without `returnSequences`; with `returnState` [y, …states].
  * A mask (`tf.layers.masking`, `embedding({maskZero})`) is honoured on either side and in between: real positions get what the
  * sequence would get without the padding, whatever stands there. TensorFlow.js 4.22 hands a mask, once a layer of a model was given it,
@@ -76,7 +94,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   readonly goBackwards: boolean;
   private readonly kernels: Kernels;
   private config?: C;
-  private carried?: S;
+  /** @internal The state after the last stateful call. */
+  carried?: S;
   /** @internal */
   readonly matrices = new Matrices();
   /** How often something has been dropped. */
@@ -209,19 +228,19 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
       const [x, ...states] = toList(inputs);
       states.push(...this.statesOf(kwargs, states));
       this.checkInputs(x, states);
-      const given = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined)[0];
-      checkMask(this.getClassName(), given, x);
-      const initial = states.length > 0 ? this.named(states) : this.carriedFor(x.shape[0]);
-      const backwards = <T extends tf.Tensor>(t: T) => (this.goBackwards ? t.reverse(1) : t);
-      const aligned = given && align(backwards(given.toInt()), initial ? this.mixer.lookBack(this.mixerConfig) : 0);
-      const sequence = backwards(x as tf.Tensor3D);
-      const moved = aligned ? aligned.move(sequence) : sequence;
-      const drop = kwargs.training ? this.dropping() : undefined;
-      const {y, state} = this.runAligned(moved, initial, {padding: aligned?.padding, drop}, kwargs.training === true);
-      if (this.options.stateful) {
-        this.carry(state);
-      }
-      const output = this.returnSequences ? (aligned?.moveBack(y) ?? y) : lastPosition(y);
+      const mask = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined)[0];
+      checkMask(this.getClassName(), mask, x);
+      const {sequenceIds, stateful = this.options.stateful, gradCheckpoint} = kwargs as SequenceCall;
+      checkSequenceIds(this.getClassName(), sequenceIds, x, mask);
+      this.checkTakesIds(sequenceIds);
+      const initial = states.length > 0 ? this.named(states) : this.carriedFor(x.shape[0], stateful);
+      const given: Given<S> = {x: x as tf.Tensor3D, initial, mask, sequenceIds: sequenceIds as tf.Tensor2D | undefined};
+      const training = kwargs.training === true;
+      const how: How = {block: this.block(training), drop: training ? this.dropping() : undefined};
+      // States that come out are outputs, of which a checkpoint has one.
+      if (gradCheckpoint && !this.returnState) return this.throughAgain(given, how, stateful);
+      const {output, state} = this.through(given, how);
+      if (stateful) this.carry(state);
       return this.returnState ? [output, ...this.stateNames().map((name) => state[name])] : output;
     });
   }
@@ -232,6 +251,42 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     if (dropout === 0) return undefined;
     const seed = seedFor(this.weightSeed, `dropout/${this.drops++}`);
     return (x) => tf.dropout(x, dropout, [x.shape[0], 1, x.shape[2]], seed) as tf.Tensor3D;
+  }
+
+  private through({x, initial, mask, sequenceIds}: Given<S>, {block, drop}: How): {output: tf.Tensor; state: S} {
+    const backwards = <T extends tf.Tensor>(t: T) => (this.goBackwards ? t.reverse<T>(1) : t);
+    const aligned = mask && align(backwards(mask.toInt()), initial ? this.mixer.lookBack(this.mixerConfig) : 0);
+    const sequence = backwards(x);
+    const moved = aligned ? aligned.move(sequence) : sequence;
+    const context = {padding: aligned?.padding, drop, sequenceIds: sequenceIds && backwards(sequenceIds)};
+    const {y, state} = this.runAligned(moved, initial, context, block);
+    return {output: this.returnSequences ? (aligned?.moveBack(y) ?? y) : lastPosition(y), state};
+  }
+
+  /** The same, and the gradient goes through it a second time. */
+  private throughAgain({x, initial, mask, sequenceIds}: Given<S>, how: How, stateful: boolean): tf.Tensor {
+    const others = [mask, sequenceIds].filter((tensor) => tensor !== undefined && tensor !== null);
+    const run = ([input, ...states]: tf.Tensor[], rest: tf.Tensor[]) => {
+      const given: Given<S> = {
+        x: input as tf.Tensor3D,
+        initial: initial && this.named(states),
+        mask: mask && rest[0],
+        sequenceIds: sequenceIds && (rest[rest.length - 1] as tf.Tensor2D),
+      };
+      const {output, state} = this.through(given, how);
+      if (stateful) this.carry(state); // the second time the same
+      return output;
+    };
+    const states = initial ? this.stateNames().map((name) => initial[name]) : [];
+    const variables = this.trainableWeights.map((weight) => weight.read());
+    return recomputed(run, {inputs: [x, ...states], others, variables});
+  }
+
+  private checkTakesIds(sequenceIds: tf.Tensor | undefined): void {
+    if (!sequenceIds || this.mixer.takesSequenceIds) return;
+    throw new Error(
+      `${this.getClassName()}: the mixer ${this.mixer.name} cannot keep packed documents apart, so it takes no sequenceIds`,
+    );
   }
 
   /** The states given by name, where none are given in the list of inputs. */
@@ -264,9 +319,9 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   }
 
   /** @internal As `run`, where the real positions of each row are at its right end already. */
-  runAligned(x: tf.Tensor3D, state?: S, context?: RunContext, training = false): {y: tf.Tensor3D; state: S} {
+  runAligned(x: tf.Tensor3D, state?: S, context?: RunContext, block = this.block()): {y: tf.Tensor3D; state: S} {
     return tf.tidy(() => {
-      const {weights, config} = this.block(training);
+      const {weights, config} = block;
       // A block drops behind its norm.
       const input = this.mixer.inside ? x : (context?.drop?.(x) ?? x);
       return this.mixer.run(weights, config, input, state, context);
@@ -294,14 +349,15 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     this.carried = undefined;
   }
 
-  private carry(state: S): void {
+  /** @internal Makes copies of these the state before the next stateful call. */
+  carry(state: S): void {
     this.resetStates();
     const kept = Object.entries(state).map(([name, part]) => [name, tf.keep(part.clone())] as const);
     this.carried = Object.fromEntries(kept) as S;
   }
 
-  private carriedFor(batch: number): S | undefined {
-    const carried = this.options.stateful ? this.carried : undefined;
+  private carriedFor(batch: number, stateful: boolean): S | undefined {
+    const carried = stateful ? this.carried : undefined;
     const carriedBatch = carried && Object.values(carried)[0].shape[0];
     if (carriedBatch !== undefined && carriedBatch !== batch) {
       throw new Error(

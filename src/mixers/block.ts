@@ -44,6 +44,7 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
         .map((spec) => ({...spec, name: `mixer/${spec.name}`, published: `mixer.${spec.published}`})),
     ],
     states: mixer.states,
+    takesSequenceIds: mixer.takesSequenceIds,
     lookBack: (config) => mixer.lookBack(config),
     run(weights, config, x, state, context) {
       const normalized = normalize(weights, config, zeroedAt(context?.padding, x));

@@ -22,6 +22,8 @@ export interface RunContext {
   padding?: Padding;
   /** Drops some of the inputs [B,L,dModel] of a mixer, while training. A layer calls it, or the block that is between them. */
   drop?(x: tf.Tensor3D): tf.Tensor3D;
+  /** Packed documents, int32 [B,L]: wherever the id changes along a row another begins, which is to be what it is alone. */
+  sequenceIds?: tf.Tensor2D;
 }
 
 /** C = its configuration, complete; S = its state; W = its weights. */
@@ -50,6 +52,8 @@ export interface Mixer<C extends object = object, S extends State = State, W = W
   weights(config: C): WeightSpec[];
   /** The parts of the state, in order, and the shape of each without the batch; null where it grows from nothing. */
   readonly states: {readonly [Name in keyof S]: (config: C) => ReadonlyArray<number | null>};
+  /** Whether `run` keeps documents apart by the `sequenceIds` of its context; without, layers refuse them. */
+  readonly takesSequenceIds?: boolean;
   /** How many positions before a sequence its first outputs depend on, besides the state that decays: K-1 of a convolution. */
   lookBack(config: C): number;
   /** A sequence x [B,L,dModel] → y of the same shape, and the state after it. */

@@ -39,14 +39,14 @@ export function disposeBatches(batches: readonly Batch[]): void {
 }
 
 function checkBatch(batch: unknown): void {
-  const {xs, ys} = (batch ?? {}) as Partial<Batch>;
+  const {xs, ys, sequenceIds} = (batch ?? {}) as Partial<Batch>;
   const areTensors = (part: Batch['xs'] | undefined) => {
     const tensors = [part].flat();
     return tensors.length > 0 && tensors.every((tensor) => tensor instanceof tf.Tensor && !tensor.isDisposed);
   };
-  if (!areTensors(xs) || !areTensors(ys)) {
+  if (!areTensors(xs) || !areTensors(ys) || (sequenceIds !== undefined && !areTensors(sequenceIds))) {
     throw new Error(
-      'trainer: the dataset must give batches {xs, ys}, each a tensor in use or a list of them, but gave something else',
+      'trainer: the dataset must give batches {xs, ys}, each a tensor in use or a list of them, and sequenceIds if there are any, but gave something else',
     );
   }
 }

@@ -25,14 +25,18 @@ export interface Share {
  * The rows of a batch that belong to this rank, as new tensors. A rank for which there is none takes the first, which the weight 0
  * leaves out again: all ranks must have gradients to add.
  */
-export function shareOf({xs, ys}: Batch, {rank, size}: Cluster): Share {
+export function shareOf({xs, ys, sequenceIds}: Batch, {rank, size}: Cluster): Share {
   const rows = [xs].flat()[0].shape[0];
   const first = Math.floor((rows * rank) / size);
   const count = Math.floor((rows * (rank + 1)) / size) - first;
   const [begin, length] = count > 0 ? [first, count] : [0, 1];
   const cut = (tensor: tf.Tensor) => tf.slice(tensor, begin, length);
   return {
-    batch: {xs: Array.isArray(xs) ? xs.map(cut) : cut(xs), ys: Array.isArray(ys) ? ys.map(cut) : cut(ys)},
+    batch: {
+      xs: Array.isArray(xs) ? xs.map(cut) : cut(xs),
+      ys: Array.isArray(ys) ? ys.map(cut) : cut(ys),
+      ...(sequenceIds && {sequenceIds: cut(sequenceIds)}),
+    },
     weight: count > 0 ? 1 : 0,
   };
 }

@@ -12,6 +12,8 @@ import {Random} from '../random';
 export interface Batch {
   xs: tf.Tensor | tf.Tensor[];
   ys: tf.Tensor | tf.Tensor[];
+  /** Packed documents, int32 [B,L], which the layers of the model keep apart: see {@link packedBatches}. */
+  sequenceIds?: tf.Tensor;
 }
 
 /** What JSON can hold. */
@@ -65,7 +67,7 @@ export interface TokenWindows extends BatchDataset<TokenBatch> {
 }
 
 /** The label that the loss leaves out. */
-const IGNORED = -100;
+export const IGNORED = -100;
 const OP = 'tokenWindows';
 
 /**
@@ -96,13 +98,13 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
     const rows = Math.ceil(labels / length);
     return {
       size: Math.ceil(rows / batchSize),
-      iterator: async (state = {row: 0}) => sequential(source, rows, batchSize, length, savedRow(state)),
+      iterator: async (state = {row: 0}) => sequential(source, rows, batchSize, length, savedRow(OP, state)),
     };
   }
   return {
     size: Infinity,
     iterator: async (state) => {
-      const random = new Random(state === undefined ? seed : savedRandom(state));
+      const random = new Random(state === undefined ? seed : savedRandom(OP, state));
       return {
         next: async () => {
           const starts = Array.from({length: batchSize}, () => random.below(labels - length + 1));
@@ -114,22 +116,24 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
   };
 }
 
-function savedRow(state: Json): number {
+/** The row that a saved position says. */
+export function savedRow(op: string, state: Json): number {
   const {row} = (state ?? {}) as Partial<Record<string, Json>>;
   if (!Number.isSafeInteger(row) || (row as number) < 0) {
     throw new Error(
-      `${OP}: the position in sequential order must be {row: a whole number}, but is ${JSON.stringify(state)}`,
+      `${op}: the position in sequential order must be {row: a whole number}, but is ${JSON.stringify(state)}`,
     );
   }
   return row as number;
 }
 
-function savedRandom(state: Json): RandomState {
+/** The random state that a saved position says. */
+export function savedRandom(op: string, state: Json): RandomState {
   const {random} = (state ?? {}) as Partial<Record<string, Json>>;
   const isWord = (word: unknown) => Number.isInteger(word) && (word as number) >= 0 && (word as number) < 2 ** 32;
   if (!Array.isArray(random) || random.length !== 4 || !random.every(isWord) || !random.some((word) => word !== 0)) {
     throw new Error(
-      `${OP}: the position in random order must be {random: four words, not all zero}, but is ${JSON.stringify(state)}`,
+      `${op}: the position in random order must be {random: four words, not all zero}, but is ${JSON.stringify(state)}`,
     );
   }
   return random as RandomState;
@@ -165,19 +169,20 @@ async function cut(tokens: TokenSource, starts: number[], length: number): Promi
     const end = Math.min(start + length + 1, tokens.length);
     const read = await tokens.read(start, end);
     for (let t = 0; start + t + 1 < end; t++) {
-      xs[row * length + t] = tokenAt(read, t, start);
-      ys[row * length + t] = tokenAt(read, t + 1, start);
+      xs[row * length + t] = tokenAt(OP, read, t, start);
+      ys[row * length + t] = tokenAt(OP, read, t + 1, start);
     }
   }
   const shape: [number, number] = [starts.length, length];
   return tf.tidy(() => ({xs: tf.tensor2d(xs, shape, 'int32'), ys: tf.tensor2d(ys, shape, 'int32')}));
 }
 
-function tokenAt(tokens: ArrayLike<number>, place: number, start: number): number {
+/** A token, if it is one; `start` is where the list begins in the whole. */
+export function tokenAt(op: string, tokens: ArrayLike<number>, place: number, start = 0): number {
   const token = tokens[place];
   // An Int32Array would cut 1.5 down to 1, and NaN to 0.
   if ((token | 0) !== token) {
-    throw new Error(`${OP}: tokens must hold whole numbers of 32 bits, but has ${String(token)} at ${start + place}`);
+    throw new Error(`${op}: tokens must hold whole numbers of 32 bits, but has ${String(token)} at ${start + place}`);
   }
   return token;
 }

@@ -6,6 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {freeingTape} from '../backends/tape';
+import type {SequenceCall} from '../layers/sequenceCall';
 import {checkWhole} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
 import type {Batch} from './data';
@@ -45,10 +46,18 @@ export interface StepGradients {
   scale?: tf.Scalar;
 }
 
+/** How a model is run: what its layers are told of a call. */
+export interface Run extends Omit<SequenceCall, 'sequenceIds'> {
+  /** Whether for its gradient. */
+  training?: boolean;
+}
+
 /** Loss of a batch: the objective and the model's own regularization. */
-export function batchLoss(model: tf.LayersModel, {xs, ys}: Batch, {loss}: Objective, training: boolean): tf.Scalar {
+export function batchLoss(model: tf.LayersModel, batch: Batch, {loss}: Objective, run: Run = {}): tf.Scalar {
   return tf.tidy(() => {
-    const outputs = model.apply(xs, {training}) as tf.Tensor | tf.Tensor[];
+    const {xs, ys, sequenceIds} = batch;
+    const outputs = model.apply(xs, {training: false, ...run, ...(sequenceIds && {sequenceIds})}) as
+      tf.Tensor | tf.Tensor[];
     return [loss(ys, outputs), ...model.calculateLosses()].reduce((sum, term) => sum.add(term));
   });
 }
@@ -57,12 +66,17 @@ export function batchLoss(model: tf.LayersModel, {xs, ys}: Batch, {loss}: Object
 export type GradientSums = Pick<StepGradients, 'loss' | 'gradients'> & Record<'total', tf.Scalar>;
 
 /** The gradients of a step over at least one batch, to be called in a tidy. */
-export function stepGradients(model: tf.LayersModel, batches: Batch[], objective: Objective): StepGradients {
+export function stepGradients(
+  model: tf.LayersModel,
+  batches: Batch[],
+  objective: Objective,
+  run: Run = {},
+): StepGradients {
   if (batches.length === 1) {
-    const {value, grads} = batchGradients(model, batches[0], objective);
+    const {value, grads} = batchGradients(model, batches[0], objective, run);
     return {loss: value, gradients: grads};
   }
-  return asMeans(gradientSums(model, batches, objective));
+  return asMeans(gradientSums(model, batches, objective, run));
 }
 
 /** The same as sums, where none of its tensors stay if it throws; `weights` multiply the counts of the batches. */
@@ -70,6 +84,7 @@ export function gradientSums(
   model: tf.LayersModel,
   batches: Batch[],
   objective: Objective,
+  run: Run,
   weights?: readonly number[],
 ): GradientSums {
   return tf.tidy(() => {
@@ -78,7 +93,7 @@ export function gradientSums(
     let total = tf.scalar(0);
     for (const [i, batch] of batches.entries()) {
       const count = tf.tidy(() => objective.count(batch.ys).mul<tf.Scalar>(weights?.[i] ?? 1));
-      const {value, grads} = batchGradients(model, batch, objective);
+      const {value, grads} = batchGradients(model, batch, objective, run);
       // One variable at a time, so that no third copy of all gradients is ever there.
       for (const [name, grad] of Object.entries(grads)) {
         gradients[name] = addWeighted(gradients[name], grad, count);
@@ -97,9 +112,11 @@ export function asMeans({loss, gradients, total}: GradientSums): StepGradients {
   return {loss, gradients, scale};
 }
 
-function batchGradients(model: tf.LayersModel, batch: Batch, objective: Objective) {
+function batchGradients(model: tf.LayersModel, batch: Batch, objective: Objective, run: Run) {
   const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
-  return freeingTape(() => tf.variableGrads(() => batchLoss(model, batch, objective, true), variables));
+  return freeingTape(() =>
+    tf.variableGrads(() => batchLoss(model, batch, objective, {...run, training: true}), variables),
+  );
 }
 
 /** sum + term · weight; disposes sum and term. */

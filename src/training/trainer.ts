@@ -186,7 +186,7 @@ export class Trainer {
       let both: tf.Tensor;
       try {
         both = tf.tidy(() => {
-          const loss = batchLoss(this.model, taken[0], this.objective, false);
+          const loss = batchLoss(this.model, taken[0], this.objective);
           return tf.stack([loss, this.objective.count(taken[0].ys)]);
         });
       } finally {
@@ -216,6 +216,7 @@ export class Trainer {
         this.model,
         shares.map(({batch}) => batch),
         this.objective,
+        {},
         weights,
       );
     });
@@ -261,7 +262,7 @@ export class Trainer {
 
   /** Throws unless the weights as they are now give a finite loss: that of the step is of the weights before it. */
   private async checkLoss(batches: Batch[]): Promise<void> {
-    const losses = tf.tidy(() => tf.stack(batches.map((batch) => batchLoss(this.model, batch, this.objective, false))));
+    const losses = tf.tidy(() => tf.stack(batches.map((batch) => batchLoss(this.model, batch, this.objective))));
     const wrong = [...(await readOnce(losses))].find((loss) => !Number.isFinite(loss));
     if (wrong !== undefined) {
       throw new Error(

@@ -32,6 +32,7 @@ const onceOnly = [
   'training/checkpointFiles.spec.ts',
   'training/killing.spec.ts',
   'training/nodeCheckpoints.spec.ts',
+  'training/packing.spec.ts',
   'training/seeing.spec.ts',
   'webgpu.spec.ts',
   'worker/',

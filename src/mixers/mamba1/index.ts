@@ -16,6 +16,7 @@ export const mamba1: Mixer<MixerConfig, LayerState, Mamba1Weights> = {
   configure: configureMamba1,
   weights: mamba1WeightSpecs,
   states: {conv: ({dConv, dInner}) => [dConv - 1, dInner], ssm: ({dInner, dState}) => [dInner, dState]},
+  takesSequenceIds: true,
   lookBack: ({dConv}) => dConv - 1,
   run: runMamba1,
   step: stepMamba1,

@@ -34,11 +34,11 @@ export function runMamba1(
   config: MixerConfig,
   x: tf.Tensor3D, // [B,L,dModel]
   state?: LayerState,
-  {padding}: RunContext = {},
+  {padding, sequenceIds}: RunContext = {},
 ): {y: tf.Tensor3D; state: LayerState} {
   const [xs, z] = split(project(weights, 'inProj', zeroedAt(padding, x))); // [B,L,E] each
   const conv = convolvePadded(padding, xs as tf.Tensor3D, state?.conv, (given, initialState) =>
-    causalConv1d({x: given, ...convolution(weights), initialState}),
+    causalConv1d({x: given, ...convolution(weights), initialState, sequenceIds}),
   );
   const u = conv.y; // [B,L,E]
   const {delta, B, C} = select(weights, config, u); // [B,L,E], [B,L,N], [B,L,N]
@@ -50,6 +50,7 @@ export function runMamba1(
     ...recurrence(weights),
     z: z as tf.Tensor3D,
     initialState: state?.ssm,
+    sequenceIds,
   });
   const y = project(weights, 'outProj', scan.y) as tf.Tensor3D; // [B,L,dModel]
   return {y, state: {conv: conv.finalState, ssm: scan.finalState}};

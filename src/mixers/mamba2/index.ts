@@ -19,6 +19,7 @@ export const mamba2: Mixer<Mamba2Config, Mamba2State, Mamba2Weights> = {
     conv: (config) => [config.dConv - 1, convWidth(config)],
     ssm: (config) => [headCount(config), config.headDim, config.dState],
   },
+  takesSequenceIds: true,
   lookBack: ({dConv}) => dConv - 1,
   run: runMamba2,
   step: stepMamba2,

@@ -14,6 +14,7 @@ import {causalConv1dUpdate} from '../../ops/causalConv1dUpdate';
 import {gatedRmsNorm} from '../../ops/gatedRmsNorm';
 import {ssd} from '../../ops/ssd';
 import {keptWithin} from '../../ops/composedScalar';
+import {documentsIn} from '../../ops/ssd/packed';
 import {LARGEST} from '../../ops/ssd/stepSize';
 import {ssdStep} from '../../ops/ssdStep';
 import type {Padding} from '../masking';
@@ -37,11 +38,12 @@ export function runMamba2(
   config: Mamba2Config,
   x: tf.Tensor3D, // [B,L,dModel]
   state?: Mamba2State,
-  {padding}: RunContext = {},
+  {padding, sequenceIds}: RunContext = {},
 ): {y: tf.Tensor3D; state: Mamba2State} {
+  if (sequenceIds) documentsIn('ssd', sequenceIds); // read while the values are at hand; the convolution takes them to the GPU
   const {z, xBC, delta} = split(config, project(weights, 'inProj', zeroedAt(padding, x))); // [B,L,E], [B,L,E+2GN], [B,L,H]
   const conv = convolvePadded(padding, xBC as tf.Tensor3D, state?.conv, (given, initialState) =>
-    causalConv1d({x: given, ...convolution(weights), initialState}),
+    causalConv1d({x: given, ...convolution(weights), initialState, sequenceIds}),
   );
   const dual = ssd({
     ...heads(config, conv.y), // u [B,L,H,P]; B, C [B,L,G,N]
@@ -49,6 +51,7 @@ export function runMamba2(
     ...steps(weights, config, delta as tf.Tensor3D, padding),
     ...gateOfScan(config, z),
     initialState: state?.ssm,
+    sequenceIds,
   });
   const y = finish(weights, config, dual.y.reshape(z.shape), z); // [B,L,dModel]
   return {y: y as tf.Tensor3D, state: {conv: conv.finalState, ssm: dual.finalState}};
