@@ -35,6 +35,7 @@ export function memoryCheckpoints(): TrainingStore {
 /**
  * Writes a checkpoint.
  *
+ * @param carried What the trainer holds besides.
  * @throws Error, with the checkpoint before still in its place, if a weight or the optimizer holds NaN or an infinity.
  */
 export async function saveCheckpoint(
@@ -42,6 +43,7 @@ export async function saveCheckpoint(
   model: tf.LayersModel,
   optimizer: tf.Optimizer,
   {step, data}: Progress,
+  carried: NamedTensor[],
 ): Promise<void> {
   if (data === undefined) {
     throw new Error(
@@ -51,7 +53,13 @@ export async function saveCheckpoint(
   const weights = await readAll(modelWeights(model), step);
   const state = await optimizer.getWeights();
   try {
-    const run = {step, data, model: weights, optimizer: await readAll(state, step)};
+    const run = {
+      step,
+      data,
+      model: weights,
+      optimizer: await readAll(state, step),
+      trainer: await readAll(carried, step),
+    };
     await store.save(await encodeRun(run));
   } finally {
     // TensorFlow.js's own optimizers make this one anew at every call, and leave it to nobody.
@@ -121,13 +129,15 @@ async function readAll(tensors: NamedTensor[], step: number): Promise<StoredArra
   return arrays;
 }
 
-function toTensors(arrays: readonly StoredArray[]): NamedTensor[] {
+/** As tensors of the caller's. */
+export function toTensors(arrays: readonly StoredArray[]): NamedTensor[] {
   return tf.tidy(() =>
     arrays.map(({name, values, shape, dtype}) => ({name, tensor: tf.tensor<tf.Rank>(values, shape, dtype)})),
   );
 }
 
-function disposeAll(tensors: NamedTensor[]): void {
+/** Disposes the tensors. */
+export function disposeAll(tensors: NamedTensor[]): void {
   tf.dispose(tensors.map(({tensor}) => tensor));
 }
 

@@ -17,6 +17,8 @@ export interface Progress {
   step: number;
   /** The position of the data, as its iterator gave it. */
   data: Json;
+  /** What the trainer carries besides, such as states. */
+  trainer?: StoredArray[];
 }
 
 /** A weight, or a tensor of the optimizer. */
@@ -35,7 +37,8 @@ export interface StoredRun extends Progress {
 
 type Entry = Omit<StoredArray, 'values'> & {sha256?: string};
 
-interface Description extends Progress {
+interface Description extends Omit<Progress, 'trainer'> {
+  trainer?: Entry[];
   format: string;
   version: number;
   model: Entry[];
@@ -46,15 +49,16 @@ interface Description extends Progress {
 const FORMAT = 'tfjs-mamba training checkpoint';
 const VERSION = 1;
 const DESCRIPTION = 'training.json';
-const arrayFiles = {model: 'model.bin', optimizer: 'optimizer.bin'} as const;
-const parts = ['model', 'optimizer'] as const;
+const arrayFiles = {model: 'model.bin', optimizer: 'optimizer.bin', trainer: 'trainer.bin'} as const;
+const parts = ['model', 'optimizer', 'trainer'] as const;
 
 /** Writes a run. */
-export async function encodeRun({step, data, model, optimizer}: StoredRun): Promise<CheckpointFiles> {
+export async function encodeRun({step, data, model, optimizer, trainer = []}: StoredRun): Promise<CheckpointFiles> {
   const body = JSON.stringify({
     ...{format: FORMAT, version: VERSION, step, data},
     model: await entries(model),
     optimizer: await entries(optimizer),
+    ...(trainer.length > 0 && {trainer: await entries(trainer)}),
   });
   const sha256 = await digest(new TextEncoder().encode(body));
   const text = sha256 === undefined ? body : `${body.slice(0, -1)},"sha256":"${sha256}"}`;
@@ -62,6 +66,7 @@ export async function encodeRun({step, data, model, optimizer}: StoredRun): Prom
     [DESCRIPTION]: new TextEncoder().encode(text),
     [arrayFiles.model]: joined(model),
     [arrayFiles.optimizer]: joined(optimizer),
+    ...(trainer.length > 0 && {[arrayFiles.trainer]: joined(trainer)}),
   };
 }
 
@@ -77,7 +82,8 @@ export async function decodeRun(files: CheckpointFiles): Promise<StoredRun> {
     await readArrays(files, 'model', description.model),
     await readArrays(files, 'optimizer', description.optimizer),
   ];
-  return {step, data, model, optimizer};
+  const trainer = description.trainer && (await readArrays(files, 'trainer', description.trainer));
+  return {step, data, model, optimizer, ...(trainer && {trainer})};
 }
 
 /** The place of a value that is NaN or infinite, or -1. */
@@ -105,6 +111,7 @@ const fields: Record<keyof Description, Check> = {
   data: [(value) => value !== undefined, 'the position of the data'],
   model: listCheck,
   optimizer: listCheck,
+  trainer: [(value) => value === undefined || Array.isArray(value), 'a list of arrays'],
   sha256: digestCheck,
 };
 
@@ -129,7 +136,7 @@ async function readDescription(bytes: Uint8Array): Promise<Description> {
   checkFields('', description, fields);
   for (const part of parts) {
     const names = new Set<string>();
-    description[part].forEach((entry, i) => {
+    description[part]?.forEach((entry, i) => {
       checkFields(`${part}[${i}]`, entry, entryFields);
       if (names.has(entry.name)) wrong(`${part}[${i}].name must be there once, but ${entry.name} is there twice`);
       names.add(entry.name);

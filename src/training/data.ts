@@ -14,6 +14,8 @@ export interface Batch {
   ys: tf.Tensor | tf.Tensor[];
   /** Packed documents, int32 [B,L], which the layers of the model keep apart: see {@link packedBatches}. */
   sequenceIds?: tf.Tensor;
+  /** Whether the rows begin here, and do not go on where those of the batch before ended: for a trainer that is `stateful`. */
+  isStart?: boolean;
 }
 
 /** What JSON can hold. */
@@ -39,8 +41,12 @@ export interface TokenWindowsOptions {
   batchSize: number;
   /** Tokens in a row. */
   length: number;
-  /** `random`: endless crops at random places; `sequential`: each token is a label once, in order. */
-  order?: 'random' | 'sequential';
+  /**
+   * `random`: endless crops at random places; `sequential`: each token is a label once, in order; `continuous`: the tokens are cut into
+   * as many stretches as a batch has rows, and each row goes on where it ended in the batch before, again and again from the beginning:
+   * for a trainer that is `stateful`.
+   */
+  order?: 'random' | 'sequential' | 'continuous';
   /** Of the random places; 0 unless given. */
   seed?: number;
 }
@@ -49,6 +55,7 @@ export interface TokenWindowsOptions {
 export interface TokenBatch {
   xs: tf.Tensor2D;
   ys: tf.Tensor2D;
+  isStart?: boolean;
 }
 
 /** Tokens that are read as they are needed, such as those of a file. */
@@ -62,7 +69,7 @@ export interface TokenSource {
 export interface TokenWindows extends BatchDataset<TokenBatch> {
   /** As of every dataset; its position can always be saved. */
   iterator(state?: Json): Promise<Required<BatchIterator<TokenBatch>>>;
-  /** The number of batches in one pass; infinite for random crops. */
+  /** The number of batches in one pass; infinite for random crops, and where passes follow on each other. */
   readonly size: number;
 }
 
@@ -84,8 +91,8 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
   checkNumber(OP, 'batchSize', batchSize, 'positiveCount');
   checkNumber(OP, 'length', length, 'positiveCount');
   checkNumber(OP, 'seed', seed, 'count');
-  checkOneOf(OP, 'order', order, ['random', 'sequential']);
-  const needed = order === 'random' ? length + 1 : 2;
+  checkOneOf(OP, 'order', order, ['random', 'sequential', 'continuous']);
+  const needed = {random: length + 1, sequential: 2, continuous: batchSize * length + 1}[order];
   if (typeof tokens !== 'object' || !Number.isInteger((tokens as ArrayLike<number> | null)?.length)) {
     throw new Error(`${OP}: tokens must be an array of token ids, but is ${describe(tokens)}`);
   }
@@ -99,6 +106,25 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
     return {
       size: Math.ceil(rows / batchSize),
       iterator: async (state = {row: 0}) => sequential(source, rows, batchSize, length, savedRow(OP, state)),
+    };
+  }
+  if (order === 'continuous') {
+    const stretch = Math.floor(labels / batchSize);
+    const windows = Math.floor(stretch / length);
+    return {
+      size: Infinity,
+      iterator: async (state = {row: 0}) => {
+        let window = savedRow(OP, state);
+        return {
+          next: async () => {
+            const isStart = window % windows === 0;
+            const starts = Array.from({length: batchSize}, (_, row) => row * stretch + (window % windows) * length);
+            window++;
+            return {done: false, value: {...cut(tokens, starts, length), isStart}};
+          },
+          state: () => ({row: window}),
+        };
+      },
     };
   }
   return {

@@ -9,6 +9,7 @@ import {freeingTape} from '../backends/tape';
 import type {SequenceCall} from '../layers/sequenceCall';
 import {checkWhole} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
+import {resetCarried} from './carried';
 import type {Batch} from './data';
 
 /** What is minimized. */
@@ -114,6 +115,7 @@ export function asMeans({loss, gradients, total}: GradientSums): StepGradients {
 
 function batchGradients(model: tf.LayersModel, batch: Batch, objective: Objective, run: Run) {
   const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  if (run.stateful && batch.isStart) resetCarried(model);
   return freeingTape(() =>
     tf.variableGrads(() => batchLoss(model, batch, objective, {...run, training: true}), variables),
   );

@@ -1,11 +1,12 @@
 /** What the trainer takes and tells. */
 import type * as tf from '@tensorflow/tfjs';
 import {checkNumber} from '../ops/adamW/hyperparameters';
-import {checkKeys, checkSignal, describe} from '../ops/check';
+import {checkBoolean, checkKeys, checkSignal, describe} from '../ops/check';
 import type {Cluster} from '../cluster/cluster';
+import {sequenceLayers} from './carried';
 import type {TrainingStore} from './checkpoint';
 import type {BatchDataset} from './data';
-import type {Objective} from './gradients';
+import type {Objective, Run} from './gradients';
 
 /** The options of {@link trainer}. */
 export interface TrainerOptions {
@@ -26,6 +27,17 @@ export interface TrainerOptions {
   loss?: Objective['loss'];
   /** The number of things that the mean in `loss` runs over; the rows of the batch unless given. A scalar. */
   count?: Objective['count'];
+  /**
+   * Whether to keep only the input of each block for the gradient, and to run the block once more on the way back: far less memory for
+   * about a third more time, and the same gradients bit for bit. Of layers of this package.
+   */
+  gradCheckpoint?: boolean;
+  /**
+   * Truncated back-propagation: whether each batch goes on from the states that the batch before ended with, as `order: 'continuous'` of
+   * `tokenWindows` has it, so that rows are as long as the text in the memory of one segment. No gradient goes back into the batch before.
+   * A checkpoint holds the states; validation begins from none.
+   */
+  stateful?: boolean;
   /**
    * Trains together with the other processes of a cluster (`joinCluster` of `tfjs-mamba/node`): each takes its rows of every batch, and
    * the step is that of the whole batch on all of them. All must be given the same dataset, with the same seed, and the same options; if
@@ -103,6 +115,17 @@ export function checkCluster(cluster: unknown): void {
   if (!isOne || !Number.isInteger(rank) || !Number.isInteger(size)) {
     throw new Error(`${OP}: cluster must be what joinCluster of tfjs-mamba/node gives`);
   }
+}
+
+/** Throws unless the model can be run so. */
+export function checkRun(model: tf.LayersModel, run: Run, cluster: Cluster | undefined): void {
+  for (const name of ['gradCheckpoint', 'stateful'] as const) {
+    checkBoolean(OP, name, run[name]);
+    if (run[name] && sequenceLayers(model).length === 0) {
+      throw new Error(`${OP}: ${name} is for models with layers of tfjs-mamba, but this one has none`);
+    }
+  }
+  if (run.stateful && cluster) throw new Error(`${OP}: stateful does not go with a cluster`);
 }
 
 /** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */

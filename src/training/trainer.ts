@@ -10,12 +10,14 @@ import type {Cluster} from '../cluster/cluster';
 import {AdamW} from './adamW';
 import {disposeBatches, openIterator, take} from './batches';
 import {anyRank, sameWeights, sharedCheckpoints, shareOf, sumOverRanks} from './cluster';
-import {readCheckpoint, saveCheckpoint, takeUp} from './checkpoint';
+import {carriedStates, resetCarried, restoreCarried} from './carried';
+import {disposeAll, readCheckpoint, saveCheckpoint, takeUp, toTensors} from './checkpoint';
+import type {StoredArray} from './checkpointFiles';
 import type {Batch, BatchDataset} from './data';
-import type {Objective, StepGradients} from './gradients';
+import type {Objective, Run, StepGradients} from './gradients';
 import {asMeans, batchLoss, countRows, gradientSums, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
-import {checkCluster, checkDataset, checkFit} from './options';
+import {checkCluster, checkDataset, checkFit, checkRun} from './options';
 import {macrotask} from '../macrotask';
 import {Clock} from './pace';
 import {ProgressLine, terminal} from './progressLine';
@@ -37,6 +39,7 @@ export class Trainer {
   private readonly gradientAccumulation: number;
   private readonly objective: Objective;
   private readonly cluster: Cluster | undefined;
+  private readonly how: Run;
 
   constructor(
     readonly model: tf.LayersModel,
@@ -46,8 +49,17 @@ export class Trainer {
       throw new Error(`${OP}: model must be a tf.LayersModel`);
     }
     const together = 'cluster' in Object(options) ? ['cluster'] : [];
-    checkKeys(OP, options, ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count', ...together]);
-    const {optimizer, gradientAccumulation = 1, loss, count, cluster} = options;
+    const known = ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count', 'gradCheckpoint', 'stateful'];
+    checkKeys(OP, options, [...known, ...together]);
+    const {
+      optimizer,
+      gradientAccumulation = 1,
+      loss,
+      count,
+      cluster,
+      gradCheckpoint = false,
+      stateful = false,
+    } = options;
     if (!optimizer || !(optimizer instanceof tf.Optimizer)) {
       throw new Error(`${OP}: optimizer must be a tf.Optimizer, such as adamW makes`);
     }
@@ -63,6 +75,8 @@ export class Trainer {
     this.gradientAccumulation = gradientAccumulation;
     this.objective = loss === undefined ? nextToken : {loss, count: count ?? countRows};
     this.cluster = cluster;
+    checkRun(model, {gradCheckpoint, stateful}, cluster);
+    this.how = {gradCheckpoint, stateful: stateful || undefined}; // a layer made stateful stays so
   }
 
   /**
@@ -99,8 +113,10 @@ export class Trainer {
     if (checkpoint && iterator.state === undefined) {
       throw new Error(`${OP}: checkpoint needs a dataset whose iterator has state(), such as tokenWindows`);
     }
+    if (this.how.stateful) resetCarried(this.model);
     if (resumed) {
       await takeUp(resumed, this.model, this.optimizer);
+      if (this.how.stateful) this.takeUpStates(resumed.trainer ?? []);
       this.step = resumed.step;
     } else if (cluster) {
       await sameWeights(this.model, cluster);
@@ -114,7 +130,8 @@ export class Trainer {
       if (scalars) await this.read(scalars);
       await this.checkLoss(batches);
       const progress = {step: this.step, data: iterator.state!()};
-      if (!cluster || cluster.rank === 0) await saveCheckpoint(target!, this.model, this.optimizer, progress);
+      const carried = this.how.stateful ? carriedStates(this.model) : [];
+      if (!cluster || cluster.rank === 0) await saveCheckpoint(target!, this.model, this.optimizer, progress, carried);
       await cluster?.barrier();
       saved = this.step;
       await callbacks.onCheckpoint?.({step: this.step});
@@ -161,6 +178,7 @@ export class Trainer {
       progress?.end();
       disposeBatches(batches);
       tf.dispose(scalars ?? {});
+      if (this.how.stateful) resetCarried(this.model);
     }
     return result;
   }
@@ -203,8 +221,14 @@ export class Trainer {
     return {loss: sum / total, perplexity: Math.exp(sum / total)};
   }
 
+  private takeUpStates(arrays: StoredArray[]): void {
+    const states = toTensors(arrays);
+    restoreCarried(this.model, states);
+    disposeAll(states);
+  }
+
   private update(batches: Batch[]): StepScalars {
-    return tf.tidy(() => this.applyStep(stepGradients(this.model, batches, this.objective)));
+    return tf.tidy(() => this.applyStep(stepGradients(this.model, batches, this.objective, this.how)));
   }
 
   /** The step of all ranks on the whole of the batches, each of which has taken its share. */
@@ -216,7 +240,7 @@ export class Trainer {
         this.model,
         shares.map(({batch}) => batch),
         this.objective,
-        {},
+        this.how,
         weights,
       );
     });

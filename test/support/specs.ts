@@ -33,6 +33,7 @@ const onceOnly = [
   'training/killing.spec.ts',
   'training/nodeCheckpoints.spec.ts',
   'training/packing.spec.ts',
+  'training/segments.spec.ts',
   'training/seeing.spec.ts',
   'webgpu.spec.ts',
   'worker/',
