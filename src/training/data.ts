@@ -91,7 +91,7 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
   checkNumber(OP, 'batchSize', batchSize, 'positiveCount');
   checkNumber(OP, 'length', length, 'positiveCount');
   checkNumber(OP, 'seed', seed, 'count');
-  checkOneOf(OP, 'order', order, ['random', 'sequential', 'continuous']);
+  if (order !== 'continuous') checkOneOf(OP, 'order', order, ['random', 'sequential']);
   const needed = {random: length + 1, sequential: 2, continuous: batchSize * length + 1}[order];
   if (typeof tokens !== 'object' || !Number.isInteger((tokens as ArrayLike<number> | null)?.length)) {
     throw new Error(`${OP}: tokens must be an array of token ids, but is ${describe(tokens)}`);

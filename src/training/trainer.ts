@@ -48,9 +48,10 @@ export class Trainer {
     if (!(model instanceof tf.LayersModel)) {
       throw new Error(`${OP}: model must be a tf.LayersModel`);
     }
-    const together = 'cluster' in Object(options) ? ['cluster'] : [];
-    const known = ['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count', 'gradCheckpoint', 'stateful'];
-    checkKeys(OP, options, [...known, ...together]);
+    checkKeys(OP, options, [
+      ...['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count'],
+      ...['cluster', 'gradCheckpoint', 'stateful'].filter((name) => name in Object(options)),
+    ]);
     const {
       optimizer,
       gradientAccumulation = 1,
