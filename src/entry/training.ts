@@ -9,7 +9,7 @@ export type {AdamWOptions} from '../training/adamW';
 export {AdamW, adamW} from '../training/adamW';
 export {browserCheckpoints} from '../training/browserCheckpoints';
 export type {CheckpointFiles, CheckpointTarget, TrainingStore} from '../training/checkpoint';
-export {memoryCheckpoints} from '../training/checkpoint';
+export {loadCheckpoint, memoryCheckpoints} from '../training/checkpoint';
 export type {
   Batch,
   BatchDataset,
@@ -35,6 +35,12 @@ export type {
 } from '../training/options';
 export type {PackOptions, PackedBatch, PackedBatches, PackedBatchesOptions, PackedRows} from '../training/packing';
 export {packDocuments, packedBatches} from '../training/packing';
-export type {Schedule, ScheduleConfig, WarmupCosineOptions} from '../training/schedules';
-export {warmupCosine} from '../training/schedules';
+export type {
+  Schedule,
+  ScheduleConfig,
+  WarmupConstantOptions,
+  WarmupCosineOptions,
+  WarmupLinearOptions,
+} from '../training/schedules';
+export {warmupConstant, warmupCosine, warmupLinear} from '../training/schedules';
 export {Trainer, trainer} from '../training/trainer';

@@ -42,10 +42,11 @@ export async function saveCheckpoint(
   store: TrainingStore,
   model: tf.LayersModel,
   optimizer: tf.Optimizer,
-  {step, data}: Progress,
+  progress: Progress,
   carried: NamedTensor[],
 ): Promise<void> {
-  if (data === undefined) {
+  const {step} = progress;
+  if (progress.data === undefined) {
     throw new Error(
       "trainer: state() of the dataset's iterator must give something that JSON can hold, but gave undefined",
     );
@@ -54,8 +55,7 @@ export async function saveCheckpoint(
   const state = await optimizer.getWeights();
   try {
     const run = {
-      step,
-      data,
+      ...progress,
       model: weights,
       optimizer: await readAll(state, step),
       trainer: await readAll(carried, step),
@@ -90,7 +90,45 @@ export async function takeUp(run: StoredRun, model: tf.LayersModel, optimizer: t
   } finally {
     disposeAll(state);
   }
-  const weights = toTensors(run.model);
+  loadWeights(model, run.model);
+}
+
+/** What the names of carried states and of means of weights begin with. */
+export const CARRIED = 'carried/';
+export const AVERAGE = 'average/';
+
+/** Names with something in front. */
+export function prefixed(prefix: string, tensors: readonly NamedTensor[]): NamedTensor[] {
+  return tensors.map(({name, tensor}) => ({name: prefix + name, tensor}));
+}
+
+/** Those whose names have it in front, without it. */
+export function withPrefix<T extends {name: string}>(prefix: string, items: readonly T[] = []): T[] {
+  return items
+    .filter(({name}) => name.startsWith(prefix))
+    .map((item) => ({...item, name: item.name.slice(prefix.length)}));
+}
+
+/**
+ * Fills a model with the weights of the last checkpoint in a store, such as the best of a run; where the run kept a mean of the weights,
+ * with that.
+ *
+ * @returns The step it is of.
+ * @throws Error if there is none, or it is damaged or of another model, which then stays as it is.
+ */
+export async function loadCheckpoint(store: TrainingStore, model: tf.LayersModel): Promise<{step: number}> {
+  const run = await readCheckpoint(store, model);
+  if (run === undefined) throw new Error('loadCheckpoint: the store has no checkpoint');
+  const means = new Map(withPrefix(AVERAGE, run.trainer).map((mean) => [mean.name, mean]));
+  loadWeights(
+    model,
+    run.model.map((weight) => means.get(weight.name) ?? weight),
+  );
+  return {step: run.step};
+}
+
+function loadWeights(model: tf.LayersModel, arrays: readonly StoredArray[]): void {
+  const weights = toTensors(arrays);
   try {
     const isStrict = !hasAdapter(model); // readCheckpoint has found every name
     model.loadWeights(Object.fromEntries(weights.map(({name, tensor}) => [name, tensor])), isStrict);

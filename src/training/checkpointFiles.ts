@@ -6,6 +6,7 @@
  * the first release have none and are read without. A page that is not on https or localhost has no SHA-256: it writes none and checks none.
  */
 import {describe} from '../ops/check';
+import type {BestState} from './best';
 import type {Json} from './data';
 
 /** Files by name. */
@@ -17,8 +18,8 @@ export interface Progress {
   step: number;
   /** The position of the data, as its iterator gave it. */
   data: Json;
-  /** What the trainer carries besides, such as states. */
-  trainer?: StoredArray[];
+  /** The lowest validation loss so far, where there was one. */
+  best?: BestState;
 }
 
 /** A weight, or a tensor of the optimizer. */
@@ -33,16 +34,18 @@ export interface StoredArray {
 export interface StoredRun extends Progress {
   model: StoredArray[];
   optimizer: StoredArray[];
+  /** What the trainer itself carries, such as states and the mean of the weights. */
+  trainer?: StoredArray[];
 }
 
 type Entry = Omit<StoredArray, 'values'> & {sha256?: string};
 
-interface Description extends Omit<Progress, 'trainer'> {
-  trainer?: Entry[];
+interface Description extends Progress {
   format: string;
   version: number;
   model: Entry[];
   optimizer: Entry[];
+  trainer?: Entry[];
   sha256?: string;
 }
 
@@ -53,9 +56,16 @@ const arrayFiles = {model: 'model.bin', optimizer: 'optimizer.bin', trainer: 'tr
 const parts = ['model', 'optimizer', 'trainer'] as const;
 
 /** Writes a run. */
-export async function encodeRun({step, data, model, optimizer, trainer = []}: StoredRun): Promise<CheckpointFiles> {
+export async function encodeRun({
+  step,
+  data,
+  best,
+  model,
+  optimizer,
+  trainer = [],
+}: StoredRun): Promise<CheckpointFiles> {
   const body = JSON.stringify({
-    ...{format: FORMAT, version: VERSION, step, data},
+    ...{format: FORMAT, version: VERSION, step, data, best},
     model: await entries(model),
     optimizer: await entries(optimizer),
     ...(trainer.length > 0 && {trainer: await entries(trainer)}),
@@ -77,13 +87,13 @@ export async function encodeRun({step, data, model, optimizer, trainer = []}: St
  */
 export async function decodeRun(files: CheckpointFiles): Promise<StoredRun> {
   const description = await readDescription(fileBytes(files, DESCRIPTION));
-  const {step, data} = description;
+  const {step, data, best} = description;
   const [model, optimizer] = [
     await readArrays(files, 'model', description.model),
     await readArrays(files, 'optimizer', description.optimizer),
   ];
   const trainer = description.trainer && (await readArrays(files, 'trainer', description.trainer));
-  return {step, data, model, optimizer, ...(trainer && {trainer})};
+  return {step, data, model, optimizer, ...(best && {best}), ...(trainer && {trainer})};
 }
 
 /** The place of a value that is NaN or infinite, or -1. */
@@ -98,6 +108,10 @@ export function brokenPlace(values: StoredArray['values']): number {
 type Check = [holds: (value: unknown) => boolean, expected: string];
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isBest = (value: unknown) => {
+  const {loss, step, misses} = Object(value) as Partial<BestState>;
+  return Number.isFinite(loss) && isCount(step) && isCount(misses);
+};
 const digestCheck: Check = [
   (value) => value === undefined || (typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)),
   'a SHA-256 of 64 digits',
@@ -108,6 +122,7 @@ const fields: Record<keyof Description, Check> = {
   format: [(value) => value === FORMAT, `'${FORMAT}'`],
   version: [(value) => value === VERSION, String(VERSION)],
   step: [isCount, 'a whole number of 0 or more'],
+  best: [(value) => value === undefined || isBest(value), 'a loss, its step and the validations since'],
   data: [(value) => value !== undefined, 'the position of the data'],
   model: listCheck,
   optimizer: listCheck,

@@ -39,6 +39,11 @@ export interface TrainerOptions {
    */
   stateful?: boolean;
   /**
+   * Keeps a running mean of the weights, of which each step leaves this share (less in the first steps). Validation is of the mean, and
+   * `averaged` of the trainer runs what is to be done with it; checkpoints hold it.
+   */
+  emaDecay?: number;
+  /**
    * Trains together with the other processes of a cluster (`joinCluster` of `tfjs-mamba/node`): each takes its rows of every batch, and
    * the step is that of the whole batch on all of them. All must be given the same dataset, with the same seed, and the same options; if
    * all have a `signal`, one stops all. They start from the weights of rank 0, which alone writes checkpoints, and sends the others
@@ -86,8 +91,11 @@ export interface FitOptions {
   reportEvery?: number;
   /** 1 writes a line of progress with every report, 0 none; unless given, there is one in a terminal. */
   verbose?: 0 | 1;
-  /** A loss over other data, every so many steps and at `steps`; over the first `batches` of it if given. */
-  validation?: {dataset: BatchDataset; every: number; batches?: number};
+  /**
+   * A loss over other data, every so many steps and at `steps`; over the first `batches` of it if given. `best` keeps a checkpoint of the
+   * lowest loss, which `loadCheckpoint` fills a model with; after `patience` validations in a row that are not lower, training ends.
+   */
+  validation?: {dataset: BatchDataset; every: number; batches?: number; best?: TrainingStore; patience?: number};
   /** Goes on from the target's last checkpoint if it has one; saves every so many steps if `every` is given, and at the end. */
   checkpoint?: {target: TrainingStore; every?: number};
   /** Aborting it ends training after the step at hand, with a checkpoint. */
@@ -99,11 +107,13 @@ export interface FitResult {
   /** The last finished step. */
   step: number;
   /** Why there was no further one. */
-  ended: 'steps' | 'data' | 'aborted';
+  ended: 'steps' | 'data' | 'aborted' | 'patience';
   /** The last report, if there was one. */
   report?: StepReport;
   /** The last validation, if there was one. */
   validation?: Evaluation;
+  /** The step of the lowest validation loss, and the loss, if there was one. */
+  best?: {step: number; loss: number};
 }
 
 const OP = 'trainer';
@@ -151,12 +161,18 @@ export function checkFit(dataset: BatchDataset, options: FitOptions): void {
     checkNumber(OP, 'validation.every', validation?.every, 'positiveCount');
     if (validation.batches !== undefined) checkNumber(OP, 'validation.batches', validation.batches, 'positiveCount');
     checkDataset('validation.dataset', validation.dataset);
+    if (validation.patience !== undefined) checkNumber(OP, 'validation.patience', validation.patience, 'positiveCount');
+    if (validation.best !== undefined) checkStore('validation.best', validation.best);
   }
   if (checkpoint !== undefined) {
-    if (typeof checkpoint?.target?.save !== 'function' || typeof checkpoint.target.load !== 'function') {
-      throw new Error(`${OP}: checkpoint.target must have save(files) and load()`);
-    }
+    checkStore('checkpoint.target', checkpoint?.target);
     if (checkpoint.every !== undefined) checkNumber(OP, 'checkpoint.every', checkpoint.every, 'positiveCount');
+  }
+}
+
+function checkStore(name: string, store: Partial<TrainingStore> | undefined): void {
+  if (typeof store?.save !== 'function' || typeof store.load !== 'function') {
+    throw new Error(`${OP}: ${name} must have save(files) and load()`);
   }
 }
 

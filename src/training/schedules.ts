@@ -17,6 +17,12 @@ export interface WarmupCosineOptions {
   floor?: number;
 }
 
+/** The options of {@link warmupLinear}: those of {@link warmupCosine}. */
+export type WarmupLinearOptions = WarmupCosineOptions;
+
+/** The options of {@link warmupConstant}. */
+export type WarmupConstantOptions = Pick<WarmupCosineOptions, 'peak' | 'warmupSteps'>;
+
 /**
  * A learning rate that depends on the step, counted from 1. Any function of the step can be one; those made here can be saved too,
  * by their `config`.
@@ -27,7 +33,9 @@ export type Schedule = ((step: number) => number) & {readonly config?: ScheduleC
  * A schedule as stored beside an optimizer. The kind is called `name` because TensorFlow.js changes the case of other strings when
  * it loads a model.
  */
-export type ScheduleConfig = {name: 'warmupCosine'} & Required<WarmupCosineOptions>;
+export type ScheduleConfig =
+  | ({name: 'warmupCosine' | 'warmupLinear'} & Required<WarmupCosineOptions>)
+  | ({name: 'warmupConstant'} & WarmupConstantOptions);
 
 /**
  * Linear warm-up to `peak`, then a half cosine down to `floor` (Gu & Dao 2023, appendix E.2; Loshchilov & Hutter 2017). With t the
@@ -41,34 +49,68 @@ export type ScheduleConfig = {name: 'warmupCosine'} & Required<WarmupCosineOptio
  * @throws Error naming the option that is wrong.
  */
 export function warmupCosine(options: WarmupCosineOptions): Schedule {
-  const OP = 'warmupCosine';
-  checkKeys(OP, options, ['peak', 'warmupSteps', 'totalSteps', 'floor']);
-  const {peak, warmupSteps, totalSteps, floor = 1e-5} = options;
+  return falling('warmupCosine', options, (progress) => (1 + Math.cos(Math.PI * progress)) / 2);
+}
+
+/**
+ * Linear warm-up to `peak`, then a straight line down to `floor`: as {@link warmupCosine}, with 1 − p in place of the half cosine.
+ *
+ * @throws Error naming the option that is wrong.
+ */
+export function warmupLinear(options: WarmupLinearOptions): Schedule {
+  return falling('warmupLinear', options, (progress) => 1 - progress);
+}
+
+/**
+ * Linear warm-up to `peak`, which then stays.
+ *
+ * @throws Error naming the option that is wrong.
+ */
+export function warmupConstant(options: WarmupConstantOptions): Schedule {
+  const OP = 'warmupConstant';
+  checkKeys(OP, options, ['peak', 'warmupSteps']);
+  const {peak, warmupSteps} = options;
   checkNumber(OP, 'peak', peak, 'positive');
   checkNumber(OP, 'warmupSteps', warmupSteps, 'count');
-  checkNumber(OP, 'totalSteps', totalSteps, 'positiveCount');
-  checkNumber(OP, 'floor', floor, 'nonNegative');
+  const schedule = (step: number): number => (step < warmupSteps ? peak * (step / warmupSteps) : peak);
+  return Object.assign(schedule, {config: {name: OP, peak, warmupSteps} as const});
+}
+
+/** @param shape From 1 to 0 as the progress goes from 0 to 1. */
+function falling(
+  name: 'warmupCosine' | 'warmupLinear',
+  options: WarmupCosineOptions,
+  shape: (progress: number) => number,
+): Schedule {
+  checkKeys(name, options, ['peak', 'warmupSteps', 'totalSteps', 'floor']);
+  const {peak, warmupSteps, totalSteps, floor = 1e-5} = options;
+  checkNumber(name, 'peak', peak, 'positive');
+  checkNumber(name, 'warmupSteps', warmupSteps, 'count');
+  checkNumber(name, 'totalSteps', totalSteps, 'positiveCount');
+  checkNumber(name, 'floor', floor, 'nonNegative');
   if (totalSteps <= warmupSteps) {
-    throw new Error(`${OP}: totalSteps must be more than warmupSteps, ${warmupSteps}, but is ${totalSteps}`);
+    throw new Error(`${name}: totalSteps must be more than warmupSteps, ${warmupSteps}, but is ${totalSteps}`);
   }
   if (floor > peak) {
-    throw new Error(`${OP}: floor must be at most peak, ${peak}, but is ${floor}`);
+    throw new Error(`${name}: floor must be at most peak, ${peak}, but is ${floor}`);
   }
   const schedule = (step: number): number => {
     if (step <= warmupSteps) {
       return peak * (step / warmupSteps);
     }
     const progress = Math.min(1, (step - warmupSteps) / (totalSteps - warmupSteps));
-    return floor + ((peak - floor) * (1 + Math.cos(Math.PI * progress))) / 2;
+    return floor + (peak - floor) * shape(progress);
   };
-  return Object.assign(schedule, {config: {name: 'warmupCosine' as const, peak, warmupSteps, totalSteps, floor}});
+  return Object.assign(schedule, {config: {name, peak, warmupSteps, totalSteps, floor}});
 }
+
+const makers = {warmupCosine, warmupLinear, warmupConstant};
 
 /** Makes a schedule from its `config`. */
 export function scheduleFromConfig(config: ScheduleConfig): Schedule {
   const {name, ...options} = config;
-  if (name !== 'warmupCosine') {
+  if (!Object.hasOwn(makers, name)) {
     throw new Error(`adamW: the saved schedule is of an unknown kind, ${String(name)}`);
   }
-  return warmupCosine(options);
+  return (makers[name] as (options: object) => Schedule)(options);
 }

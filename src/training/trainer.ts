@@ -5,19 +5,33 @@
 import * as tf from '@tensorflow/tfjs';
 import {clipScale, globalNorm} from '../ops/adamW';
 import {checkNumber} from '../ops/adamW/hyperparameters';
-import {checkKeys} from '../ops/check';
+import {checkKeys, describe} from '../ops/check';
 import type {Cluster} from '../cluster/cluster';
 import {AdamW} from './adamW';
+import {WeightAverage} from './average';
 import {disposeBatches, openIterator, take} from './batches';
+import {Best} from './best';
 import {anyRank, sameWeights, sharedCheckpoints, shareOf, sumOverRanks} from './cluster';
 import {carriedStates, resetCarried, restoreCarried} from './carried';
-import {disposeAll, readCheckpoint, saveCheckpoint, takeUp, toTensors} from './checkpoint';
-import type {StoredArray} from './checkpointFiles';
+import type {TrainingStore} from './checkpoint';
+import {
+  AVERAGE,
+  CARRIED,
+  disposeAll,
+  prefixed,
+  readCheckpoint,
+  saveCheckpoint,
+  takeUp,
+  toTensors,
+  withPrefix,
+} from './checkpoint';
+import type {StoredRun} from './checkpointFiles';
 import type {Batch, BatchDataset} from './data';
 import type {Objective, Run, StepGradients} from './gradients';
 import {asMeans, batchLoss, countRows, gradientSums, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
 import {checkCluster, checkDataset, checkFit, checkRun} from './options';
+import type {NamedTensor} from './moments';
 import {macrotask} from '../macrotask';
 import {Clock} from './pace';
 import {ProgressLine, terminal} from './progressLine';
@@ -40,6 +54,8 @@ export class Trainer {
   private readonly objective: Objective;
   private readonly cluster: Cluster | undefined;
   private readonly how: Run;
+  private readonly average: WeightAverage | undefined;
+  private readonly best = new Best();
 
   constructor(
     readonly model: tf.LayersModel,
@@ -50,7 +66,7 @@ export class Trainer {
     }
     checkKeys(OP, options, [
       ...['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count'],
-      ...['cluster', 'gradCheckpoint', 'stateful'].filter((name) => name in Object(options)),
+      ...['cluster', 'gradCheckpoint', 'stateful', 'emaDecay'].filter((name) => name in Object(options)),
     ]);
     const {
       optimizer,
@@ -60,6 +76,7 @@ export class Trainer {
       cluster,
       gradCheckpoint = false,
       stateful = false,
+      emaDecay,
     } = options;
     if (!optimizer || !(optimizer instanceof tf.Optimizer)) {
       throw new Error(`${OP}: optimizer must be a tf.Optimizer, such as adamW makes`);
@@ -77,6 +94,12 @@ export class Trainer {
     this.objective = loss === undefined ? nextToken : {loss, count: count ?? countRows};
     this.cluster = cluster;
     checkRun(model, {gradCheckpoint, stateful}, cluster);
+    if (emaDecay !== undefined) {
+      if (!(typeof emaDecay === 'number' && emaDecay >= 0 && emaDecay < 1)) {
+        throw new Error(`${OP}: emaDecay must be a number of at least 0 and below 1, but is ${describe(emaDecay)}`);
+      }
+      this.average = new WeightAverage(model, emaDecay);
+    }
     this.how = {gradCheckpoint, stateful: stateful || undefined}; // a layer made stateful stays so
   }
 
@@ -117,8 +140,7 @@ export class Trainer {
     if (this.how.stateful) resetCarried(this.model);
     if (resumed) {
       await takeUp(resumed, this.model, this.optimizer);
-      if (this.how.stateful) this.takeUpStates(resumed.trainer ?? []);
-      this.step = resumed.step;
+      this.takeUpOwn(resumed);
     } else if (cluster) {
       await sameWeights(this.model, cluster);
     }
@@ -126,14 +148,18 @@ export class Trainer {
     let saved = this.step;
     let batches: Batch[] = [];
     let scalars: StepScalars | undefined;
-    const save = async () => {
+    const save = async (into: TrainingStore) => {
       // Looked at first, so that a run gone wrong never replaces a good checkpoint.
       if (scalars) await this.read(scalars);
       await this.checkLoss(batches);
-      const progress = {step: this.step, data: iterator.state!()};
-      const carried = this.how.stateful ? carriedStates(this.model) : [];
-      if (!cluster || cluster.rank === 0) await saveCheckpoint(target!, this.model, this.optimizer, progress, carried);
+      const progress = {step: this.step, data: iterator.state ? iterator.state() : null, best: this.best.current};
+      if (!cluster || cluster.rank === 0) {
+        await saveCheckpoint(into, this.model, this.optimizer, progress, this.ownTensors());
+      }
       await cluster?.barrier();
+    };
+    const keep = async () => {
+      await save(target!);
       saved = this.step;
       await callbacks.onCheckpoint?.({step: this.step});
     };
@@ -148,6 +174,10 @@ export class Trainer {
           result.ended = 'aborted';
           break;
         }
+        if (this.best.isOver(validation?.patience)) {
+          result.ended = 'patience';
+          break;
+        }
         const next = await take(iterator, this.gradientAccumulation);
         if (next.length === 0) {
           result.ended = 'data';
@@ -159,6 +189,7 @@ export class Trainer {
         tf.dispose(scalars ?? {});
         scalars = cluster ? await this.updateTogether(batches, cluster) : this.update(batches);
         result.step = ++this.step;
+        this.average?.update(this.step);
         if (isDue(reportEvery)) {
           const values = await this.read(scalars);
           const learningRate = currentRate(this.optimizer);
@@ -167,21 +198,24 @@ export class Trainer {
           await callbacks.onStep?.(result.report);
         }
         if (validation && isDue(validation.every)) {
-          result.validation = await this.evaluate(validation.dataset, {batches: validation.batches});
+          const {batches: some, best} = validation;
+          result.validation = await this.averaged(() => this.evaluate(validation.dataset, {batches: some}));
+          if (this.best.take(result.validation.loss, this.step) && best) await save(best);
           await callbacks.onValidation?.({step: this.step, ...result.validation});
           clock.restart();
         }
-        if (checkpoint?.every !== undefined && this.step % checkpoint.every === 0) await save();
+        if (checkpoint?.every !== undefined && this.step % checkpoint.every === 0) await keep();
         await macrotask();
       }
-      if (checkpoint && saved < this.step) await save();
+      if (checkpoint && saved < this.step) await keep();
     } finally {
       progress?.end();
       disposeBatches(batches);
       tf.dispose(scalars ?? {});
       if (this.how.stateful) resetCarried(this.model);
     }
-    return result;
+    const {current} = this.best;
+    return current ? {...result, best: {step: current.step, loss: current.loss}} : result;
   }
 
   /**
@@ -222,10 +256,34 @@ export class Trainer {
     return {loss: sum / total, perplexity: Math.exp(sum / total)};
   }
 
-  private takeUpStates(arrays: StoredArray[]): void {
-    const states = toTensors(arrays);
-    restoreCarried(this.model, states);
-    disposeAll(states);
+  /**
+   * Runs something, such as saving or evaluating, with the mean of the weights in their place; without `emaDecay`, or before the first
+   * step, with the weights.
+   */
+  async averaged<T>(work: () => Promise<T>): Promise<T> {
+    return this.average ? this.average.inPlace(work) : work();
+  }
+
+  /** Frees the mean of the weights. The model and the optimizer stay. */
+  dispose(): void {
+    this.average?.dispose();
+  }
+
+  /** What a checkpoint holds beside model and optimizer. */
+  private ownTensors(): NamedTensor[] {
+    return [
+      ...(this.how.stateful ? prefixed(CARRIED, carriedStates(this.model)) : []),
+      ...prefixed(AVERAGE, this.average?.tensors() ?? []),
+    ];
+  }
+
+  private takeUpOwn({step, best, trainer: arrays = []}: StoredRun): void {
+    this.step = step;
+    this.best.restore(best);
+    const tensors = toTensors(arrays);
+    if (this.how.stateful) restoreCarried(this.model, withPrefix(CARRIED, tensors));
+    this.average?.restore(withPrefix(AVERAGE, tensors));
+    disposeAll(tensors);
   }
 
   private update(batches: Batch[]): StepScalars {

@@ -30,6 +30,7 @@ const onceOnly = [
   'models/',
   'ops/reference.spec.ts',
   'training/checkpointFiles.spec.ts',
+  'training/keeping.spec.ts',
   'training/killing.spec.ts',
   'training/nodeCheckpoints.spec.ts',
   'training/packing.spec.ts',

@@ -1,5 +1,5 @@
 /** Learning-rate schedules. */
-import {scheduleFromConfig, warmupCosine} from '../../src/training/schedules';
+import {scheduleFromConfig, warmupConstant, warmupCosine, warmupLinear} from '../../src/training/schedules';
 import type {ScheduleConfig} from '../../src/training/schedules';
 
 const options = {peak: 4e-3, warmupSteps: 10, totalSteps: 110, floor: 1e-5};
@@ -54,6 +54,31 @@ describe('warmupCosine', () => {
   it('refuses a saved schedule that it does not know', () => {
     expect(() => scheduleFromConfig({name: 'stairs'} as never)).toThrowError(
       'adamW: the saved schedule is of an unknown kind, stairs',
+    );
+  });
+});
+
+describe('the other schedules', () => {
+  const linear = warmupLinear({peak: 1, warmupSteps: 2, totalSteps: 10, floor: 0.2});
+  const constant = warmupConstant({peak: 3, warmupSteps: 4});
+
+  it('rise likewise, and fall in a line, or stay', () => {
+    expect([1, 2, 6, 10, 99].map(linear)).toEqual([0.5, 1, jasmine.any(Number), 0.2, 0.2]);
+    expect(linear(6)).toBeCloseTo(0.6, 12);
+    expect([1, 3, 4, 5, 1e6].map(constant)).toEqual([0.75, 2.25, 3, 3, 3]);
+    expect(warmupConstant({peak: 3, warmupSteps: 0})(1)).toBe(3);
+  });
+
+  it('are made again from their configs, and name what is wrong', () => {
+    for (const schedule of [linear, constant]) {
+      const again = scheduleFromConfig(JSON.parse(JSON.stringify(schedule.config)) as ScheduleConfig);
+      expect([1, 3, 7, 20].map(again)).toEqual([1, 3, 7, 20].map(schedule));
+    }
+    expect(() => warmupLinear({peak: 1, warmupSteps: 2, totalSteps: 2})).toThrowError(
+      'warmupLinear: totalSteps must be more than warmupSteps, 2, but is 2',
+    );
+    expect(() => warmupConstant({peak: 1, warmupSteps: -1})).toThrowError(
+      /^warmupConstant: warmupSteps must be a whole/,
     );
   });
 });
