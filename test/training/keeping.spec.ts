@@ -1,7 +1,6 @@
 /** What a run keeps besides its last weights: the best ones, a mean of all, and when it has had enough. */
 import * as tf from '@tensorflow/tfjs';
 import {loadCheckpoint, memoryCheckpoints} from '../../src/training/checkpoint';
-import type {BatchDataset} from '../../src/training/data';
 import type {FitOptions, TrainerOptions} from '../../src/training/options';
 import {trainer} from '../../src/training/trainer';
 import {numbers, regressionData, regressor, smallLM, squaredError} from './models';
