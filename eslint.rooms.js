@@ -20,6 +20,7 @@ const opsOnOps = {
   mambaStep: ['causalConv1dUpdate', 'linear', 'rmsNorm', 'selectiveStateUpdate'],
   embedding: ['unsortedSegmentSum'],
   ssdStep: ['ssd'],
+  packedLinear: ['linear', 'unpackRows'],
 };
 
 const backendPackage = {

@@ -199,6 +199,24 @@ struct MatVec {
   float *y;
 };
 
+// y[r] = x[r] Wᵀ (+ bias) for the few rows of decoding. W is [out,in] integers of 8 bits, four to a word, and a scale for
+// each 32 of them.
+struct PackedMatVec {
+  int64_t rows, in, out;
+  const float *x;
+  const int32_t *words;        // [out,in/4]
+  const float *scales, *bias;  // [out,in/32], [out]
+  float *y;
+};
+
+// y = integer * scale, of groups of 32 integers.
+struct UnpackRows {
+  int64_t groups;
+  const int32_t *words;
+  const float *scales;
+  float *y;
+};
+
 // One token through one whole pre-norm block: norm, in_proj, conv, x_proj, dt_proj, state update, gate, out_proj and
 // the residual sum. Weights of the projections are [in,out].
 struct BlockStep {

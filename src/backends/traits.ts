@@ -35,3 +35,8 @@ export function largestTensorBytes(): number {
     (tf.backend() as unknown as WebGpuBackend).device?.limits ?? {};
   return Math.min(maxStorageBufferBindingSize, maxBufferSize);
 }
+
+/** Whether the current backend keeps every bit of an int32: WebGL keeps them as float32, which has 24. */
+export function wordsAreExact(): boolean {
+  return tf.getBackend() !== 'webgl';
+}

@@ -13,6 +13,7 @@ import type {AnyMixer} from '../mixers/mixer';
 import type {HuggingFaceFamily, StateSpacesLayer} from '../mixers/published';
 import type {JsonObject} from './json';
 import {JsonFields} from './jsonFields';
+import {quantizationConfig} from './quantized/stored';
 import {shown} from './quote';
 
 /** Whose layout a checkpoint has. */
@@ -75,7 +76,12 @@ function readHuggingFace(fields: JsonFields, {mixer, family}: FamilyOfMixer): Ma
   const activation = fields.string('hidden_act') ?? 'silu';
   if (activation !== 'silu' && activation !== 'swish') fields.refuse('hidden_act', activation, '"silu" is');
   if (fields.boolean('rms_norm') === false) fields.refuse('rms_norm', false, 'true is');
-  if (fields.has('quantization_config')) throw new Error(`${fields.file}: quantized weights are not supported`);
+  if (fields.has('quantization_config')) {
+    const method = fields.object('quantization_config').value('quant_method');
+    if (method !== quantizationConfig.quant_method) {
+      throw new Error(`${fields.file}: weights quantized by ${shown(method)} are not supported, only by "q8_0"`);
+    }
+  }
   fields.heed(family.objection);
   const vocabSize = fields.required('vocab_size');
   const dModel = fields.required('hidden_size');

@@ -7,11 +7,12 @@ import type {WeightEntry} from '../config/weightTable';
 import {embedding, head, publishedShape, stateSpacesEmbedding, weightTable} from '../config/weightTable';
 import {pieceBytes} from './bytes';
 import {readConfig, readEosTokenIds, type CheckpointFormat} from './config';
-import {isFloatFormat} from './floats';
 import {readJsonObject} from './json';
 import {withoutWrappers, withPublishedNames} from './prefixes';
+import {withQuantized} from './quantized/stored';
 import {openSource, type CheckpointSource, type SourceOptions} from './source';
-import {byteLength, readBytes, readFloats, type StoredTensor} from './tensors';
+import {quantizeQ8} from './quantized/q8_0';
+import {byteLength, isReadable, readBytes, readFloats, type StoredTensor} from './tensors';
 import {transpose} from './transpose';
 import {openWeightFiles, type WeightFiles} from './weightFiles';
 
@@ -37,6 +38,12 @@ export interface LoadedWeight {
   values: Float32Array;
 }
 
+/** A weight as blocks of Q8_0, in the layout of files, so that its rows are cut into whole blocks. */
+export interface LoadedBlocks {
+  name: string;
+  blocks: Uint8Array;
+}
+
 export interface Checkpoint {
   config: ResolvedMambaConfig;
   format: CheckpointFormat;
@@ -46,6 +53,8 @@ export interface Checkpoint {
    * ends with an error must be thrown away.
    */
   weights(): AsyncGenerator<LoadedWeight>;
+  /** The same, with those weights as blocks for which `isPacked` says so. */
+  weights(isPacked: (name: string) => boolean): AsyncGenerator<LoadedWeight | LoadedBlocks>;
 }
 
 /** A weight and where it is stored. */
@@ -73,22 +82,21 @@ export async function readCheckpoint(
   const progress = new Progress(options.onProgress);
   const isCopy = (name: string) => config.tieEmbeddings && withoutWrappers(name) === head;
   const opened = await openWeightFiles(folder, signal, (file, count) => progress.add(file, count), isCopy);
-  const files = {...opened, tensors: withPublishedNames(opened.name, opened.tensors)};
+  const files = {...opened, tensors: withPublishedNames(opened.name, withQuantized(opened.tensors))};
   const matches = matchWeights(config, files);
   await checkTiedHead(config, files);
   progress.start(files.files.reduce((sum, {size}) => sum + size, 0));
-  return {
-    config,
-    format,
-    async *weights() {
-      for (const file of files.files) file.aheadBytes = pieceBytes;
-      for (const {weight, tensor} of matches) {
-        signal?.throwIfAborted();
-        yield {name: weight.ours, shape: [...weight.shape], values: await readWeight(weight, tensor)};
-      }
-      progress.finish();
-    },
+  const weights = async function* (isPacked: (name: string) => boolean = () => false) {
+    for (const file of files.files) file.aheadBytes = pieceBytes;
+    for (const {weight, tensor} of matches) {
+      signal?.throwIfAborted();
+      const {ours: name, shape} = weight;
+      if (isPacked(name)) yield {name, blocks: await readBlocks(tensor)};
+      else yield {name, shape: [...shape], values: await readWeight(weight, tensor)};
+    }
+    progress.finish();
   };
+  return {config, format, weights: weights as Checkpoint['weights']};
 }
 
 async function readConfigs(folder: CheckpointSource): Promise<ReturnType<typeof readConfig>> {
@@ -118,7 +126,7 @@ function matchWeights(config: ResolvedMambaConfig, {name: file, tensors, files}:
           `but has [${tensor.shape}]`,
       );
     }
-    if (!isFloatFormat(tensor.dtype)) {
+    if (!isReadable(tensor.dtype)) {
       throw new Error(`${tensor.file}: ${tensor.name} must be F32, F16 or BF16, but is ${tensor.dtype}`);
     }
     matches.push({weight, tensor});
@@ -170,6 +178,17 @@ async function sameBytes(a: StoredTensor, b: StoredTensor): Promise<boolean> {
 async function readWeight({layout, shape}: WeightEntry, tensor: StoredTensor): Promise<Float32Array> {
   const values = await readFloats(tensor);
   return layout === 'transposed' ? transpose(values, shape[1], shape[0]) : values;
+}
+
+/** As they are stored, if they are stored so. */
+async function readBlocks(tensor: StoredTensor): Promise<Uint8Array> {
+  if (tensor.dtype === 'Q8_0') return readBytes(tensor);
+  const values = await readFloats(tensor);
+  try {
+    return quantizeQ8(values);
+  } catch (error) {
+    throw new Error(`${tensor.file}: ${tensor.name} ${(error as Error).message}`, {cause: error});
+  }
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -4,15 +4,20 @@ import type {WeightEntry} from '../config/weightTable';
 import {embedding, publishedShape, stateSpacesEmbedding, weightTable} from '../config/weightTable';
 import {eosTokenId, floatFields, writtenConfig} from './configWriter';
 import {float16Limit, type FloatFormat} from './floats';
-import {safetensorsHeader, safetensorsPieces, storedBytes, type TensorToWrite} from './safetensorsWriter';
+import {Q8_0_VALUES, quantizeQ8} from './quantized/q8_0';
+import {bytesShape, quantizationConfig, SUFFIX} from './quantized/stored';
+import {safetensorsHeader, safetensorsPieces, storedBytes, tensorBytes, type TensorToWrite} from './safetensorsWriter';
 import {openTarget, type CheckpointTarget, type SaveHandler} from './target';
 import {tokenizerFiles, type TokenizerFiles} from './tokenizerFiles';
 import {transpose} from './transpose';
 
 /** How a checkpoint is written. */
 export interface SaveOptions {
-  /** How weights are stored ('float32'). Rounding is to nearest, ties to even. */
-  dtype?: 'float32' | 'float16' | 'bfloat16';
+  /**
+   * How weights are stored ('float32', of a model that holds them in 8 bits 'int8'). Rounding is to nearest, ties to even. 'int8' stores
+   * matrices as blocks of GGUF's Q8_0, in tensors of bytes named `….weight.q8_0`, and the rest as float32; only this package reads that.
+   */
+  dtype?: 'float32' | 'float16' | 'bfloat16' | 'int8';
   /** Bytes of weights in a file, as far as single tensors allow (2e9); what does not fit goes into further files. */
   maxShardBytes?: number;
   /** Whose names files and fields have (Hugging Face's, if that layout can say the configuration). */
@@ -21,21 +26,26 @@ export interface SaveOptions {
   signal?: AbortSignal;
 }
 
-const formats: Record<string, FloatFormat> = {float32: 'F32', float16: 'F16', bfloat16: 'BF16'};
+const formats: Record<string, FloatFormat> = {float32: 'F32', float16: 'F16', bfloat16: 'BF16', int8: 'F32'};
+
+/** Gives a weight by its name (weightTable.ts: `ours`) and in our layout; called once for each, in order. */
+type GetWeight = (name: string) => Promise<Float32Array>;
+/** Gives the blocks of a matrix that is held as them, in the layout of the file. */
+type GetBlocks = (name: string) => Promise<Uint8Array | undefined>;
 
 /**
  * Writes the files. In a folder they appear when all are complete; if anything fails, the folder stays as it was.
  *
- * @param getWeight Gives a weight by its name (names.ts: `ours`) and in our layout; called once for each, in order.
  * @param target A folder (Node), or an object that takes whole files.
  * @param tokenizer What stands beside the weights to turn text into ids, if anything.
  */
 export async function writeCheckpoint(
   config: ResolvedMambaConfig,
-  getWeight: (name: string) => Promise<Float32Array>,
+  getWeight: GetWeight,
   target: string | SaveHandler,
   options: SaveOptions = {},
   tokenizer?: TokenizerFiles,
+  getBlocks: GetBlocks = async () => undefined,
 ): Promise<void> {
   const {dtype = 'float32', maxShardBytes = 2e9, signal} = options;
   const format = Object.hasOwn(formats, dtype) ? formats[dtype] : undefined;
@@ -47,10 +57,15 @@ export async function writeCheckpoint(
   }
   signal?.throwIfAborted();
 
+  const isPacked = dtype === 'int8';
   const {json, layout} = writtenConfig(config, format, options.layout);
+  if (isPacked) json['quantization_config'] = quantizationConfig;
   const tensors = Array.from(weightTable(config), (weight) => {
     const isOriginal = layout === 'state-spaces' && weight.published === embedding;
-    return toWrite(isOriginal ? {...weight, published: stateSpacesEmbedding} : weight, format, getWeight, signal);
+    const renamed = isOriginal ? {...weight, published: stateSpacesEmbedding} : weight;
+    return isPacked && isPackable(renamed)
+      ? blocksToWrite(renamed, getWeight, getBlocks, signal)
+      : toWrite(renamed, format, getWeight, signal);
   });
   const place = await openTarget(target);
   try {
@@ -81,9 +96,9 @@ export async function writeCheckpoint(
 function toWrite(
   weight: WeightEntry,
   format: FloatFormat,
-  getWeight: (name: string) => Promise<Float32Array>,
+  getWeight: GetWeight,
   signal: AbortSignal | undefined,
-): TensorToWrite {
+): TensorToWrite & {isBytes?: false} {
   const {ours, published, shape, layout} = weight;
   return {
     name: published,
@@ -101,6 +116,36 @@ function toWrite(
       return layout === 'transposed' ? transpose(values, shape[0], shape[1]) : values;
     },
   };
+}
+
+/** A matrix as blocks, as it is or made so. */
+function blocksToWrite(
+  weight: WeightEntry,
+  getWeight: GetWeight,
+  getBlocks: GetBlocks,
+  signal: AbortSignal | undefined,
+): TensorToWrite {
+  const {name, shape, read} = toWrite(weight, 'F32', getWeight, signal);
+  return {
+    name: `${name}${SUFFIX}`,
+    shape: bytesShape(shape),
+    isBytes: true,
+    async read() {
+      const held = await getBlocks(weight.ours);
+      if (held) return held;
+      try {
+        return quantizeQ8(await read());
+      } catch (error) {
+        throw new Error(`savePretrained: weight ${weight.ours} ${(error as Error).message}`, {cause: error});
+      }
+    },
+  };
+}
+
+/** Whether it is a matrix whose rows are whole blocks. */
+function isPackable(weight: WeightEntry): boolean {
+  const isMatrix = weight.layout === 'transposed' || weight.ours === 'embeddings/weight';
+  return isMatrix && publishedShape(weight)[1] % Q8_0_VALUES === 0;
 }
 
 async function writeShards(
@@ -132,7 +177,7 @@ function shard(tensors: TensorToWrite[], format: FloatFormat, maxBytes: number):
   const shards: TensorToWrite[][] = [];
   let room = 0;
   for (const tensor of tensors) {
-    const bytes = storedBytes(tensor.shape, format);
+    const bytes = tensorBytes(tensor, format);
     if (bytes > room) {
       shards.push([]);
       room = maxBytes;
@@ -155,7 +200,7 @@ function shardNames(place: CheckpointTarget, count: number): string[] {
 }
 
 function totalBytes(tensors: readonly TensorToWrite[], format: FloatFormat): number {
-  return tensors.reduce((sum, {shape}) => sum + storedBytes(shape, format), 0);
+  return tensors.reduce((sum, tensor) => sum + tensorBytes(tensor, format), 0);
 }
 
 async function writeJson(place: CheckpointTarget, name: string, value: unknown): Promise<void> {

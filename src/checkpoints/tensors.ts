@@ -1,12 +1,13 @@
 /** What every weight file is once its table of contents has been read: named tensors whose bytes can be read one by one. */
 import {decodeFloats, bytesPerFloat, isFloatFormat} from './floats';
+import {decodeBlocks, quantizedTypes} from './quantized';
 import {quote} from './quote';
 
 export interface StoredTensor {
   readonly name: string;
   /** What errors call the file it is in. */
   readonly file: string;
-  /** Element type by its safetensors name. */
+  /** Element type by its safetensors name, or the name of one of GGUF's quantised types. */
   readonly dtype: string;
   readonly shape: readonly number[];
   /** Where in the file its bytes begin; reading in this order is fastest. */
@@ -74,16 +75,26 @@ export function countElements(shape: readonly number[]): number | undefined {
 }
 
 /** Number of bytes, for a tensor whose table entry was found valid. */
-export function byteLength(tensor: StoredTensor): number {
-  return countElements(tensor.shape)! * dtypeBytes.get(tensor.dtype)!;
+export function byteLength({dtype, shape}: StoredTensor): number {
+  const count = countElements(shape)!;
+  const blocks = quantizedTypes[dtype];
+  return blocks ? (count / blocks.values) * blocks.bytes : count * dtypeBytes.get(dtype)!;
 }
 
-/** The whole tensor widened to float32. Its dtype must be F32, F16 or BF16. */
+/** Whether the values of such a tensor can be read as floats. */
+export function isReadable(dtype: string): boolean {
+  return isFloatFormat(dtype) || Object.hasOwn(quantizedTypes, dtype);
+}
+
+/** The whole tensor as float32. Its dtype must be F32, F16, BF16 or a quantised one. */
 export async function readFloats(tensor: StoredTensor): Promise<Float32Array> {
   const {dtype, name, file, shape} = tensor;
-  if (!isFloatFormat(dtype))
-    throw new Error(`${file}: ${name} has dtype ${dtype}, where F32, F16 or BF16 was expected`);
+  if (!isReadable(dtype)) throw new Error(`${file}: ${name} has dtype ${dtype}, where F32, F16 or BF16 was expected`);
   const values = new Float32Array(countElements(shape)!);
+  if (!isFloatFormat(dtype)) {
+    decodeBlocks(quantizedTypes[dtype], await readBytes(tensor), values, 0);
+    return values;
+  }
   let at = 0;
   for await (const piece of tensor.pieces()) {
     decodeFloats(dtype, piece, values, at);

@@ -2,7 +2,7 @@
  * The matrices of a layer in whatever form they have now. They start dense, each in a variable of the layer; who gives one another form
  * (an adapter, few bits) tells it here, and the layer hands on what it is told.
  */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import {asInitializer} from '../mixers/initializers';
 import type {Weight} from '../mixers/weight';
 import {dense} from '../mixers/weight';
@@ -10,12 +10,31 @@ import {dense} from '../mixers/weight';
 /** Reads a matrix in its form, for training or not. */
 export type ReadForm = (training: boolean) => Weight;
 
+/**
+ * Makes what a matrix of that shape starts as in place of a variable of floats, if it is to; a table is looked up, of a kernel [in, out] the
+ * outputs are to be rows.
+ */
+export type MakeForm = (
+  layer: tf.layers.Layer,
+  name: string,
+  shape: readonly number[],
+  isTable: boolean,
+) => ReadForm | undefined;
+
 export class Matrices {
+  /** Asked for each matrix when the layer is built. */
+  make: MakeForm = () => undefined;
   private readonly forms = new Map<string, ReadForm>();
 
   /** The matrix of that name; dense, in its variable, unless it was given a form. */
-  read(name: string, variable: tf.LayerVariable, training: boolean): Weight {
-    return this.forms.get(name)?.(training) ?? dense(variable.read());
+  read(name: string, variable: tf.LayerVariable | undefined, training: boolean): Weight {
+    return this.forms.get(name)?.(training) ?? dense(variable!.read());
+  }
+
+  /** Starts a matrix of a layer that is being built; false if it is to be a variable of floats. */
+  start(...[layer, name, ...rest]: Parameters<MakeForm>): boolean {
+    this.setForm(name, this.make(layer, name, ...rest));
+    return this.forms.has(name);
   }
 
   /** Whether all of them are dense. */
@@ -40,6 +59,8 @@ export interface LayerOfMatrices extends tf.layers.Layer {
   readonly matrices: Matrices;
 }
 
+const zeros = tf.initializers.zeros();
+
 /** What TensorFlow.js keeps of a layer's weights, and offers nobody to take one away from. */
 interface WeightLists {
   _trainableWeights: tf.LayerVariable[];
@@ -55,7 +76,7 @@ interface WeightLists {
   ): tf.LayerVariable;
 }
 
-/** Gives a built layer one more weight, `layer/name`, of this value, which is disposed. */
+/** Gives a layer one more weight, `layer/name`, of this value, which is disposed. */
 export function addWeightTo(
   layer: tf.layers.Layer,
   name: string,
@@ -69,6 +90,16 @@ export function addWeightTo(
   const weight = listsOf(layer).addWeight(full, value.shape, value.dtype, start, undefined, trainable);
   layer.setFastWeightInitDuringBuild(fastWeightInitDuringBuild);
   return weight;
+}
+
+/** Gives a layer that is being built one more weight, of zeros, that does not train. */
+export function addWeightInBuild(
+  layer: tf.layers.Layer,
+  name: string,
+  shape: number[],
+  dtype: 'float32' | 'int32',
+): tf.LayerVariable {
+  return listsOf(layer).addWeight(name, shape, dtype, zeros, undefined, false);
 }
 
 /** Takes a weight out of a layer, and leaves it as it is. */

@@ -101,7 +101,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   /** How often something has been dropped. */
   private drops = 0;
   /** By name: tfjs's list of weights changes its order when some are frozen. */
-  private readonly variables = new Map<string, {spec: WeightSpec; variable: tf.LayerVariable}>();
+  private readonly variables = new Map<string, {spec: WeightSpec; variable?: tf.LayerVariable}>();
 
   constructor(
     readonly mixer: AnyMixer,
@@ -151,6 +151,10 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     const {initializer, regularizer} = this.kernels;
     for (const spec of this.mixer.weights(this.config)) {
       const {name, shape, isMatrix, hasOwnStart} = spec;
+      if (isMatrix && this.matrices.start(this, name, shape, false)) {
+        this.variables.set(name, {spec});
+        continue;
+      }
       const start = isMatrix && !hasOwnStart && initializer ? initializer : asInitializer(() => this.startOf(spec));
       const held = isMatrix ? regularizer : undefined;
       this.variables.set(name, {spec, variable: this.addWeight(name, [...shape], 'float32', start as never, held)});
@@ -182,7 +186,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     const config = this.mixerConfig;
     const weights: Weights = {};
     for (const [name, {spec, variable}] of this.variables) {
-      weights[name] = spec.isMatrix ? this.matrices.read(name, variable, training) : variable.read();
+      weights[name] = spec.isMatrix ? this.matrices.read(name, variable, training) : variable!.read();
     }
     return {mixer: this.mixer, config, weights};
   }
@@ -190,7 +194,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   /** @internal Makes what the block adds to a residual stream start smaller. */
   divideOutput(divisor: number): void {
     for (const {spec, variable} of this.variables.values()) {
-      if (spec.endsBlock) tf.tidy(() => void variable.write(variable.read().div(divisor)));
+      if (spec.endsBlock && variable) tf.tidy(() => void variable.write(variable.read().div(divisor)));
     }
   }
 

@@ -33,7 +33,7 @@ export class TokenEmbedding extends tf.layers.Layer {
   readonly seed?: number;
   /** @internal */
   readonly matrices = new Matrices();
-  private variable!: tf.LayerVariable;
+  private variable?: tf.LayerVariable;
 
   constructor(args: VocabularyArgs) {
     super(args);
@@ -43,7 +43,10 @@ export class TokenEmbedding extends tf.layers.Layer {
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const start = normal(0.02);
     const initializer = asInitializer((shape) => start(shape, seedFor(this.seed, 'weight'))) as never;
-    this.variable = this.addWeight('weight', [this.vocabSize, this.dModel], 'float32', initializer);
+    const shape = [this.vocabSize, this.dModel];
+    if (!this.matrices.start(this, 'weight', shape, true)) {
+      this.variable = this.addWeight('weight', shape, 'float32', initializer);
+    }
     super.build(inputShape);
   }
 
@@ -89,7 +92,7 @@ export class LanguageHead extends tf.layers.Layer {
   readonly seed?: number;
   /** @internal */
   readonly matrices = new Matrices();
-  private variable!: tf.LayerVariable;
+  private variable?: tf.LayerVariable;
 
   constructor(args: VocabularyArgs) {
     super(args);
@@ -99,7 +102,10 @@ export class LanguageHead extends tf.layers.Layer {
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const start = fanIn(this.dModel);
     const initializer = asInitializer((shape) => start(shape, seedFor(this.seed, 'kernel'))) as never;
-    this.variable = this.addWeight('kernel', [this.dModel, this.vocabSize], 'float32', initializer);
+    const shape = [this.dModel, this.vocabSize];
+    if (!this.matrices.start(this, 'kernel', shape, false)) {
+      this.variable = this.addWeight('kernel', shape, 'float32', initializer);
+    }
     super.build(inputShape);
   }
 

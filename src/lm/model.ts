@@ -26,6 +26,7 @@ import {registerClass} from '../registerClass';
 import type {GeneratedText, GeneratedToken, GenerateOptions} from './generate';
 import {generate} from './generate';
 import {checkFits} from './memory';
+import {Packing} from './packing';
 import type {Prompt} from './prompts';
 import type {Tokenizer} from './tokenizers';
 import type {TokenizerFiles} from '../checkpoints/tokenizerFiles';
@@ -56,6 +57,8 @@ export interface MambaLMOptions {
 interface ModelOptions extends MambaLMOptions {
   /** Whether the weights start as zeros, because they are about to be replaced. */
   empty?: boolean;
+  /** Whether matrices are held in 8 bits. */
+  isPacked?: boolean;
   ignoreIndex?: number;
 }
 
@@ -95,14 +98,17 @@ export class MambaLM extends tf.LayersModel {
   /** @internal */
   tokenizerFiles?: TokenizerFiles;
   /** @internal What was hung on the model from outside, and goes with it. */
-  adapter?: {dispose(): void};
+  adapter?: {readonly isMerged: boolean; dispose(): void};
+  /** @internal Its matrices of 8 bits, if they are. */
+  readonly packing?: Packing;
   private readonly parts: Parts;
   private ignoreIndex: number;
   private countsTokens = false;
 
   constructor(config: MambaConfig | PresetName, options: ModelOptions = {}) {
     const resolved = resolveConfig(config);
-    const parts = makeParts(resolved, options);
+    const packing = options.isPacked ? new Packing() : undefined;
+    const parts = makeParts(resolved, options, packing);
     const inputs = tf.input({shape: [null], dtype: 'int32', name: 'ids'});
     const hidden = [...parts.blocks, parts.norm].reduce(
       (x, layer) => layer.apply(x) as tf.SymbolicTensor,
@@ -110,6 +116,7 @@ export class MambaLM extends tf.LayersModel {
     );
     super({inputs, outputs: parts.head.apply(hidden) as tf.SymbolicTensor, name: options.name ?? 'mamba_lm'});
     this.config = resolved;
+    this.packing = packing;
     this.parts = parts;
     this.ignoreIndex = options.ignoreIndex ?? -100;
     if (!options.empty) {
@@ -262,7 +269,7 @@ export class MambaLM extends tf.LayersModel {
   override async save(...args: Parameters<tf.LayersModel['save']>): ReturnType<tf.LayersModel['save']> {
     if (!this.isDense) {
       throw new Error(
-        'save: a LayersModel holds dense weights only; call mergeAdapter first, or savePretrained instead',
+        'save: a LayersModel holds its weights as floats and without an adapter; mergeAdapter puts one into the weights, and savePretrained saves 8 bits',
       );
     }
     return super.save(...args);
@@ -374,7 +381,7 @@ export function mambaLM(config: MambaConfig | PresetName, options: MambaLMOption
   return new MambaLM(resolved, options);
 }
 
-function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions): Parts {
+function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions, packing?: Packing): Parts {
   const {vocabSize, dModel, nLayer, epsilon, tieEmbeddings} = config;
   const seeded = (name: string) => ({name, seed: seedFor(seed, name)});
   const mixer = mixerOf(config);
@@ -389,6 +396,7 @@ function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions): Pa
   const head = tieEmbeddings ? embeddings : new LanguageHead({vocabSize, dModel, ...seeded('lmHead')});
   for (const layer of [embeddings, ...blocks, norm, head]) {
     layer.setFastWeightInitDuringBuild(empty ?? false);
+    if (packing && 'matrices' in layer) layer.matrices.make = packing.make;
   }
   return {embeddings, blocks, norm, head};
 }

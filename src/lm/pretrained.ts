@@ -14,9 +14,17 @@ import {countParameters, largestWeight} from '../config/weightTable';
 import {checkFits} from './memory';
 import {MambaLM} from './model';
 import {tokenizerOf} from './tokenizers';
+import {readBlocks, readWeight} from './weightValues';
 
-/** How a checkpoint is loaded: progress, abort, revision, cache, time-out. */
-export type FromPretrainedOptions = LoadOptions;
+/** How a checkpoint is loaded: progress, abort, revision, cache, time-out, and in what form the weights are held. */
+export interface FromPretrainedOptions extends LoadOptions {
+  /**
+   * 'int8' holds matrices in 8 bits and a scale for each 32 of them (GGUF's Q8_0), in little more than a quarter of the memory, and computes
+   * with them in float32; what 32 does not divide, and all that is no matrix, stays in floats. Such a model trains an adapter, or what it has
+   * in floats. 'float32' unless given.
+   */
+  weights?: 'float32' | 'int8';
+}
 
 /**
  * Loads a checkpoint in the Hugging Face layout (Mamba, FalconMamba, Mamba-2) or the original one of state-spaces, in safetensors (also
@@ -38,7 +46,10 @@ export async function fromPretrained(
   source: string | URL | CheckpointSource,
   options: FromPretrainedOptions = {},
 ): Promise<MambaLM> {
-  checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache', 'timeout']);
+  checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache', 'timeout', 'weights']);
+  const {weights: held = 'float32'} = options;
+  checkOneOf('fromPretrained', 'weights', held, ['float32', 'int8']);
+  const isPacked = held === 'int8';
   checkSignal('fromPretrained', options.signal);
   if (typeof source !== 'string' && !(source instanceof URL) && typeof source?.open !== 'function') {
     throw new Error(
@@ -49,16 +60,17 @@ export async function fromPretrained(
   // The folder is open: where it was and how it is kept is settled.
   const {onProgress, signal} = options;
   const checkpoint = await readCheckpoint(folder, {onProgress, signal}, (config) => {
-    checkFits('fromPretrained', 4 * countParameters(config), 4 * largestWeight(config));
+    const bytes = isPacked ? PACKED_BYTES : 4;
+    checkFits('fromPretrained', bytes * countParameters(config), bytes * largestWeight(config));
   });
   const tokenizer = await findTokenizer(folder, signal);
-  const model = new MambaLM(checkpoint.config, {empty: true});
+  const model = new MambaLM(checkpoint.config, {empty: true, isPacked});
   try {
     const weights = model.weightsByName();
-    for await (const {name, shape, values} of checkpoint.weights()) {
-      tf.tidy(() => {
-        weights.get(name)!.write(tf.tensor(values, shape, 'float32'));
-      });
+    const packed = (name: string) => model.packing?.get(name);
+    for await (const weight of checkpoint.weights((name) => packed(name) !== undefined)) {
+      if ('blocks' in weight) packed(weight.name)!.write(weight.blocks);
+      else tf.tidy(() => void weights.get(weight.name)!.write(tf.tensor(weight.values, weight.shape, 'float32')));
     }
     return Object.assign(model, tokenizer);
   } catch (error) {
@@ -66,6 +78,9 @@ export async function fromPretrained(
     throw error;
   }
 }
+
+/** Bytes of a value of a packed matrix, most of a model: an integer and its share of a scale. */
+const PACKED_BYTES = 1 + 4 / 32;
 
 /** The tokenizer of a checkpoint. */
 async function findTokenizer(
@@ -102,16 +117,17 @@ export async function savePretrained(
   }
   checkKeys('savePretrained', options, ['dtype', 'maxShardBytes', 'layout', 'signal']);
   checkSignal('savePretrained', options.signal);
-  if (!model.isDense) {
+  if (model.adapter && !model.adapter.isMerged) {
     throw new Error(
       'savePretrained: the model has an adapter; mergeAdapter puts it into the weights, removeAdapter takes it off, saveAdapter saves it alone',
     );
   }
   if (options.layout !== undefined)
     checkOneOf('savePretrained', 'layout', options.layout, ['huggingface', 'state-spaces']);
-  const weights = model.weightsByName();
-  const read = async (name: string) => (await weights.get(name)!.read().data()) as Float32Array;
+  const {dtype = model.packing ? 'int8' : 'float32'} = options;
+  const floats = (name: string) => readWeight(model, name);
+  const blocks = (name: string) => readBlocks(model, name);
   const {tokenizer, tokenizerFiles} = model;
   const files = tokenizer ? {tokenizer: tokenizer.toJSON(), config: tokenizer.config} : tokenizerFiles;
-  await writeCheckpoint(model.config, read, target, options, files);
+  await writeCheckpoint(model.config, floats, target, {...options, dtype}, files, blocks);
 }

@@ -12,11 +12,19 @@ export interface DenseWeight {
   readonly value: tf.Tensor;
 }
 
-/** Rows of few bits with a scale for each group of them. */
+/**
+ * Rows of 8-bit integers with a scale for each 32 of them (GGUF's Q8_0): a table [rows, width], or a kernel [in, out] turned, so that its
+ * outputs are the rows.
+ */
 export interface PackedWeight {
   readonly form: 'packed';
-  readonly bits: 4 | 8 | 16;
+  readonly bits: 8;
+  /** [rows, width] */
   readonly shape: readonly [number, number];
+  /** The integers, several to a word [rows, …], int32: see `unpackRows`. */
+  readonly words: tf.Tensor;
+  /** [rows, width / 32] */
+  readonly scales: tf.Tensor;
 }
 
 /**

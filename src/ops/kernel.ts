@@ -115,7 +115,15 @@ function ensureKernel(kernelName: string): void {
 }
 
 /** Kernels for which the composed form is the intended one unless a backend has better: no warning. */
-const alwaysComposed = new Set(['Linear', 'LinearGrad', 'Embedding', 'EmbeddingGrad']);
+const alwaysComposed = new Set([
+  'Linear',
+  'LinearGrad',
+  'Embedding',
+  'EmbeddingGrad',
+  'LookUpRows',
+  'PackedLinear',
+  'UnpackRows',
+]);
 
 /** Runs the composed form in place of a backend's own kernel, for a call that this one does not take. */
 export function runComposed(

@@ -85,3 +85,9 @@ export function rowsTogether(rows: number, most: number): number {
 /** One piece of code for each of the rows. */
 export const forRows = (rows: number, code: (r: number) => string) =>
   Array.from({length: rows}, (_, r) => code(r)).join('\n    ');
+
+/** The four signed bytes of a word, the lowest first. */
+export const fourIntegers = `fn fourOf(word: i32) -> vec4<f32> {
+  return vec4<f32>(vec4<i32>(
+    extractBits(word, 0u, 8u), extractBits(word, 8u, 8u), extractBits(word, 16u, 8u), extractBits(word, 24u, 8u)));
+}`;

@@ -388,4 +388,27 @@ for (const [inputs, expected, blocks = 2] of [
   call('Step', inputs, {ints, floats: {epsilon: 1e-5}}, 1 + 2 * blocks, expected);
 }
 
+const words = tf.zeros([3, 16], 'int32');
+const scales = tf.ones([3, 2]);
+for (const [inputs, expected] of [
+  [[tf.ones([2, 64]), words, scales, tf.ones([3])], none],
+  [[tf.ones([2, 60]), words, scales], 'x must have shape [rows,64], but has [2,60]'],
+  [[tf.ones([64]), words, scales], 'x must have shape [rows,64], but has [64]'],
+  [
+    [tf.ones([2, 64]), words, tf.ones([3, 3])],
+    'words must have eight columns for each one of scales, [3,3], but has [3,16]',
+  ],
+  [[tf.ones([2, 64]), tf.zeros([16], 'int32'), tf.ones([2])], 'scales must have rank 2, but has shape [2]'],
+  [[tf.ones([2, 64]), words, scales, tf.ones([2])], 'bias must have shape [3], but has [2]'],
+] as [tf.Tensor[], string][]) {
+  call('PackedMatVec', inputs, {ints: {NB: inputs.length - 3}}, 1, expected);
+}
+for (const [inputs, expected] of [
+  [[words, scales], none],
+  [[words, tf.ones([2, 3])], 'words must have eight columns for each one of scales, [2,3], but has [3,16]'],
+  [[tf.scalar(0, 'int32'), tf.scalar(1)], 'words must have eight columns for each one of scales, [], but has []'],
+] as [tf.Tensor[], string][]) {
+  call('UnpackRows', inputs, {}, 1, expected);
+}
+
 console.log(JSON.stringify(calls));

@@ -43,6 +43,7 @@ const onceOnly = [
 /** Files that run with the specs of one backend: those about it, and those of which one backend says enough. */
 const onlyOn: Record<string, string> = {
   'adapters/training.spec.ts': 'wasm', // made of ops that every backend is tested with
+  'lm/packedFiles.spec.ts': 'wasm', // likewise
   'backends/tensorflow.spec.ts': 'tensorflow',
   'backends/webgl.spec.ts': 'webgl',
   'backends/webgpu.spec.ts': 'webgpu',

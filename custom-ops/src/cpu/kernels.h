@@ -24,6 +24,8 @@ struct CpuKernels {
   void (*adamW)(const AdamWProblem &);
   void (*globalNorm)(const GlobalNorm &);
   void (*matVec)(const MatVec &);
+  void (*packedMatVec)(const PackedMatVec &);
+  void (*unpackRows)(const UnpackRows &);
   void (*blockStep)(const BlockStep &);
   // For tests: which = 0 exp2, 1 exp, 2 softplus, 3 silu, over an array.
   void (*elementwise)(int which, int64_t n, const float *x, float *y);

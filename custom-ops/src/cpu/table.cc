@@ -23,6 +23,8 @@ void crossEntropyGrad(const EntropyBackward &);
 void adamW(const AdamWProblem &);
 void globalNorm(const GlobalNorm &);
 void matVec(const MatVec &);
+void packedMatVec(const PackedMatVec &);
+void unpackRows(const UnpackRows &);
 void blockStep(const BlockStep &);
 
 static void elementwise(int which, int64_t n, const float *x, float *y) {
@@ -54,6 +56,8 @@ extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL),
                                    adamW,
                                    globalNorm,
                                    matVec,
+                                   packedMatVec,
+                                   unpackRows,
                                    blockStep,
                                    elementwise};
 

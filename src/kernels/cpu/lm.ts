@@ -7,4 +7,5 @@
 import '../../ops/adamW/typed';
 import '../../ops/crossEntropy/typed';
 import '../../ops/rmsNorm/typed';
+import '../../ops/unpackRows/typed';
 import '../../ops/unsortedSegmentSum/typed';

@@ -9,5 +9,7 @@ import '../../ops/adamW/tensorflow';
 import '../../ops/crossEntropy/tensorflow';
 import '../../ops/linear/tensorflow';
 import '../../ops/mambaStep/tensorflow';
+import '../../ops/packedLinear/tensorflow';
 import '../../ops/rmsNorm/tensorflow';
+import '../../ops/unpackRows/tensorflow';
 import '../composed';

@@ -10,5 +10,7 @@ import '../../ops/crossEntropy/webgpu';
 import '../../ops/embedding/webgpu';
 import '../../ops/linear/webgpu';
 import '../../ops/mambaStep/webgpu';
+import '../../ops/packedLinear/webgpu';
 import '../../ops/rmsNorm/webgpu';
 import '../../ops/topLogits/webgpu';
+import '../../ops/unpackRows/webgpu';

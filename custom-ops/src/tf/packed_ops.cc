@@ -1,0 +1,28 @@
+// The ops TfjsMambaPackedMatVec and TfjsMambaUnpackRows.
+#include "../arguments/packed.h"
+
+#include "huge_pages.h"
+#include "ops.h"
+
+namespace tfjs_mamba {
+namespace {
+
+void packedMatVec(const PackedMatVec &p) {
+  moveToHugePages(p.words, p.in * p.out);
+  cpuKernels().packedMatVec(p);
+}
+
+}  // namespace
+
+void registerPackedOps() {
+  registerCpuOp<PackedMatVecOp, packedMatVec>({{"x: float", "words: int32", "scales: float", "bias: NB * float"},
+                                               {"y: float"},
+                                               {"NB: int >= 0 = 0"},
+                                               TF_ShapeInferenceContextSetUnknownShape});
+  registerCpuOp<UnpackRowsOp, &CpuKernels::unpackRows>({{"words: int32", "scales: float"},
+                                                        {"rows: float"},
+                                                        {},
+                                                        TF_ShapeInferenceContextSetUnknownShape});
+}
+
+}  // namespace tfjs_mamba
