@@ -17,7 +17,7 @@ import {quantizationConfig} from './quantized/stored';
 import {shown} from './quote';
 
 /** Whose layout a checkpoint has. */
-export type CheckpointFormat = 'huggingface' | 'state-spaces';
+export type CheckpointFormat = 'huggingface' | 'state-spaces' | 'gguf';
 
 /**
  * @param file What errors call the file.

@@ -5,8 +5,9 @@
 import type {ResolvedMambaConfig} from '../config/config';
 import type {WeightEntry} from '../config/weightTable';
 import {embedding, head, publishedShape, stateSpacesEmbedding, weightTable} from '../config/weightTable';
-import {pieceBytes} from './bytes';
+import {pieceBytes, ReadAhead} from './bytes';
 import {readConfig, readEosTokenIds, type CheckpointFormat} from './config';
+import {openGgufModel} from './ggufModel';
 import {readJsonObject} from './json';
 import {withoutWrappers, withPublishedNames} from './prefixes';
 import {withQuantized} from './quantized/stored';
@@ -14,7 +15,7 @@ import {openSource, type CheckpointSource, type SourceOptions} from './source';
 import {quantizeQ8} from './quantized/q8_0';
 import {byteLength, isReadable, readBytes, readFloats, type StoredTensor} from './tensors';
 import {transpose} from './transpose';
-import {openWeightFiles, type WeightFiles} from './weightFiles';
+import {openWeightFiles, type OnFileBytes, type WeightFiles} from './weightFiles';
 
 /** How far the reading of the weights has come. */
 export interface LoadProgress {
@@ -77,12 +78,11 @@ export async function readCheckpoint(
 ): Promise<Checkpoint> {
   const {signal} = options;
   const folder = await openSource(source, options);
-  const {config, format} = await readConfigs(folder);
-  accept?.(config);
   const progress = new Progress(options.onProgress);
-  const isCopy = (name: string) => config.tieEmbeddings && withoutWrappers(name) === head;
-  const opened = await openWeightFiles(folder, signal, (file, count) => progress.add(file, count), isCopy);
-  const files = {...opened, tensors: withPublishedNames(opened.name, withQuantized(opened.tensors))};
+  const add = (file: string, count: number) => progress.add(file, count);
+  const {config, format, files} = folder.weights?.endsWith('.gguf')
+    ? await openOneFile(folder, folder.weights, add, signal, accept)
+    : await openFolder(folder, add, signal, accept);
   const matches = matchWeights(config, files);
   await checkTiedHead(config, files);
   progress.start(files.files.reduce((sum, {size}) => sum + size, 0));
@@ -97,6 +97,42 @@ export async function readCheckpoint(
     progress.finish();
   };
   return {config, format, weights: weights as Checkpoint['weights']};
+}
+
+/** Configuration and table of contents. */
+interface Opened {
+  config: ResolvedMambaConfig;
+  format: CheckpointFormat;
+  files: WeightFiles;
+}
+
+async function openFolder(
+  folder: CheckpointSource,
+  add: OnFileBytes,
+  signal: AbortSignal | undefined,
+  accept: ((config: ResolvedMambaConfig) => void) | undefined,
+): Promise<Opened> {
+  const {config, format} = await readConfigs(folder);
+  accept?.(config);
+  const isCopy = (name: string) => config.tieEmbeddings && withoutWrappers(name) === head;
+  const opened = await openWeightFiles(folder, signal, add, isCopy);
+  return {config, format, files: {...opened, tensors: withPublishedNames(opened.name, withQuantized(opened.tensors))}};
+}
+
+/** A file that holds the configuration too. */
+async function openOneFile(
+  folder: CheckpointSource,
+  name: string,
+  add: OnFileBytes,
+  signal: AbortSignal | undefined,
+  accept: ((config: ResolvedMambaConfig) => void) | undefined,
+): Promise<Opened> {
+  const file = await folder.open(name, (count) => add(name, count));
+  if (!file) throw new Error(`${folder.name} is not there`);
+  const reader = new ReadAhead(file, signal);
+  const {config, tensors} = await openGgufModel(reader);
+  accept?.(config);
+  return {config, format: 'gguf', files: {name: file.name, tensors, files: [reader]}};
 }
 
 async function readConfigs(folder: CheckpointSource): Promise<ReturnType<typeof readConfig>> {
@@ -122,7 +158,7 @@ function matchWeights(config: ResolvedMambaConfig, {name: file, tensors, files}:
     const shape = publishedShape(weight);
     if (!sameShape(tensor.shape, shape)) {
       throw new Error(
-        `${tensor.file}: ${tensor.name} must have the shape [${shape}] according to config.json, ` +
+        `${tensor.file}: ${tensor.name} must have the shape [${shape}] according to the configuration, ` +
           `but has [${tensor.shape}]`,
       );
     }
@@ -133,7 +169,7 @@ function matchWeights(config: ResolvedMambaConfig, {name: file, tensors, files}:
   }
   const [extra] = unused.values();
   if (extra) {
-    throw new Error(`${extra.file} has the tensor ${extra.name}, which a model of this config.json has no place for`);
+    throw new Error(`${extra.file} has the tensor ${extra.name}, which a model of this configuration has no place for`);
   }
   const fileOrder = new Map(files.map(({name}, i) => [name, i]));
   const order = ({file, position}: StoredTensor) => [fileOrder.get(file)!, position] as const;

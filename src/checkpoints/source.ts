@@ -159,7 +159,7 @@ function lastSegment({pathname}: URL): string {
 }
 
 function isFile(url: URL): boolean {
-  return /\.(safetensors|bin|json)$/.test(url.pathname);
+  return /\.(safetensors|bin|gguf|json)$/.test(url.pathname);
 }
 
 /** The name, unless it is that of the configuration, which stands for the whole folder. */

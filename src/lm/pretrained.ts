@@ -30,6 +30,8 @@ export interface FromPretrainedOptions extends LoadOptions {
  * Loads a checkpoint in the Hugging Face layout (Mamba, FalconMamba, Mamba-2) or the original one of state-spaces, in safetensors (also
  * sharded) or `pytorch_model.bin`, in float32, float16 or bfloat16; computation is in float32.
  *
+ * Or a GGUF file of Mamba, as llama.cpp's converter writes it, in F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K: named itself, not by its folder.
+ *
  * A `tokenizer.json` beside the model, and its `tokenizer_config.json`, become `model.tokenizer`, so that `generate` takes text. If it
  * cannot be used, the model is loaded all the same, and `generate` says why once it is given a text.
  *

@@ -105,7 +105,10 @@ describe('unpackRows', () => {
     expect([...found.values]).toEqual([5, 0, 5].flatMap(row));
     for (const id of [-1, 6]) {
       if (backendSettings().refusesValues) expect(() => tf.tidy(look([id]))).toThrowError(/lookUpRows: ids/);
-      else expect((await readAndDispose({none: tf.tidy(look([id]))}))['none'].values).toEqual(new Float64Array(96));
+      else
+        expect(
+          (await readAndDispose({none: tf.tidy(look([id]))}))['none'].values.every((value) => value === 0),
+        ).toBeTrue();
     }
   });
 
