@@ -235,4 +235,28 @@ struct BlockStep {
   float *y, *newConvState, *newSsmState;  // y may be x
 };
 
+// The same for a block of Mamba-2, where in_proj gives z, then x, B and C, which the convolution takes together, then delta: norm,
+// in_proj, conv, state update, gated norm, out_proj and the residual sum. Symbols as in SsdProblem; E = H P, W = E + 2 G N.
+struct Mamba2Step {
+  int64_t batch, model, heads, headDim, groups, states, taps;
+  int64_t skipWidth;                 // values of D a head: 1 or P
+  int64_t normGroups;                // of the gated norm
+  bool normBeforeGate;
+  float epsilon, deltaMin, deltaMax; // epsilon: of both norms
+  const float *x;                    // [B,model], the residual stream
+  const float *convState, *ssmState; // [B,K-1,W], [B,H,P,N]
+  const float *norm;                 // [model]
+  const float *inProj, *inBias;      // [model,E+W+H], bias or null
+  const float *conv, *convBias;      // [W,K], [W] or null
+  const float *dtBias, *ALog;        // [H]
+  const float *D;                    // [H] or [E]
+  const float *gatedNorm;            // [E]; null: the output is gated and not normalised
+  const float *outProj, *outBias;    // [E,model], bias or null
+  float *y, *newConvState, *newSsmState;  // y may be x
+
+  int64_t inner() const { return heads * headDim; }
+  int64_t convWidth() const { return inner() + 2 * groups * states; }
+  int64_t projected() const { return inner() + convWidth() + heads; }
+};
+
 }  // namespace tfjs_mamba

@@ -8,6 +8,7 @@ import {bitsOf, runNativeOp} from '../../src/backends/tensorflow';
 import '../../src/node';
 import {convInputs} from '../../src/ops/causalConv1d/kernels';
 import {gatedRmsNormInputs} from '../../src/ops/gatedRmsNorm/kernels';
+import {mamba2BlockInputs} from '../../src/ops/mamba2Step/kernels';
 import {blockInputs} from '../../src/ops/mambaStep/kernels';
 import {rmsNormInputs} from '../../src/ops/rmsNorm/kernels';
 import {scanInputs} from '../../src/ops/selectiveScan/kernels';
@@ -409,6 +410,39 @@ for (const [inputs, expected] of [
   [[tf.scalar(0, 'int32'), tf.scalar(1)], 'words must have eight columns for each one of scales, [], but has []'],
 ] as [tf.Tensor[], string][]) {
   call('UnpackRows', inputs, {}, 1, expected);
+}
+
+/** Two blocks of Mamba-2 of dModel 4, 2 heads of 4 channels, one group of 3 states and 4 taps, as above. */
+const step2 = (changed: Record<string, tf.Tensor>) => {
+  const shapes: Shapes = {conv: [2, 3, 14], ssm: [2, 2, 4, 3], normWeight: [4], inProj: [4, 24], convWeight: [14, 4]};
+  Object.assign(shapes, {dtBias: [2], ALog: [2], D: [2], gatedNormWeight: [8], outProj: [8, 4]});
+  const block = (index: number) =>
+    Object.keys(shapes).map((name) => changed[`${name}${index}`] ?? tf.fill(shapes[name], 0.5));
+  return [changed.x ?? tf.ones([2, 4]), ...block(0), ...block(1)];
+};
+const present2 = bitsOf(
+  mamba2BlockInputs,
+  mamba2BlockInputs.filter((name) => !['inProjBias', 'convBias', 'outProjBias'].includes(name)),
+);
+const wide: Record<string, tf.Tensor> = {conv1: tf.ones([2, 4, 14]), convWeight1: tf.ones([14, 5])};
+for (const [inputs, expected, blocks = 2, norm_groups = 2] of [
+  [step2({}), none],
+  [step2({}), 'attribute blocks is 3, which does not divide 20 inputs', 3],
+  [step2({}), 'gatedNormWeight has 8 channels, which 3 groups do not divide', 2, 3],
+  [step2({x: tf.ones([4])}), 'x must have rank 2 and not be empty, but has shape [4]'],
+  [step2({conv0: tf.ones([2, 4, 14])}), 'conv must have shape [2,3,14], but has [2,4,14]'],
+  [step2({ssm1: tf.ones([1, 2, 4, 3])}), 'ssm must have shape [2,2,4,3], but has [1,2,4,3]'],
+  [
+    step2({convWeight0: tf.ones([13, 4])}),
+    'convWeight has 13 channels, which are not the 8 of ssm and those of B and C for groups of its heads',
+  ],
+  [step2({inProj1: tf.ones([4, 22])}), 'inProj must have shape [4,24], but has [4,22]'],
+  [step2({D0: tf.ones([3])}), 'D must have shape [8], but has [3]'],
+  [step2(wide), 'block 1 differs in size from the first'],
+] as [tf.Tensor[], string, number?, number?][]) {
+  const ints = {NI: inputs.length, blocks, present: present2, norm_groups};
+  const floats = {epsilon: 1e-5, delta_min: 0, delta_max: 1};
+  call('Mamba2Step', inputs, {ints, floats, bools: {norm_before_gate: false}}, 1 + 2 * blocks, expected);
 }
 
 console.log(JSON.stringify(calls));

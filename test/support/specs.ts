@@ -51,6 +51,7 @@ const onlyOn: Record<string, string> = {
   'cluster/cluster.spec.ts': 'tensorflow',
   'cluster/training.spec.ts': 'tensorflow',
   'native/native.spec.ts': 'tensorflow',
+  'ops/mamba2Step.spec.ts': 'tensorflow',
 };
 
 export type SpecGroup = 'once' | 'backend';

@@ -2,8 +2,8 @@
 // A token's arithmetic is nothing beside the reading of the weights; what this saves is everything between the reads:
 // about fifteen op dispatches, as many tensors and their allocation.
 #include "../problem.h"
+#include "conv_step.h"
 #include "parallel.h"
-#include "vector_math.h"
 
 namespace tfjs_mamba {
 namespace SIMD_LEVEL {
@@ -12,36 +12,6 @@ void normalizeRow(const float *r, const float *weight, float *y, int64_t width, 
 void normalizeRow(float *r, int64_t width, float epsilon);  // in place, without weight
 void selectiveStateUpdateOfLogA(const StateUpdate &p);  // p.A holds log(-A)
 void matVec(const MatVec &p);
-
-namespace {
-
-// One step of the convolution with silu. `xz` holds rows of 2*inner (x, then z); y may not alias it.
-void convStep(const BlockStep &p, const float *xz, float *y) {
-  const int64_t D = p.inner, back = p.taps - 1;
-  for (int64_t b = 0; b < p.batch; ++b) {
-    const float *x = xz + b * 2 * D, *state = p.convState + b * back * D;
-    float *newState = p.newConvState + b * back * D;
-    for (int64_t c = 0; c < D; ++c) {
-      const float *weight = p.conv + c * p.taps;
-      float sum = (p.convBias ? p.convBias[c] : 0.0f) + weight[back] * x[c];
-      for (int64_t k = 0; k < back; ++k) sum += weight[k] * state[k * D + c];
-      y[b * D + c] = sum;
-    }
-    for (int64_t c = 0; c < D; c += kLanes)
-      storeFirst(y + b * D + c, silu(loadFirst(y + b * D + c, D - c)), D - c);
-    if (back > 0) {
-      std::memcpy(newState, state + D, (back - 1) * D * sizeof(float));
-      std::memcpy(newState + (back - 1) * D, x, D * sizeof(float));
-    }
-  }
-}
-
-// Columns [from, from+width) of rows of `stride` floats, packed.
-void slice(float *to, const float *rows, int64_t count, int64_t stride, int64_t from, int64_t width) {
-  for (int64_t b = 0; b < count; ++b) std::memcpy(to + b * width, rows + b * stride + from, width * sizeof(float));
-}
-
-}  // namespace
 
 void blockStep(const BlockStep &p) {
   const int64_t R = p.batch, D = p.inner, N = p.states, wide = p.rank + 2 * N;
@@ -54,7 +24,7 @@ void blockStep(const BlockStep &p) {
   for (int64_t b = 0; b < R; ++b)
     normalizeRow(p.x + b * p.model, p.norm, normed + b * p.model, p.model, p.epsilon);
   matVec({R, p.model, 2 * D, false, normed, p.inProj, p.inBias, xz});
-  convStep(p, xz, u);
+  convStep({R, D, p.taps, 2 * D, xz, p.convState, p.conv, p.convBias, u, p.newConvState});
   matVec({R, D, wide, false, u, p.xProj, nullptr, dbc});
   slice(dt, dbc, R, wide, 0, p.rank);
   slice(B, dbc, R, wide, p.rank, N);
@@ -71,10 +41,7 @@ void blockStep(const BlockStep &p) {
   selectiveStateUpdateOfLogA({R, D, N, 1, 1, false, false, true, p.ssmState, u, delta, p.ALog, B, C, p.D, z, p.dtBias,
                               y, p.newSsmState});
   matVec({R, D, p.model, false, y, p.outProj, p.outBias, out});
-  for (int64_t i = 0; i < R * p.model; i += kLanes) {
-    const int64_t n = R * p.model - i;
-    storeFirst(p.y + i, loadFirst(out + i, n) + loadFirst(p.x + i, n), n);
-  }
+  addTo(p.y, out, p.x, R * p.model);
 }
 
 }  // namespace SIMD_LEVEL

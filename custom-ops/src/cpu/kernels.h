@@ -27,6 +27,7 @@ struct CpuKernels {
   void (*packedMatVec)(const PackedMatVec &);
   void (*unpackRows)(const UnpackRows &);
   void (*blockStep)(const BlockStep &);
+  void (*mamba2Step)(const Mamba2Step &);
   // For tests: which = 0 exp2, 1 exp, 2 softplus, 3 silu, over an array.
   void (*elementwise)(int which, int64_t n, const float *x, float *y);
 };

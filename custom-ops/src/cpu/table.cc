@@ -26,6 +26,7 @@ void matVec(const MatVec &);
 void packedMatVec(const PackedMatVec &);
 void unpackRows(const UnpackRows &);
 void blockStep(const BlockStep &);
+void mamba2Step(const Mamba2Step &);
 
 static void elementwise(int which, int64_t n, const float *x, float *y) {
   for (int64_t i = 0; i < n; i += kLanes) {
@@ -59,6 +60,7 @@ extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL),
                                    packedMatVec,
                                    unpackRows,
                                    blockStep,
+                                   mamba2Step,
                                    elementwise};
 
 }  // namespace SIMD_LEVEL

@@ -1,5 +1,6 @@
-// The ops TfjsMambaMatVec and, for one token through all blocks of a model, TfjsMambaStep.
+// The ops TfjsMambaMatVec and, for one token through all blocks of a model, TfjsMambaStep and TfjsMambaMamba2Step.
 #include "../arguments/decode.h"
+#include "../arguments/mamba2_step.h"
 
 #include "huge_pages.h"
 #include "ops.h"
@@ -26,6 +27,14 @@ void step(const std::vector<BlockStep> &blocks) {
   }
 }
 
+void mamba2Step(const std::vector<Mamba2Step> &blocks) {
+  for (const Mamba2Step &p : blocks) {
+    prepare(p.inProj, p.model, p.projected());
+    prepare(p.outProj, p.inner(), p.model);
+    cpuKernels().mamba2Step(p);
+  }
+}
+
 }  // namespace
 
 void registerDecodeOps() {
@@ -38,6 +47,11 @@ void registerDecodeOps() {
                                {"NI: int >= 12", "blocks: int >= 1", "present: int", "epsilon: float",
                                 "mixer_epsilon: float = 0.0"},
                                TF_ShapeInferenceContextSetUnknownShape});
+  registerCpuOp<Mamba2StepOp, mamba2Step>({{"inputs: NI * float"},
+                                           {"y: float", "conv: blocks * float", "ssm: blocks * float"},
+                                           {"NI: int >= 10", "blocks: int >= 1", "present: int", "norm_groups: int >= 1",
+                                            "norm_before_gate: bool", "epsilon: float", "delta_min: float", "delta_max: float"},
+                                           TF_ShapeInferenceContextSetUnknownShape});
 }
 
 }  // namespace tfjs_mamba

@@ -5,9 +5,11 @@
  * @packageDocumentation
  */
 import '../../mixers/mamba1/fused';
+import '../../mixers/mamba2/fused';
 import '../../ops/adamW/tensorflow';
 import '../../ops/crossEntropy/tensorflow';
 import '../../ops/linear/tensorflow';
+import '../../ops/mamba2Step/tensorflow';
 import '../../ops/mambaStep/tensorflow';
 import '../../ops/packedLinear/tensorflow';
 import '../../ops/rmsNorm/tensorflow';

@@ -5,8 +5,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import {hasMambaStep, mambaStep} from '../../ops/mambaStep';
 import type {BlockInput, BlockInputs} from '../../ops/mambaStep/kernels';
+import {denseWeights} from '../fusedInputs';
 import type {Weights} from '../mixer';
-import type {Weight} from '../weight';
 import type {MixerConfig} from './config';
 import {mamba1} from './index';
 import type {LayerState} from './run';
@@ -36,23 +36,9 @@ function stepMamba1Blocks(
   states: readonly LayerState[],
 ): {y: tf.Tensor2D; states: LayerState[]} | undefined {
   if (!hasMambaStep()) return undefined;
-  const inputs = blocks.map(({weights}, i) => blockInputs(weights, states[i]));
+  const inputs = blocks.map(({weights}) => denseWeights(weights, inputNames));
   if (!inputs.every((block) => block !== undefined)) return undefined;
   const {epsilon, mixerEpsilon} = blocks[0].config;
-  return mambaStep({x, blocks: inputs, epsilon, mixerEpsilon});
-}
-
-function blockInputs(weights: Weights, {conv, ssm}: LayerState): BlockInputs | undefined {
-  const inputs = {conv, ssm} as BlockInputs;
-  for (const [name, weight] of Object.entries(weights)) {
-    if (weight === undefined) continue;
-    const value = 'form' in weight ? denseValue(weight) : weight;
-    if (value === undefined) return undefined;
-    inputs[inputNames[name]] = value;
-  }
-  return inputs;
-}
-
-function denseValue(weight: Weight): tf.Tensor | undefined {
-  return weight.form === 'dense' ? weight.value : undefined;
+  const withStates = inputs.map((block, i) => ({...block, ...states[i]}) as BlockInputs);
+  return mambaStep({x, blocks: withStates, epsilon, mixerEpsilon});
 }
