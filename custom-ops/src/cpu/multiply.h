@@ -16,18 +16,30 @@ struct Left {
 // of a tile go together, what is beyond must be zero in the vector that the diagonal is in; further off it is not read.
 enum class Part { all, lower, upper };
 
+// What the products are added to: nothing, what stands there, or that times a factor of its row.
+enum class Onto { zero, out, scaled };
+
+// Factors of rows; with a step of 0 all have the first.
+struct Factors {
+  const float *p;
+  int64_t step;
+};
+
 // A tile of the result in registers: R rows of V vectors.
 constexpr int kTileRows = 4;
 constexpr int kTileVectors = kLanes == 16 ? 4 : 2;
 
-template <int R, int V, bool add>
+template <int R, int V, Onto onto>
 SIMD_INLINE void multiplyTile(int64_t first, int64_t last, Left a, const float *b, int64_t strideB, float *out,
-                              int64_t strideOut) {
+                              int64_t strideOut, Factors factors) {
   Vec sums[R][V];
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sums[r][v] = add ? load(out + r * strideOut + v * kLanes) : Vec{};
+    for (int v = 0; v < V; ++v) {
+      sums[r][v] = onto == Onto::zero ? Vec{} : load(out + r * strideOut + v * kLanes);
+      if (onto == Onto::scaled) sums[r][v] *= factors.p[r * factors.step];
+    }
   for (int64_t k = first; k < last; ++k) {
     Vec right[V];
 #pragma GCC unroll 4
@@ -45,16 +57,16 @@ SIMD_INLINE void multiplyTile(int64_t first, int64_t last, Left a, const float *
     for (int v = 0; v < V; ++v) store(out + r * strideOut + v * kLanes, sums[r][v]);
 }
 
-// out = a b, or out += a b: [rows,depth] by [depth,columns]. The columns of b and of out are whole vectors.
-template <bool add, Part part = Part::all>
+// out = a b, added to what `onto` says: [rows,depth] by [depth,columns]. The columns of b and of out are whole vectors.
+template <Onto onto, Part part = Part::all>
 static inline void multiply(int64_t rows, int64_t depth, int64_t columns, Left a, const float *b, int64_t strideB,
-                            float *out, int64_t strideOut) {
+                            float *out, int64_t strideOut, Factors factors = {}) {
   const auto tile = [&](auto height, auto width, int64_t r, int64_t c) {
     constexpr int R = decltype(height)::value, V = decltype(width)::value;
     const int64_t first = part == Part::upper ? r : 0;
     const int64_t last = part == Part::lower && r + R < depth ? r + R : depth;
-    multiplyTile<R, V, add>(first, last, {a.p + r * a.row, a.row, a.step}, b + c, strideB, out + r * strideOut + c,
-                            strideOut);
+    multiplyTile<R, V, onto>(first, last, {a.p + r * a.row, a.row, a.step}, b + c, strideB, out + r * strideOut + c,
+                             strideOut, {factors.p + r * factors.step, factors.step});
   };
   const auto strip = [&](auto width, int64_t c) {
     int64_t r = 0;

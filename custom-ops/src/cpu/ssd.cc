@@ -40,13 +40,12 @@ void scanRun(const SsdForward &p, const Run &run, const float *products) {
         storeRows(p.chunkStates + ((run.batch * chunks + t0 / kSteps) * p.heads + head) * N * P, state, N, P, P);
       chunk.enter(p, run.batch, head, t0, steps, rows.products);
       loadSkip(skip, p, head);
-      multiply<false>(steps, N, paddedP, {rows.C, rows.stride, 1}, state, paddedP, y, paddedP);
-      scaleRows(y, steps, paddedP, chunk.fromStart);
-      multiply<true, Part::lower>(steps, steps, paddedP, {chunk.mixing, kSteps, 1}, chunk.x, paddedP, y, paddedP);
+      multiply<Onto::zero>(steps, N, paddedP, {rows.C, rows.stride, 1}, state, paddedP, y, paddedP);
+      multiply<Onto::scaled, Part::lower>(steps, steps, paddedP, {chunk.mixing, kSteps, 1}, chunk.x, paddedP, y, paddedP,
+                                          {chunk.fromStart, 1});
       storeOutput(p, (run.batch * p.length + t0) * p.heads + head, steps, nextChunk(p, t0), y, skip);
-      scale(state, size, chunk.whole);
       scaleRows(chunk.x, steps, paddedP, chunk.toEnd);
-      multiply<true>(N, steps, paddedP, {rows.B, 1, rows.stride}, chunk.x, paddedP, state, paddedP);
+      multiply<Onto::scaled>(N, steps, paddedP, {rows.B, 1, rows.stride}, chunk.x, paddedP, state, paddedP, {&chunk.whole, 0});
     }
   }
   for (int64_t i = 0; i < run.heads; ++i) storeState(p.finalState + (first + i) * P * N, states + i * size, P, N);

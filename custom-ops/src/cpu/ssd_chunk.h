@@ -107,7 +107,7 @@ static inline void multiplyProjections(const SsdProblem &p, float *products) {
     zero(rows, kSteps * padded);
     loadRows(rows, group.B, steps, N, group.stride);
     transpose(kSteps, padded, rows, padded, columns, kSteps);
-    multiply<false>(steps, N, wholeVectors(steps), {group.C, group.stride, 1}, columns, kSteps,
+    multiply<Onto::zero>(steps, N, wholeVectors(steps), {group.C, group.stride, 1}, columns, kSteps,
                     products + task * kSteps * kSteps, kSteps);
   });
 }

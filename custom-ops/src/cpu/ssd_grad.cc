@@ -60,9 +60,9 @@ void stageGradient(const SsdBackward &p, int64_t row, int64_t steps, const GradC
 void gateGradient(const SsdBackward &p, int64_t row, int64_t steps, const GroupChunk &rows, const HeadChunk &chunk,
                   const GradChunk &k, const float *skip) {
   const int64_t P = p.headDim, padded = wholeVectors(P);
-  multiply<false>(steps, p.states, padded, {rows.C, rows.stride, 1}, k.state, padded, k.y, padded);
-  scaleRows(k.y, steps, padded, chunk.fromStart);
-  multiply<true, Part::lower>(steps, steps, padded, {chunk.mixing, kSteps, 1}, chunk.x, padded, k.y, padded);
+  multiply<Onto::zero>(steps, p.states, padded, {rows.C, rows.stride, 1}, k.state, padded, k.y, padded);
+  multiply<Onto::scaled, Part::lower>(steps, steps, padded, {chunk.mixing, kSteps, 1}, chunk.x, padded, k.y, padded,
+                                      {chunk.fromStart, 1});
   for (int64_t t = 0; t < steps; ++t)
     for (int64_t c = 0; c < P; c += kLanes) {
       const int64_t at = (row + t * p.heads) * P + c, n = P - c;
@@ -78,7 +78,7 @@ void pairGradient(int64_t steps, int64_t headDim, const HeadChunk &chunk, const 
                   float *sumOfPairs) {
   const int64_t padded = wholeVectors(headDim);
   transpose(kSteps, padded, chunk.x, padded, k.transposed, kSteps);
-  multiply<false>(steps, headDim, wholeVectors(steps), {k.g, padded, 1}, k.transposed, kSteps, k.pairs, kSteps);
+  multiply<Onto::zero>(steps, headDim, wholeVectors(steps), {k.g, padded, 1}, k.transposed, kSteps, k.pairs, kSteps);
   Vec rows[kSteps / kLanes] = {};
   for (int64_t t = steps - 1; t >= 0; --t) {
     const int64_t at = t * kSteps;
@@ -178,29 +178,28 @@ void scanRunBack(const SsdBackward &p, const Run &run, const float *products, co
 
       if (p.z) gateGradient(p, row, steps, rows, chunk, k, skip);
 
-      multiply<false>(steps, N, paddedP, {rows.B, rows.stride, 1}, end, paddedP, k.dx, paddedP);
+      multiply<Onto::zero>(steps, N, paddedP, {rows.B, rows.stride, 1}, end, paddedP, k.dx, paddedP);
       scaleRows(k.dx, steps, paddedP, chunk.toEnd);
       float earlier = 0;
       for (int64_t t = 1; t < steps; ++t) {
         earlier += dot(chunk.x + (t - 1) * paddedP, k.dx + (t - 1) * paddedP, paddedP);
         k.throughSteps[t] += earlier;
       }
-      multiply<true, Part::upper>(steps, steps, paddedP, {chunk.mixing, 1, kSteps}, k.g, paddedP, k.dx, paddedP);
+      multiply<Onto::out, Part::upper>(steps, steps, paddedP, {chunk.mixing, 1, kSteps}, k.g, paddedP, k.dx, paddedP);
       finishChannels(p, row, steps, chunk, k, skip, sumsD + i * paddedP);
 
       scaleRows(k.g, steps, paddedP, chunk.fromStart);
       scaleRows(chunk.x, steps, paddedP, chunk.toEnd);
       transpose(paddedN, paddedP, k.state, paddedP, k.transposed, paddedN);
-      multiply<false>(steps, P, paddedN, {k.g, paddedP, 1}, k.transposed, paddedN, k.dC, paddedN);
+      multiply<Onto::zero>(steps, P, paddedN, {k.g, paddedP, 1}, k.transposed, paddedN, k.dC, paddedN);
       throughStart(steps, paddedN, C, k, dC);
       transpose(paddedN, paddedP, end, paddedP, k.transposed, paddedN);
-      multiply<true>(steps, P, paddedN, {chunk.x, paddedP, 1}, k.transposed, paddedN, dB, paddedN);
-      scale(end, size, chunk.whole);
-      multiply<true>(N, steps, paddedP, {rows.C, 1, rows.stride}, k.g, paddedP, end, paddedP);
+      multiply<Onto::out>(steps, P, paddedN, {chunk.x, paddedP, 1}, k.transposed, paddedN, dB, paddedN);
+      multiply<Onto::scaled>(N, steps, paddedP, {rows.C, 1, rows.stride}, k.g, paddedP, end, paddedP, {&chunk.whole, 0});
       finishSteps(p, row, head, steps, chunk, k, sumA + i, sumBias + i);
     }
-    multiply<true, Part::lower>(steps, steps, paddedN, {sumOfPairs, kSteps, 1}, B, paddedN, dC, paddedN);
-    multiply<true, Part::upper>(steps, steps, paddedN, {sumOfPairs, 1, kSteps}, C, paddedN, dB, paddedN);
+    multiply<Onto::out, Part::lower>(steps, steps, paddedN, {sumOfPairs, kSteps, 1}, B, paddedN, dC, paddedN);
+    multiply<Onto::out, Part::upper>(steps, steps, paddedN, {sumOfPairs, 1, kSteps}, C, paddedN, dB, paddedN);
     storeRows(out.dB + (run.task * p.length + t0) * N, dB, steps, N, N);
     storeRows(out.dC + (run.task * p.length + t0) * N, dC, steps, N, N);
   }
