@@ -1,24 +1,21 @@
-// What the forward and the backward scan of Mamba-2 share: how the work is cut, a chunk's decays, and the tile of a product
-// that almost all of it consists of.
+// What the forward and the backward scan of Mamba-2 share: how the work is cut, and a chunk's decays.
 //
 // As on the CPU (cpu/ssd_chunk.h), a chunk of Q = 64 positions of a head is a product with the Q x Q matrix of (C_i . B_j) times
 // the decay from j to i, and what came before enters by the state at the chunk's start. Here all chunks run at once: first what
 // each adds to the state, then, one thread to a state, the states it starts from, then its outputs. All products are of float32
-// values, on the ordinary units: the matrix units would keep 11 bits of them.
+// values (tile.cuh).
 //
 // Logarithms of decays are added up in double precision, so that a difference of two sums, which is what a decay over several
 // positions is, has no error that float32 could hold.
 #pragma once
 
 #include "launch.h"
-#include "reduce.cuh"
+#include "tile.cuh"
 
 namespace tfjs_mamba {
 namespace cuda {
 
 constexpr int kPositions = static_cast<int>(kSsdChunk);
-constexpr int kThreads = 256, kSide = 64, kEach = 4, kDepth = 16;  // a tile: kSide x kSide, kEach x kEach a thread
-constexpr int kBlocks = 3;  // to a multiprocessor, by fewer registers than the compiler would take: fastest of 1 to 4
 static_assert(kPositions == kSide, "the positions of a chunk are the rows of a tile");
 
 inline int64_t tilesOf(int64_t width) { return (width + kSide - 1) / kSide; }
@@ -118,84 +115,6 @@ struct Steps {
     return decay == 0 ? 0.0f : decay * products[i * kPositions + j];
   }
 };
-
-// A thread's part of a tile: kEach rows from row() on, kEach columns from column() on.
-struct Tile {
-  float v[kEach][kEach] = {};
-
-  __device__ static int row() { return threadIdx.x / (kSide / kEach) * kEach; }
-  __device__ static int column() { return threadIdx.x % (kSide / kEach) * kEach; }
-  // f(element, row, column) of each.
-  template <typename F>
-  __device__ void each(const F &f) {
-#pragma unroll
-    for (int r = 0; r < kEach; ++r)
-#pragma unroll
-      for (int c = 0; c < kEach; ++c) f(v[r][c], row() + r, column() + c);
-  }
-};
-
-// Sums over the columns of a row: of a thread's own in, of all its row's threads out.
-__device__ inline float rowSum(float own) {
-#pragma unroll
-  for (int mask = kSide / kEach / 2; mask > 0; mask /= 2) own += __shfl_xor_sync(kFullWarp, own, mask);
-  return own;
-}
-
-struct alignas(16) Room {
-  float left[kDepth][kSide + 4], right[kDepth][kSide + 4];
-};
-
-// Which index of an operand runs over neighbours in memory: that of the sum, or its row or column.
-enum class Along { sum, side };
-
-// What a thread brings of kDepth x kSide elements of an operand.
-template <Along kAlong>
-struct Bringing {
-  static constexpr int kCount = kDepth * kSide / kThreads;
-  float v[kCount];
-
-  __device__ static int k(int i) {
-    const int at = threadIdx.x + i * kThreads;
-    return kAlong == Along::sum ? at % kDepth : at / kSide;
-  }
-  __device__ static int side(int i) {
-    const int at = threadIdx.x + i * kThreads;
-    return kAlong == Along::sum ? at / kDepth : at % kSide;
-  }
-  template <typename Get>
-  __device__ void fetch(const Get &get, int k0) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) v[i] = get(side(i), k0 + k(i));
-  }
-  __device__ void put(float (&to)[kDepth][kSide + 4]) const {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) to[k(i)][side(i)] = v[i];
-  }
-};
-
-// tile += the sum over k < depth of left(row, k) right(column, k), which must give zero for a k past the end. All threads of the
-// block must call it.
-template <Along kLeft, Along kRight, typename Left, typename Right>
-__device__ inline void multiply(Tile &tile, Room &room, int64_t depth, const Left &left, const Right &right) {
-  Bringing<kLeft> a;
-  Bringing<kRight> b;
-  a.fetch(left, 0), b.fetch(right, 0);
-  for (int k0 = 0; k0 < depth; k0 += kDepth) {
-    __syncthreads();
-    a.put(room.left), b.put(room.right);
-    __syncthreads();
-    if (k0 + kDepth < depth) a.fetch(left, k0 + kDepth), b.fetch(right, k0 + kDepth);  // on their way meanwhile
-#pragma unroll
-    for (int k = 0; k < kDepth; ++k) {
-      const Few<kEach> l = read<kEach>(&room.left[k][Tile::row()]), r = read<kEach>(&room.right[k][Tile::column()]);
-#pragma unroll
-      for (int i = 0; i < kEach; ++i)
-#pragma unroll
-        for (int j = 0; j < kEach; ++j) tile.v[i][j] += l[i] * r[j];
-    }
-  }
-}
 
 // What launchers of both directions ask for. The products of C and B of each chunk and group [chunks,G,Q,Q]; of each chunk and
 // head, what it adds to the state [chunks,H,P,N] and its decay over the chunk [chunks,H]. Backward, what each chunk adds to the
