@@ -65,7 +65,7 @@ export async function loadAdapter(
 ): Promise<AdapterInfo> {
   const op = 'loadAdapter';
   checkModel(op, model);
-  checkKeys(op, options, ['signal', 'revision', 'cache', 'timeout']);
+  checkKeys(op, options, ['signal', 'revision', 'cache', 'timeout', 'token']);
   checkSignal(op, options.signal);
   const folder = await openSource(source, options, op);
   const {settings, corrections} = await readPeft(op, folder, matricesOf(model));

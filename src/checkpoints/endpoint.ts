@@ -28,6 +28,7 @@ export class Endpoint {
   constructor(
     readonly url: string,
     private readonly timeout = defaultTimeout,
+    private readonly token?: string,
   ) {
     this.name = withoutSecrets(url);
   }
@@ -64,7 +65,11 @@ export class Endpoint {
 
   private async ask(url: string, signal: AbortSignal | undefined, range?: {start: number; end: number}) {
     const watch = new Watch(this.name, this.timeout, signal);
-    const headers: HeadersInit = range ? {Range: `bytes=${range.start}-${range.end - 1}`} : {};
+    const headers: HeadersInit = {
+      ...(range && {Range: `bytes=${range.start}-${range.end - 1}`}),
+      // fetch takes it out of a request that is sent on to another host; where that led is asked without it, too.
+      ...(this.token !== undefined && isSameHost(url, this.url) && {Authorization: `Bearer ${this.token}`}),
+    };
     try {
       const response = await watch.over(fetch(url, {headers, signal: watch.signal}));
       return new Reply(this.name, response, watch);
@@ -73,6 +78,10 @@ export class Endpoint {
       throw watch.failure(error, 'could not be fetched');
     }
   }
+}
+
+function isSameHost(a: string, b: string): boolean {
+  return URL.canParse(a) && new URL(a).origin === new URL(b).origin;
 }
 
 /** An answer, whose body is to be read or cancelled. */

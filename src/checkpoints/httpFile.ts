@@ -9,6 +9,8 @@ export interface HttpOptions {
   cache?: CheckedCache;
   /** Milliseconds of silence that end a request. */
   timeout?: number;
+  /** Goes to the host of the address alone, and not along where that sends on. */
+  token?: string;
 }
 
 export class HttpFile {
@@ -22,7 +24,7 @@ export class HttpFile {
     /** How many bytes the file may have. */
     readonly limit: number,
   ) {
-    this.endpoint = new Endpoint(url, options.timeout);
+    this.endpoint = new Endpoint(url, options.timeout, options.token);
     this.arrived = new Arrivals(onBytes);
   }
 

@@ -137,7 +137,8 @@ async function openOneFile(
 
 async function readConfigs(folder: CheckpointSource): Promise<ReturnType<typeof readConfig>> {
   const file = await folder.open('config.json');
-  if (!file) throw new Error(`${folder.name} has no config.json`);
+  if (!file)
+    throw new Error(`${folder.name} has no config.json${folder.doubt === undefined ? '' : `; ${folder.doubt}`}`);
   const {config, format} = readConfig(file.name, await readJsonObject(file));
   const generation = await folder.open('generation_config.json');
   if (!generation) return {config, format};

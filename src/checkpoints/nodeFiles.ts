@@ -10,6 +10,7 @@ import {fileURLToPath} from 'node:url';
 import {openStaging} from '../nodeStaging';
 import type {ByteFile, OnBytes} from './bytes';
 import type {ByteCache} from './cache';
+import {nodeHub} from './nodeHub';
 import {finishSave, folderTarget} from './nodeTarget';
 import type {FilePlatform} from './platform';
 import {weightFileName, type CheckpointSource} from './source';
@@ -45,6 +46,8 @@ export const nodeFiles: FilePlatform = {
   async openTarget(path) {
     return folderTarget(path.startsWith('file:') ? fileURLToPath(path) : path);
   },
+
+  hub: nodeHub((path, onBytes) => folderSource(dirname(path)).open(basename(path), onBytes)),
 
   async openCache(path) {
     const folder = path ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tfjs-mamba');

@@ -18,6 +18,34 @@ export interface FilePlatform {
   openTarget(path: string): Promise<CheckpointTarget>;
   /** A folder that keeps what was downloaded; a default one if none is named. */
   openCache(path?: string): Promise<ByteCache>;
+  /** The Hub as Hugging Face's own library meets it here. */
+  readonly hub?: HubPlatform;
+}
+
+/** What the environment says of the Hub, and the folder in which its models are kept for all programs. */
+export interface HubPlatform {
+  settings(): HubSettings;
+  /** A model in that folder, into which is fetched what is not there yet. */
+  open(model: HubModel): CheckpointSource;
+}
+
+export interface HubSettings {
+  /** Its address, without a slash at the end. */
+  endpoint: string;
+  token?: string;
+  /** Whether nothing may be fetched. */
+  offline: boolean;
+}
+
+/** A model on the Hub, and how it is fetched. */
+export interface HubModel {
+  /** `owner/name` */
+  id: string;
+  /** Branch, tag or commit. */
+  revision: string;
+  token?: string;
+  signal?: AbortSignal;
+  timeout?: number;
 }
 
 let registered: FilePlatform | undefined;

@@ -32,11 +32,14 @@ export interface SourceOptions {
   revision?: string;
   /**
    * Whether downloads are kept for the next time (false). What comes out of the cache is checked, and fetched again if it is
-   * damaged; this needs `crypto.subtle`, which pages have on https and localhost only, and without which nothing is kept.
+   * damaged; this needs `crypto.subtle`, which pages have on https and localhost only, and without which nothing is kept. In Node, `true`
+   * keeps models of the Hub where Hugging Face's Python library does and finds what that has kept: `HF_HUB_CACHE`, or `hub` in `HF_HOME`.
    */
   cache?: CacheOption;
   /** Milliseconds for which a server may be silent, before its answer or within it, until it is asked once more (30,000). */
   timeout?: number;
+  /** For models on the Hub that are not for everybody; it goes to the Hub alone. In Node `HF_TOKEN`, unless given. */
+  token?: string;
 }
 
 /**
@@ -58,6 +61,7 @@ export async function openSource(
   const isUrl = typeof source === 'string' && /^https?:\/\//i.test(source);
   const onDisk = typeof source === 'string' && !isUrl ? await filePlatform()?.openSource(source) : undefined;
   const folder = typeof source === 'object' ? source : onDisk;
+  if (folder === undefined && hubId.test(source as string)) return openOnHub(source as string, options, op);
   if (folder === undefined || isUrl) {
     const url = checkpointUrl(source as string, revision, op);
     return httpSource(url, {signal, timeout, cache: await openCheckedCache(options.cache, op)});
@@ -66,16 +70,27 @@ export async function openSource(
   return folder;
 }
 
+const hubId = /^[A-Za-z0-9][\w.-]*\/[\w.-]+$/;
+const hubAddress = 'https://huggingface.co';
+
+/** A model on the Hub, by way of the folder that keeps such models, if it may. */
+async function openOnHub(id: string, options: SourceOptions, op: string): Promise<CheckpointSource> {
+  const {revision = 'main', cache, signal, timeout} = options;
+  const hub = filePlatform()?.hub;
+  const known = hub?.settings();
+  const token = options.token ?? known?.token;
+  if (hub && (cache === true || known?.offline)) return hub.open({id, revision, token, signal, timeout});
+  const url = checkpointUrl(id, revision, op, known?.endpoint);
+  return httpSource(url, {signal, timeout, token, cache: await openCheckedCache(cache, op)});
+}
+
 /**
  * The URL that a source names. A folder's ends with a slash.
  *
  * @throws If it names none.
  */
-export function checkpointUrl(source: string, revision?: string, op = 'fromPretrained'): URL {
-  const [, owner, name] = /^([A-Za-z0-9][\w.-]*)\/([\w.-]+)$/.exec(source) ?? [];
-  if (owner !== undefined) {
-    return new URL(`https://huggingface.co/${owner}/${name}/resolve/${encodeURIComponent(revision ?? 'main')}/`);
-  }
+export function checkpointUrl(source: string, revision?: string, op = 'fromPretrained', endpoint = hubAddress): URL {
+  if (hubId.test(source)) return new URL(`${endpoint}/${source}/resolve/${encodeURIComponent(revision ?? 'main')}/`);
   if (revision !== undefined) refuseRevision(source, op);
   const inPage = typeof document !== 'undefined' && /^\.{0,2}\//.test(source);
   if (inPage || /^https?:\/\//i.test(source)) {

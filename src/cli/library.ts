@@ -63,7 +63,7 @@ export async function loadModel(lib: Library, flags: ModelFlags, io: Io): Promis
   const model = await loadBase(lib, flags, io);
   if (flags.adapterPath === undefined) return model;
   try {
-    await lib.loadAdapter(model, flags.adapterPath, {signal: io.signal});
+    await lib.loadAdapter(model, flags.adapterPath, {signal: io.signal, cache: true});
     lib.mergeAdapter(model);
     return model;
   } catch (error) {
@@ -80,6 +80,7 @@ export async function loadBase(lib: Library, flags: ModelFlags, io: Io): Promise
   try {
     return await lib.fromPretrained(source, {
       revision: flags.revision,
+      cache: true,
       signal: io.signal,
       onProgress: ({loadedBytes, totalBytes}) =>
         line.show(

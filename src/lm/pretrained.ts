@@ -48,7 +48,7 @@ export async function fromPretrained(
   source: string | URL | CheckpointSource,
   options: FromPretrainedOptions = {},
 ): Promise<MambaLM> {
-  checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache', 'timeout', 'weights']);
+  checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache', 'timeout', 'token', 'weights']);
   const {weights: held = 'float32'} = options;
   checkOneOf('fromPretrained', 'weights', held, ['float32', 'int8']);
   const isPacked = held === 'int8';

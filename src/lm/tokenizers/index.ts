@@ -44,7 +44,7 @@ export async function loadTokenizer(
  */
 export async function loadTokenizer(json: unknown): Promise<Tokenizer>;
 export async function loadTokenizer(source: unknown, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
-  checkKeys(OP, options, ['signal', 'revision', 'cache', 'timeout']);
+  checkKeys(OP, options, ['signal', 'revision', 'cache', 'timeout', 'token']);
   if (!(typeof source === 'string' || source instanceof URL || isCheckpointSource(source))) return fromContent(source);
   const folder = await openSource(source, options, OP);
   const files = await readTokenizerFiles(folder, {named: true});
