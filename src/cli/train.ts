@@ -24,7 +24,7 @@ interface Flags extends TrainingFlags {
   tokenizer: string;
 }
 
-/** Those of `npm start`: a good character model of Shakespeare in a few minutes. */
+/** Those of `npm start`; but over bytes, so that the model can be trained further on any text. */
 const defaults = {
   iters: 1500,
   batchSize: 16,
@@ -43,9 +43,9 @@ The run is kept in --out: the model, as "generate --model" takes it, its losses 
 then goes on exactly where it stopped, and does so after a crash too.
 
 Examples:
-  $ tfjs-mamba train                                          a small model of Shakespeare's characters
+  $ tfjs-mamba train                                          a small model of Shakespeare
   $ tfjs-mamba train --data my-notes/ --iters 3000 --out runs/notes
-  $ cat *.log | tfjs-mamba train --data - --tokenizer byte --d-model 128 --n-layer 4`;
+  $ cat *.log | tfjs-mamba train --data - --d-model 128 --n-layer 4`;
 
 export function train(command: Command, io: Io): void {
   command.description('train a model from scratch').addHelpText('after', help);
@@ -54,8 +54,8 @@ export function train(command: Command, io: Io): void {
     .option('--out <folder>', 'where the run is kept', trainedFolder)
     .option(
       '--tokenizer <which>',
-      'character, byte, or where to load one from: a folder, a URL, a name on the Hub',
-      'character',
+      'byte, character (those of the data), or where to load one from: a folder, a URL, a name on the Hub',
+      'byte',
     )
     .addOption(option('--d-model <n>', 'width', positive).default(64))
     .addOption(option('--n-layer <n>', 'blocks', positive).default(2))

@@ -11,6 +11,8 @@ import {call} from './call';
 
 const text = 'To be, or not to be, that is the question. '.repeat(12);
 const small = [
+  '--tokenizer',
+  'character',
   '--d-model',
   '8',
   '--n-layer',
