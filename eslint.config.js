@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 import {importCheck} from './eslint.rooms.js';
 
 export default defineConfig(
-  globalIgnores(['custom-ops/wasm/', 'dist/', 'docs/', '.cache/', 'test/fixtures/']),
+  globalIgnores(['custom-ops/wasm/', '**/dist/', 'docs/', '.cache/', 'test/fixtures/']),
   js.configs.recommended,
   tseslint.configs.recommended,
   {

@@ -38,8 +38,8 @@ const {values: options, positionals: paths} = parseArgs({
   },
 });
 
-/** Specs of what is built; the second opens it in Chromium. */
-const ofTheBuild = ['tooling/package.spec.ts', 'tooling/page.spec.ts'];
+/** Specs of what is built; those after the first open it in Chromium. */
+const ofTheBuild = ['tooling/package.spec.ts', 'tooling/page.spec.ts', 'tooling/demo.spec.ts'];
 
 const runs = chosenRuns();
 const unknown = paths.filter((path) => !runs.some(({files}) => files.some((file) => `test/${file}`.includes(path))));
@@ -76,7 +76,9 @@ function chosenRuns(): Run[] {
 /** In Node, the webgpu specs take Chromium's software driver, unless the machine's own GPU is to be used. */
 function needsChromium({backend, inBrowser, files}: Run): boolean {
   return (
-    inBrowser || files.includes('tooling/page.spec.ts') || (backend === 'webgpu' && !process.env['TFJS_MAMBA_GPU'])
+    inBrowser ||
+    ofTheBuild.slice(1).some((file) => files.includes(file)) ||
+    (backend === 'webgpu' && !process.env['TFJS_MAMBA_GPU'])
   );
 }
 

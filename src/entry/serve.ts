@@ -10,7 +10,16 @@ import {answer} from '../worker/host';
 import type {Port} from '../worker/messages';
 import {methods} from '../worker/methods';
 
-/** Answers the page from now on; to be called once, when the worker's file has imported and set up its backends. */
-export function serve(port: Port = globalThis as unknown as Port): void {
-  answer(port, methods);
+/** How {@link serve} begins. */
+export interface ServeOptions {
+  /** What has to be there first, such as a backend that is being made; requests wait for it. */
+  ready?: Promise<unknown>;
+}
+
+/**
+ * Answers the page from now on. To be called once and at once, in the worker's file: what the page asks before somebody listens is
+ * lost.
+ */
+export function serve({ready}: ServeOptions = {}): void {
+  answer(globalThis as unknown as Port, methods, ready);
 }

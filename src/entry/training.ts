@@ -7,7 +7,7 @@
 export type {Cluster, Reduction} from '../cluster/cluster';
 export type {AdamWOptions} from '../training/adamW';
 export {AdamW, adamW} from '../training/adamW';
-export {browserCheckpoints} from '../training/browserCheckpoints';
+export {browserCheckpoints, deleteBrowserCheckpoint} from '../training/browserCheckpoints';
 export type {CheckpointFiles, CheckpointTarget, TrainingStore} from '../training/checkpoint';
 export {loadCheckpoint, memoryCheckpoints} from '../training/checkpoint';
 export type {

@@ -12,3 +12,8 @@ export function browserCheckpoints(name: string): TrainingStore {
   const database = openDatabase<CheckpointFiles>('browserCheckpoints', 'checkpoints');
   return {save: (files) => database.put(name, files), load: () => database.get(name)};
 }
+
+/** Deletes what {@link browserCheckpoints} keeps under a name. */
+export function deleteBrowserCheckpoint(name: string): Promise<void> {
+  return openDatabase<CheckpointFiles>('deleteBrowserCheckpoint', 'checkpoints').delete(name);
+}

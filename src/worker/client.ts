@@ -151,6 +151,21 @@ export class ModelWorker {
     return this.open('mambaLM', [config, options]);
   }
 
+  /** The names of the states that this browser keeps, as `indexeddb://name`. */
+  listStates(): Promise<string[]> {
+    return this.channel.call('listStates', []);
+  }
+
+  /** Deletes a state that this browser keeps. */
+  deleteState(place: string): Promise<void> {
+    return this.channel.call('deleteState', [place]);
+  }
+
+  /** Deletes what this browser keeps of a training run, so that the next one of that name begins at the beginning. */
+  deleteCheckpoint(name: string): Promise<void> {
+    return this.channel.call('deleteCheckpoint', [name]);
+  }
+
   /** Ends the worker, with all that is in it. */
   terminate(): void {
     this.worker.terminate();

@@ -17,8 +17,8 @@ interface Running {
   stream?: AsyncGenerator<unknown>;
 }
 
-/** Answers what comes through the port, from now on. */
-export function answer(port: Port, methods: Methods): void {
+/** Answers what comes through the port: from now on, though nothing is done before `ready`. */
+export function answer(port: Port, methods: Methods, ready: Promise<unknown> = Promise.resolve()): void {
   const running = new Map<number, Running>();
   const send = (message: Answer) =>
     port.postMessage(message, buffersOf('value' in message ? message.value : undefined));
@@ -44,8 +44,7 @@ export function answer(port: Port, methods: Methods): void {
     if (isStream) entry.stream = once(run);
     else void reply(id, run).finally(() => running.delete(id));
   };
-  port.addEventListener('message', (event) => {
-    const request = (event as MessageEvent<Request>).data;
+  const take = (request: Request) => {
     if ('method' in request) return begin(request);
     const {id} = request;
     const {stream, controller} = running.get(id) ?? {};
@@ -63,7 +62,8 @@ export function answer(port: Port, methods: Methods): void {
         return item;
       });
     }
-  });
+  };
+  port.addEventListener('message', (event) => void ready.then(() => take((event as MessageEvent<Request>).data)));
 }
 
 async function* once(run: () => unknown): AsyncGenerator<unknown> {

@@ -6,8 +6,9 @@ import type {GenerateOptions} from '../lm/generate';
 import {stateHistory, type StateHistory, type StateHistoryOptions} from '../lm/history';
 import {MambaLM, mambaLM, type MambaLMOptions} from '../lm/model';
 import {fromPretrained, savePretrained, type SavePretrainedOptions} from '../lm/pretrained';
-import {loadHistory, saveState, type StateSource} from '../lm/states';
+import {deleteState, listStates, loadHistory, saveState, type StateSource} from '../lm/states';
 import {loadTokenizer, type Tokenizer} from '../lm/tokenizers';
+import {deleteBrowserCheckpoint} from '../training/browserCheckpoints';
 import {fit} from './fitting';
 import type {Methods} from './host';
 import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions} from './types';
@@ -96,6 +97,10 @@ export const methods = {
   fork: (_, history: number) => keep(historyOf(history).fork()),
   saveState: (_, handle: number, history: number, target?: string) =>
     saveState(modelOf(handle), historyOf(history), target),
+
+  listStates: () => listStates(),
+  deleteState: (_, place: string) => deleteState(place),
+  deleteCheckpoint: (_, name: string) => deleteBrowserCheckpoint(name),
 
   dispose(_, handle: number) {
     kept.get(handle)?.dispose();

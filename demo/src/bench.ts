@@ -1,0 +1,67 @@
+/** Benchmark: what this device does with the loaded model, as a table to copy. */
+import {el, statusLine} from './dom';
+import type {Page} from './main';
+
+export function benchView(page: Page) {
+  const status = statusLine();
+  const rows = el('tbody');
+  const table = el(
+    'table',
+    {hidden: true},
+    el('thead', {}, el('tr', {}, el('th', {}, 'What'), el('th', {}, 'Tokens a second'))),
+    rows,
+  );
+  const run = el('button', {class: 'primary', onclick: () => void start()}, 'Measure');
+  const copy = el('button', {onclick: () => void navigator.clipboard.writeText(asText())}, 'Copy');
+
+  function asText(): string {
+    return [...table.querySelectorAll('tr')]
+      .map(({cells}) => [...cells].map((cell) => cell.textContent).join('\t'))
+      .join('\n');
+  }
+
+  /** The best of three: the first one compiles. */
+  async function measure(what: string, tokens: number, work: () => Promise<unknown>): Promise<void> {
+    status.say(`Measuring: ${what} …`);
+    let best = Infinity;
+    for (let i = 0; i < 3; i++) {
+      const begin = performance.now();
+      await work();
+      best = Math.min(best, performance.now() - begin);
+    }
+    rows.append(
+      el('tr', {}, el('td', {}, what), el('td', {}, Math.round((1000 * tokens) / best).toLocaleString('en'))),
+    );
+    table.hidden = false;
+  }
+
+  async function start(): Promise<void> {
+    rows.replaceChildren();
+    run.disabled = true;
+    try {
+      const model = page.model();
+      const ids = Array.from({length: 512}, (_, i) => (i * 37) % Math.min(256, model.config.vocabSize));
+      const write = async (prompt: number[], maxNewTokens: number) => {
+        for await (const {index} of model.generate(prompt, {maxNewTokens, temperature: 0, stopTokens: []}))
+          if (index < 0) break;
+      };
+      await measure('Reading 512 tokens', 512, () => write(ids, 1));
+      await measure('Writing 64 tokens', 64, () => write([1], 64));
+      status.say('Done.');
+    } catch (error) {
+      status.fail(error);
+    } finally {
+      run.disabled = false;
+    }
+  }
+
+  const view = el(
+    'div',
+    {class: 'card'},
+    el('p', {}, 'What this device does with the model above; the best of three runs of each.'),
+    el('div', {class: 'buttons'}, run, copy),
+    status.line,
+    table,
+  );
+  return {name: 'Benchmark', view, opened: undefined};
+}

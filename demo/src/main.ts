@@ -1,0 +1,162 @@
+/** The page: choose a model and what it runs on, then one view at a time. */
+import {modelWorker, type WorkerModel} from 'tfjs-mamba/worker';
+import {el, field, statusLine} from './dom';
+import {benchView} from './bench';
+import {learnView} from './learn';
+import {rememberView} from './remember';
+import {writeView} from './write';
+
+declare const MODELS: string[];
+
+const worker = modelWorker(new Worker(new URL('./worker.ts', import.meta.url), {type: 'module'}));
+export type Page = {worker: typeof worker; model: () => WorkerModel; key: () => string};
+
+/** A model of its own for who has none: bytes, so that it takes any text. */
+const fresh = {vocabSize: 256, dModel: 64, nLayer: 2, dState: 8};
+
+const status = statusLine();
+let model: WorkerModel | undefined;
+let key = 'new';
+const page: Page = {
+  worker,
+  model() {
+    if (!model) throw new Error('First load a model, above.');
+    return model;
+  },
+  key: () => key,
+};
+
+const source = el(
+  'select',
+  {onchange: () => show()},
+  ...MODELS.map((name) => el('option', {value: `models/${name}/`}, name)),
+  el('option', {value: 'new'}, 'New small model, untrained'),
+  el('option', {value: 'url'}, 'From the Hub or a URL'),
+  el('option', {value: 'files'}, 'Files on this device'),
+);
+const address = el('input', {type: 'text', spellcheck: false, placeholder: 'owner/name or https://…'});
+const files = el('input', {type: 'file', multiple: true});
+const addressField = field('Hub id or URL', address, 'Downloaded once, then kept in this browser.');
+const filesField = field('config.json, model.safetensors, tokenizer.json', files, 'Or drop them anywhere on the page.');
+const backend = el(
+  'select',
+  {},
+  ...['best one', 'webgpu', 'webgl', 'wasm', 'cpu'].map((name) => el('option', {value: name}, name)),
+);
+const load = el('button', {class: 'primary', onclick: () => void open()}, 'Load');
+const stop = el('button', {hidden: true}, 'Cancel');
+
+function show(): void {
+  addressField.hidden = source.value !== 'url';
+  filesField.hidden = source.value !== 'files';
+}
+
+function chosen(dropped?: File[]): {from: string | File[]; name: string} {
+  if (dropped) return {from: dropped, name: dropped[0].name};
+  if (source.value === 'files') return {from: [...(files.files ?? [])], name: 'files'};
+  const from = source.value === 'url' ? address.value.trim() : new URL(source.value, document.baseURI).href;
+  return {from, name: from};
+}
+
+async function open(dropped?: File[]): Promise<void> {
+  const abort = new AbortController();
+  stop.onclick = () => abort.abort();
+  load.disabled = true;
+  stop.hidden = false;
+  try {
+    const wanted = backend.value === 'best one' ? undefined : backend.value;
+    await model?.dispose();
+    model = undefined;
+    status.say('Starting the backend …');
+    const choice = await worker.backend(wanted);
+    if (source.value === 'new' && !dropped) {
+      model = await worker.mambaLM(fresh, {seed: 1, tokenizer: {type: 'byte'}});
+      key = 'new';
+    } else {
+      const {from, name} = chosen(dropped);
+      const onProgress = ({loadedBytes, totalBytes}: {loadedBytes: number; totalBytes: number}) =>
+        status.say(`${Math.floor((100 * loadedBytes) / totalBytes)} % of ${(totalBytes / 1e6).toFixed(1)} MB`);
+      const cache = typeof from === 'string' && 'caches' in self;
+      model = await worker.fromPretrained(from, {cache, signal: abort.signal, onProgress});
+      key = name;
+    }
+    const size = model.parameters.toLocaleString('en');
+    status.say(
+      `Ready: ${model.config.mixer === 'mamba2' ? 'Mamba-2' : 'Mamba'}, ${size} parameters, on ${choice.backend}.`,
+    );
+    status.line.title = choice.reason;
+    for (const {opened} of views) opened?.();
+  } catch (error) {
+    status.say('Cancelled.');
+    status.fail(error);
+  } finally {
+    load.disabled = false;
+    stop.hidden = true;
+  }
+}
+
+/** Tabs as the ARIA practices have them: arrows move, only the chosen one is in the tab order. */
+const views = [writeView(page), learnView(page), rememberView(page), benchView(page)];
+const tabs = views.map(({name}, i) =>
+  el(
+    'button',
+    {
+      role: 'tab',
+      id: `tab-${i}`,
+      'aria-controls': `view-${i}`,
+      onclick: () => choose(i),
+      onkeydown: (e: KeyboardEvent) => move(e, i),
+    },
+    name,
+  ),
+);
+const panels = views.map(({view}, i) =>
+  el('section', {role: 'tabpanel', id: `view-${i}`, 'aria-labelledby': `tab-${i}`, tabindex: 0}, view),
+);
+
+function choose(at: number): void {
+  tabs.forEach((tab, i) => {
+    tab.setAttribute('aria-selected', String(i === at));
+    tab.tabIndex = i === at ? 0 : -1;
+    panels[i].hidden = i !== at;
+  });
+}
+
+function move({key}: KeyboardEvent, at: number): void {
+  const to = {ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1}[key];
+  if (to === undefined) return;
+  const next = (to + tabs.length) % tabs.length;
+  choose(next);
+  tabs[next].focus();
+}
+
+document
+  .querySelector('#app')!
+  .append(
+    el(
+      'section',
+      {class: 'card', 'aria-label': 'Model'},
+      el(
+        'div',
+        {class: 'row'},
+        field('Model', source),
+        field('Runs on', backend),
+        el('div', {class: 'buttons'}, load, stop),
+      ),
+      addressField,
+      filesField,
+      status.line,
+    ),
+    el('div', {role: 'tablist', 'aria-label': 'What to do'}, ...tabs),
+    ...panels,
+  );
+show();
+choose(0);
+status.say('Nothing is loaded until you ask for it.');
+
+document.addEventListener('dragover', (event) => event.preventDefault());
+document.addEventListener('drop', (event) => {
+  event.preventDefault();
+  const dropped = [...(event.dataTransfer?.files ?? [])];
+  if (dropped.length > 0) void open(dropped);
+});

@@ -1,0 +1,212 @@
+/**
+ * The demo as it is built, in headless Chromium: a model in a real worker, under a policy that allows no eval. Screenshots of each view,
+ * wide and narrow, go to .cache/screenshots, to be looked at.
+ */
+import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import type {Server} from 'node:http';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import type {Browser, BrowserContext, Page} from 'playwright-core';
+import {root, runAsUser} from '../support/asUser';
+import {startChromium} from '../support/chromium';
+import {buildDemo, serveDemo, type Asked} from '../support/demoServer';
+
+const text = 'The quick brown fox jumps over the lazy dog, and the lazy dog sleeps in the sun. '.repeat(24);
+const screenshots = join(root, '.cache/screenshots');
+const axe = readFileSync(join(root, 'node_modules/axe-core/axe.min.js'), 'utf8');
+
+/** Saves a checkpoint of more than one range, and tells what Node writes with it. */
+const save = (folder: string) => `
+  import * as tf from '@tensorflow/tfjs';
+  import '@tensorflow/tfjs-backend-wasm';
+  import {byteTokenizer, mambaLM, savePretrained} from 'tfjs-mamba/node';
+  await tf.setBackend('wasm');
+  const model = mambaLM({vocabSize: 256, dModel: 48, nLayer: 2, dState: 8}, {seed: 4});
+  model.tokenizer = byteTokenizer();
+  await savePretrained(model, ${JSON.stringify(folder)});
+  let written = '';
+  for await (const {text} of model.generate('Once upon', {maxNewTokens: 40, seed: 5, temperature: 0.8, topP: 0.95})) written += text;
+  console.log(JSON.stringify(written));
+`;
+
+describe('the demo', () => {
+  let folder: string;
+  let written: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let server: Server;
+  let url: string;
+  const asked: Asked[] = [];
+  const errors: string[] = [];
+
+  const control = (role: 'button' | 'tab' | 'textbox' | 'spinbutton' | 'combobox', name: string) =>
+    page.getByRole(role, {name, exact: role !== 'textbox' && role !== 'combobox'});
+  const status = (pattern: RegExp) => page.locator('.status:visible', {hasText: pattern}).first().waitFor();
+
+  async function open(backend: string): Promise<void> {
+    await page.goto(url);
+    await control('combobox', 'Model').selectOption('url');
+    await control('textbox', 'Hub id or URL').fill(`${url}small/`);
+    await control('combobox', 'Runs on').selectOption(backend);
+    await control('button', 'Load').click();
+    await status(new RegExp(`on ${backend}\\.`));
+    await page.getByText('How it chooses').click();
+    await control('textbox', 'The beginning').fill('Once upon');
+    await set({Seed: 5});
+  }
+
+  async function set(values: Record<string, number>): Promise<void> {
+    for (const [name, value] of Object.entries(values)) await control('spinbutton', name).fill(String(value));
+  }
+
+  /** Writes on, and gives all of the text. */
+  async function write(tokens: number): Promise<string> {
+    await set({Tokens: tokens});
+    await control('button', 'Write').click();
+    await status(new RegExp(`^${tokens} tokens`));
+    await page.waitForFunction(() => document.querySelector('button.primary:disabled') === null);
+    return (await page.locator('.text').first().textContent())!;
+  }
+
+  async function look(name: string): Promise<void> {
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({width, height: 844});
+      await page.screenshot({path: join(screenshots, `${name}-${width}.png`), fullPage: true});
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    }
+    const serious = await page.evaluate(async (code) => {
+      new Function(code)();
+      const {violations} = await (globalThis as unknown as {axe: {run(): Promise<{violations: Array<{id: string; impact: string}>}>}}).axe.run();
+      return violations.filter(({impact}) => impact === 'serious' || impact === 'critical').map(({id}) => id);
+    }, axe); // prettier-ignore
+    expect(serious).withContext(name).toEqual([]);
+  }
+
+  beforeAll(async () => {
+    mkdirSync(screenshots, {recursive: true});
+    folder = mkdtempSync(join(tmpdir(), 'tfjs-mamba-demo-'));
+    written = runAsUser(save(folder)) as string;
+    await buildDemo();
+    ({url, server} = await serveDemo(folder, asked));
+    browser = await startChromium();
+    context = await browser.newContext();
+    page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    page.on('pageerror', ({message}) => errors.push(message));
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  });
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+    rmSync(folder, {recursive: true, force: true});
+  });
+
+  afterEach(() => expect(errors.splice(0)).withContext('errors of the page').toEqual([]));
+
+  it('asks for nothing that was not asked for, loads by ranges, and writes what Node writes', async () => {
+    asked.splice(0);
+    await page.goto(url);
+    expect(asked.filter(({path}) => path.startsWith('/small/'))).toEqual([]);
+    await open('wasm');
+    expect(asked.some(({path, range}) => path === '/small/model.safetensors' && range)).toBeTrue();
+    expect(await write(40)).toBe(`Once upon${written}`);
+    await control('button', 'Undo a token').click();
+    await status(/^Took one token back/);
+    await set({Tokens: 5000});
+    await control('button', 'Write').click();
+    await control('button', 'Stop').click();
+    await page.waitForFunction(() => document.querySelector('button.primary:disabled') === null);
+    expect((await page.locator('.text span').count()) < 4000).toBeTrue();
+    await look('write');
+  });
+
+  it('keeps a memory, which goes on after a reload as if nothing had been between', async () => {
+    await open('wasm');
+    await write(20);
+    await page.getByText('Keep this memory').click();
+    await control('button', 'Keep').click();
+    await status(/^Kept as/);
+    await set({Seed: 9});
+    const undisturbed = await write(20);
+    await open('wasm');
+    await page.getByText('Keep this memory').click();
+    await control('combobox', 'Kept').selectOption('indexeddb://my story');
+    await control('button', 'Go on with it').click();
+    await status(/^Nothing was read again/);
+    await set({Seed: 9});
+    expect(await write(20)).toBe(undisturbed);
+  });
+
+  it('learns, and after a pause and a reload goes on bit for bit', async () => {
+    const learn = async () => {
+      await control('tab', 'Learn from your text').click();
+      await control('textbox', 'Your text').fill(text);
+      await page.getByText('How it learns').click();
+      await set({Steps: 30, Rows: 4, 'Tokens in a row': 32});
+    };
+    /** The loss of each step that the curve has been told of. */
+    const losses = async (pattern: RegExp) => {
+      await control('button', 'Train').click();
+      await status(pattern);
+      return page.locator('.curve').getAttribute('aria-label');
+    };
+    await open('wasm');
+    await learn();
+    const undisturbed = await losses(/^Done\. Step 30 of 30/);
+    const [, loss] = /the last is (\d\.\d+)/.exec(undisturbed!)!;
+    expect(Number(loss)).toBeLessThan(5);
+    await look('learn');
+    const files = async () => {
+      const begun = page.waitForEvent('download', (file) => file.suggestedFilename() === 'model.safetensors');
+      await control('button', 'Download the model').click();
+      return readFileSync(await (await begun).path());
+    };
+    const wanted = await files();
+    await control('button', 'Forget the run').click();
+    await status(/^The run is forgotten/);
+    await open('wasm');
+    await learn();
+    // In the page, since a click from here might come too late.
+    await page.evaluate(() => {
+      const line = document.querySelectorAll('.status')[2];
+      const pause = [...document.querySelectorAll('button')].find(({textContent}) => textContent === 'Pause')!;
+      new MutationObserver(() => {
+        if (/^Step [5-9] of 30/.test(line.textContent)) pause.click();
+      }).observe(line, {childList: true});
+    });
+    await control('button', 'Train').click();
+    await status(/^Paused/);
+    await open('wasm');
+    await learn();
+    expect(await losses(/^Done\. Step 30 of 30/)).toBe(undisturbed);
+    expect(wanted.equals(await files())).toBeTrue();
+  });
+
+  it('reads what is long in pieces, and measures', async () => {
+    await open('wasm');
+    await control('tab', 'Long memory').click();
+    await page
+      .getByLabel('A long text')
+      .setInputFiles({name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from(text)});
+    await control('button', 'Read it').click();
+    await status(/^1,944 of 1,944 tokens read/);
+    await look('long-memory');
+    await control('tab', 'Benchmark').click();
+    await control('button', 'Measure').click();
+    await status(/^Done\./);
+    expect(await page.locator('tbody tr').count()).toBe(2);
+    await page.emulateMedia({colorScheme: 'dark'});
+    await look('benchmark');
+    await page.emulateMedia({colorScheme: 'light'});
+  });
+
+  for (const backend of ['webgl', 'webgpu']) {
+    it(`writes on ${backend} what Node writes`, async () => {
+      await open(backend);
+      const text = await write(8);
+      expect(`Once upon${written}`.startsWith(text)).toBeTrue();
+      expect(text.length).toBeGreaterThan('Once upon'.length);
+    });
+  }
+});
