@@ -8,10 +8,10 @@ export const trainedLength = 256;
 export const sizes = {vocabSize, dModel: 64, nLayer: 2};
 
 /**
- * Two blocks of width 64, as in the paper. What differs is how the step sizes start: from 1e-8 to 0.1 in place of 1e-3 to 0.1. A channel
+ * Two blocks of width 64, as in the paper. What differs is how the step sizes start: from 1e-6 to 0.1 in place of 1e-3 to 0.1. A channel
  * remembers for about 1/dt positions, and what is asked for here lies up to a million back.
  */
-export const mamba: MambaConfig = {...sizes, dtMin: 1e-8, dtInitFloor: 1e-9};
+export const mamba: MambaConfig = {...sizes, dtMin: 1e-6, dtInitFloor: 1e-7};
 
 export const recipe = {
   seed: 1,
@@ -22,7 +22,9 @@ export const recipe = {
     {length: 64, steps: 200},
     {length: 128, steps: 200},
   ],
-  steps: 2000,
+  steps: 600,
+  /** Mamba's last steps (`forgetting.ts`); the Transformer gets as many of the others. */
+  forgetting: {lengths: [256, 16, 256, 64], steps: 600, rate: 5e-3, price: 1e-3},
   batchSize: 16,
   peak: 2e-3,
   warmupSteps: 200,

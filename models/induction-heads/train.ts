@@ -11,6 +11,7 @@ import {trainInStages} from '../support/stages';
 import {inductionHeads} from './data';
 import type {LengthResult} from './evaluate';
 import {evaluateAt} from './evaluate';
+import {unlearnForgetting} from './forgetting';
 import {mamba, recipe, sizes, trainedLength} from './recipe';
 
 const name = 'induction-heads';
@@ -19,7 +20,7 @@ const options = {
   steps: {help: 'steps at the full length, after the shorter stages', value: recipe.steps},
   to: {help: 'the longest sequence that is evaluated', value: 2 ** 20},
   'transformer-to': {help: 'the same for the Transformer, whose scores grow with the square of it', value: 2 ** 13},
-  rows: {help: 'sequences at each length', value: 32},
+  rows: {help: 'sequences at each length', value: 16},
 };
 
 export async function reproduce(args: readonly string[]): Promise<void> {
@@ -30,10 +31,19 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     const config: MambaConfig = mixer === 'mamba' ? mamba : baselineConfig(mixer, sizes);
     const model = mambaLM(config, {seed: given.seed});
     console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
-    const stages = [...recipe.warmUp, {length: trainedLength, steps: given.steps}].map(({length, steps}) => {
-      return {name: `length ${length}`, draw: inductionHeads(length), steps};
+    const {forgetting} = recipe;
+    const steps = given.steps + (mixer === 'mamba' ? 0 : forgetting.steps);
+    const stages = [...recipe.warmUp, {length: trainedLength, steps}].map((stage) => {
+      return {name: `length ${stage.length}`, draw: inductionHeads(stage.length), steps: stage.steps};
     });
-    const seconds = await trainInStages(model, stages, {...recipe, seed: given.seed});
+    const start = performance.now();
+    await trainInStages(model, stages, {...recipe, seed: given.seed});
+    if (mixer === 'mamba') {
+      const {batchSize, weightDecay} = recipe;
+      const rest = {batchSize, weightDecay, seed: 1000 * given.seed + stages.length, every: 50};
+      unlearnForgetting(model, forgetting.lengths.map(inductionHeads), {...forgetting, ...rest});
+    }
+    const seconds = (performance.now() - start) / 1e3;
     const heldOut = await accuracy(model, inductionHeads(trainedLength), {rows: 512, batchSize: 32, seed: 2});
     console.log(`trained in ${seconds.toFixed(0)} s; ${(100 * heldOut).toFixed(1)} % of 512 fresh sequences of ${trainedLength}`);
     const lengths: LengthResult[] = [];

@@ -4,6 +4,7 @@ import {mambaLM} from '../../src';
 import {Random} from '../../src/random';
 import {inductionHeads, inductionPieces} from '../../models/induction-heads/data';
 import {evaluateAt} from '../../models/induction-heads/evaluate';
+import {priceOfForgetting, unlearnForgetting} from '../../models/induction-heads/forgetting';
 import {selectiveCopying} from '../../models/selective-copying/data';
 import {accuracy, drawBatch, episodes, UNASKED} from '../../models/support/episodes';
 import {readOptions, UsageError} from '../../models/support/job';
@@ -104,6 +105,32 @@ describe('what is measured on them', () => {
     const {xs} = drawBatch(inductionHeads(6), 2, new Random(8));
     expect([...xs.dataSync()]).toEqual(first);
   });
+});
+
+describe('the price of forgetting', () => {
+  it('is how far the last block’s step sizes lie above what float32 can hold, and training lowers it', () => {
+    spyOn(console, 'log');
+    const model = mambaLM({vocabSize: 16, dModel: 8, nLayer: 2}, {seed: 1});
+    const ids = tf.tensor2d([[1, 2, 3, 15, 4]], undefined, 'int32');
+    const price = () => tf.tidy(() => priceOfForgetting(model, ids).dataSync()[0]);
+    const first = price();
+    const before = tf.memory().numTensors;
+    const options = {steps: 12, rate: 0.1, price: 1, batchSize: 2, weightDecay: 0, seed: 1, every: 12};
+    unlearnForgetting(model, [inductionHeads(5), inductionHeads(8)], options);
+    expect(price()).toBeLessThan(first - 0.2);
+    expect(tf.memory().numTensors).toBe(before);
+    const set = (name: string, value: number) => {
+      const weight = model.weightsByName().get(`layers.1/mixer/dtProj/${name}`)!;
+      tf.tidy(() => void weight.write(tf.fill(weight.shape as number[], value)));
+    };
+    set('kernel', 0);
+    for (const [bias, expected] of [[-10, 8], [-18, 0], [-25, 0]]) {
+      set('bias', bias);
+      expect(price()).toBeCloseTo(expected, 5);
+    }
+    ids.dispose();
+    model.dispose();
+  }); // prettier-ignore
 });
 
 describe('the options of the scripts', () => {
