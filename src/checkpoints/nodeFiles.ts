@@ -12,6 +12,7 @@ import type {ByteFile, OnBytes} from './bytes';
 import type {ByteCache} from './cache';
 import {nodeHub} from './nodeHub';
 import {finishSave, folderTarget} from './nodeTarget';
+import {zooFolder} from './nodeZoo';
 import type {FilePlatform} from './platform';
 import {weightFileName, type CheckpointSource} from './source';
 
@@ -20,7 +21,10 @@ export const nodeFiles: FilePlatform = {
   async openSource(path) {
     const local = path.startsWith('file:') ? fileURLToPath(path) : path;
     const found = await statOrUndefined(local);
-    if (!found) return undefined;
+    if (!found) {
+      const zoo = await zooFolder(path);
+      return zoo === undefined ? undefined : folderSource(zoo);
+    }
     await finishSave(found.isDirectory() ? local : dirname(local));
     if (found.isDirectory()) return folderSource(local);
     return {...folderSource(dirname(local)), name: local, weights: weightFileName(basename(local))};

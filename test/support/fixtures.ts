@@ -1,6 +1,6 @@
 /**
  * Reads data files of the repository: from the disk in Node, over HTTP in a browser, where the server offers test/fixtures as /fixtures
- * and models/data as /models/data.
+ * and models as /models.
  */
 
 /** The bytes of a file under test/fixtures. */
@@ -8,10 +8,14 @@ export function fixtureBytes(path: string): Promise<ArrayBuffer> {
   return bytesOf(`/fixtures/${path}`, `../fixtures/${path}`);
 }
 
+/** The bytes of a file under models. */
+export function modelBytes(path: string): Promise<ArrayBuffer> {
+  return bytesOf(`/models/${path}`, `../../models/${path}`);
+}
+
 /** The text that the main job trains on. */
 export async function corpus(): Promise<string> {
-  const file = 'models/data/tinyshakespeare.txt';
-  return new TextDecoder().decode(await bytesOf(`/${file}`, `../../${file}`));
+  return new TextDecoder().decode(await modelBytes('data/tinyshakespeare.txt'));
 }
 
 async function bytesOf(address: string, pathFromHere: string): Promise<ArrayBuffer> {

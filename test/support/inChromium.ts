@@ -72,7 +72,7 @@ async function serve(path: string, bundle: string): ReturnType<Serve> {
     return ['text/javascript', await readFile(join(root, 'node_modules/jasmine-core/lib/jasmine-core/jasmine.js'))];
   }
   if (path.startsWith('/fixtures/')) return ['application/octet-stream', await readFile(join(root, 'test', path))];
-  if (path.startsWith('/models/data/')) return ['text/plain', await readFile(join(root, path))];
+  if (path.startsWith('/models/')) return ['application/octet-stream', await readFile(join(root, path))];
   if (path.endsWith('.wasm')) {
     const folder = dirname(require.resolve('@tensorflow/tfjs-backend-wasm'));
     return ['application/wasm', await readFile(join(folder, path))];

@@ -1,0 +1,31 @@
+/** The models that come with the package, by their names. */
+import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
+import {join} from 'node:path';
+import {fromPretrained} from '../../src/node';
+
+const root = join(import.meta.dirname, '../../models');
+const zoo = readdirSync(root).filter((folder) => existsSync(join(root, folder, 'config.json')));
+
+describe('the models that come with the package', () => {
+  it('are loaded by name, small, and have a card with what it takes to get them again', async () => {
+    expect(zoo).toContain('induction-heads');
+    for (const name of zoo) {
+      const model = await fromPretrained(`tfjs-mamba/${name}`);
+      expect(model.config.dModel).withContext(name).toBeGreaterThan(0);
+      model.dispose();
+      expect(statSync(join(root, name, 'model.safetensors')).size)
+        .withContext(name)
+        .toBeLessThan(4e6);
+      const card = readFileSync(join(root, name, 'README.md'), 'utf8');
+      for (const word of ['Data', 'Licence', 'Command', 'Seed', 'Hardware', 'Time', 'Result']) {
+        expect(card).withContext(name).toContain(`| ${word} |`);
+      }
+    }
+  });
+
+  it('are listed where one is asked for that there is not', async () => {
+    await expectAsync(fromPretrained('tfjs-mamba/induction')).toBeRejectedWithError(
+      /there is no model tfjs-mamba\/induction; with the package come .*tfjs-mamba\/induction-heads/,
+    );
+  });
+});
