@@ -26,7 +26,7 @@ export function priceOfForgetting(model: MambaLM, ids: tf.Tensor2D): tf.Scalar {
     let x = (model.getLayer('embeddings') as TokenEmbedding).embed(ids) as tf.Tensor3D;
     for (const block of blocks) x = block.run(x).y;
     const {epsilon, dtRank, dState} = last.mixerConfig as unknown as MixerConfig & {epsilon: number};
-    const all = last.block.weights;
+    const all = last.block().weights;
     const own = Object.entries(all).map(([name, weight]) => [name.replace(/^mixer\//, ''), weight]);
     const weights = Object.fromEntries(own) as Mamba1Weights;
     const input = rmsNorm({x, weight: all['norm/weight'] as tf.Tensor1D, epsilon}).y;

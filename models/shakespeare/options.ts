@@ -3,7 +3,7 @@ import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {UsageError} from '../../src/cli/io';
-import {goesOn, show} from '../../src/cli/rounds';
+import {goesOn, savedRun, show} from '../../src/cli/rounds';
 import {recipe} from './recipe';
 
 export {UsageError} from '../../src/cli/io';

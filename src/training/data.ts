@@ -120,7 +120,7 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
             const isStart = window % windows === 0;
             const starts = Array.from({length: batchSize}, (_, row) => row * stretch + (window % windows) * length);
             window++;
-            return {done: false, value: {...cut(tokens, starts, length), isStart}};
+            return {done: false, value: {...(await cut(source, starts, length)), isStart}};
           },
           state: () => ({row: window}),
         };
