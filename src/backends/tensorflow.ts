@@ -5,7 +5,7 @@
  * kernels of this package do by names. A wrong call is an exception from TensorFlow that says what was wrong.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
-import {backend, getKernel, registerKernel, unregisterKernel} from '@tensorflow/tfjs';
+import {getKernel, registerKernel, unregisterKernel} from '@tensorflow/tfjs';
 import type {KernelFunc} from '@tensorflow/tfjs';
 
 /** What is used of tfjs-node's backend. */
@@ -20,11 +20,6 @@ interface OpAttr {
   name: string;
   type: number;
   value: number | boolean;
-}
-
-/** Whether the backend is TensorFlow and has a GPU. */
-export function isOnGpu(): boolean {
-  return (backend() as unknown as Partial<NodeBackend>).isUsingGpuDevice === true;
 }
 
 /** Attributes of an op by kind: TensorFlow tells an integer from a float, JavaScript does not. */

@@ -8,6 +8,7 @@ import {readFields} from '../../src/mixers/fields';
 import type {State, Weights} from '../../src/mixers/mixer';
 import type {Weight} from '../../src/mixers/weight';
 import {dense} from '../../src/mixers/weight';
+import {backendInfo} from '../../src/node';
 import type {Arrays} from '../support/arrays';
 import {normal, readAndDispose, seededRandom, toTensor} from '../support/arrays';
 import {mismatches} from '../support/closeness';
@@ -84,7 +85,7 @@ describe('the step of Mamba-2 blocks in one call', () => {
     it(`is right with ${what}`, async () => {
       const chain = build(options, dModel, batch);
       const [fused, expected] = [await outputs(chain), await opByOp(chain)];
-      expect([fused.isFused, expected.isFused]).toEqual([true, false]);
+      expect([fused.isFused, expected.isFused]).toEqual([backendInfo().device !== 'GPU', false]);
       expect(mismatches(fused.arrays, expected.arrays, backendSettings().output)).toEqual([]);
       tf.dispose([chain.x, chain.states, chain.blocks.map(({weights}) => weights)] as never);
     });
