@@ -30,8 +30,8 @@ grep -av 'execute\.cc:' "$out/log"
 echo 'Calls of an op on a device:'
 grep -aoE 'Executing op TfjsMamba\w+ in device \S+' "$out/log" | sed -E 's/Executing op (\w+) .*device:(.*)/\1 \2/' |
   sort | uniq -c | tee "$out/placed"
-# The step of Mamba-2's blocks has no CUDA kernel, and is not called where there is a GPU.
-for op in $(grep -ohE 'kName = "TfjsMamba\w+' custom-ops/src/arguments/*.h | cut -d'"' -f2 | grep -v Mamba2Step); do
+# Mamba-2's step of blocks and the ops of packed weights have no CUDA kernels.
+for op in $(grep -ohE 'kName = "TfjsMamba\w+' custom-ops/src/arguments/*.h | cut -d'"' -f2 | grep -vE 'Mamba2Step|PackedMatVec|UnpackRows'); do
   [ "$(grep -w "$op" "$out/placed" | awk '{print $3}')" = GPU:0 ] || { echo "$op did not run on the GPU, or not only"; failed=1; }
 done
 exit "${failed:-0}"
