@@ -8,7 +8,7 @@ import {mkdir, open, rename, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 
 /** Files that nobody sees yet. */
-export interface Staging {
+interface Staging {
   /** Writes a file and flushes it to the disk. */
   write(name: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
   /** Gives the whole folder its name, which nothing else may have. */

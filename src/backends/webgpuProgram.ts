@@ -8,7 +8,7 @@
  */
 
 /** How a shader uses a buffer, and what its elements are. */
-export interface BufferUse {
+interface BufferUse {
   access: 'read' | 'read_write';
   element: 'f32' | 'i32' | 'vec4f' | 'atomic<i32>';
 }

@@ -33,7 +33,7 @@ export interface LoadOptions extends SourceOptions {
 }
 
 /** A weight in our layout. */
-export interface LoadedWeight {
+interface LoadedWeight {
   name: string;
   shape: number[];
   values: Float32Array;

@@ -11,7 +11,7 @@ import {checkNames, countElements, dtypeBytes, type StoredTensor} from './tensor
 /** As in the reference implementation. What is read here has to be smaller still, see json.ts. */
 const maxHeaderBytes = 100_000_000;
 
-export interface SafetensorsFile {
+interface SafetensorsFile {
   tensors: Map<string, StoredTensor>;
   metadata: Map<string, string>;
 }

@@ -18,7 +18,7 @@ export interface PresentAttr {
 }
 
 /** A kernel that TensorFlow.js calls with an array of inputs: what a backend's file in an op's folder registers. */
-export type ArrayKernelFunc = (params: {
+type ArrayKernelFunc = (params: {
   inputs: tf.TensorInfo[];
   backend: unknown;
   attrs: PresentAttr & Record<string, unknown>;
@@ -30,7 +30,7 @@ export function byName<Name extends string, T>(inputs: readonly T[], present: re
 }
 
 /** One named kernel of an op: its inputs in order. */
-export interface KernelDefinition<Name extends string> {
+interface KernelDefinition<Name extends string> {
   kernelName: string;
   /** Every input in the order of the array, optional ones included. */
   order: readonly Name[];
@@ -141,7 +141,7 @@ export function registerArrayKernel(kernelName: string, backendName: string, ker
 }
 
 /** A gradient function over named inputs: one gradient per present input, in their order. */
-export type FusedGradient<Name extends string, Attrs extends object> = (
+type FusedGradient<Name extends string, Attrs extends object> = (
   dys: tf.Tensor[],
   inputs: Named<Name, tf.Tensor>,
   savedOutputs: tf.Tensor[],

@@ -10,7 +10,7 @@ import {offerFasterForm} from '../typedArrays';
 import {operandOf} from './heap';
 
 /** The functions of a module, with pointers and numbers as arguments. */
-export type SimdFunctions = Record<string, (...args: number[]) => number>;
+type SimdFunctions = Record<string, (...args: number[]) => number>;
 
 /** A tensor in the heap. */
 export interface HeapOperand {
@@ -27,7 +27,7 @@ export interface Simd {
 }
 
 /** A kernel that writes every element of every output. */
-export type SimdKernel = (
+type SimdKernel = (
   simd: Simd,
   inputs: HeapOperand[],
   outputs: HeapOperand[],

@@ -6,7 +6,7 @@
  */
 import type {Field} from './fields';
 
-export interface AddedToken extends Record<string, unknown> {
+interface AddedToken extends Record<string, unknown> {
   id: number;
   content: string;
   normalized: boolean;

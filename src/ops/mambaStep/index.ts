@@ -10,7 +10,7 @@ import type {BlockInput, BlockInputs} from './kernels';
 import {blockInputs, mambaStepKernel, runMambaStep} from './kernels';
 
 /** The arguments of {@link mambaStep}. B = batch, E = dInner, N = dState, K = dConv, R = dtRank. */
-export interface MambaStepArgs {
+interface MambaStepArgs {
   /** The token's vector in each row [B,dModel]. */
   x: tf.Tensor;
   /** States and weights of the blocks, first to last. All are of the shapes of the first, and have the biases that it has. */
@@ -25,7 +25,7 @@ export interface MambaStepArgs {
 }
 
 /** What {@link mambaStep} returns. */
-export type MambaStepResult = {
+type MambaStepResult = {
   /** Output of the last block [B,dModel]. */
   y: tf.Tensor2D;
   /** Of every block, the last K-1 inputs of its convolution [B,K-1,E] and the state of its scan [B,E,N]. */

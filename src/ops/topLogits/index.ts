@@ -6,7 +6,7 @@ import type * as tf from '@tensorflow/tfjs';
 import {hasKernel, runKernel} from '../../backends/engine';
 
 /** The most tokens that can be asked for. */
-export const MOST = 64;
+const MOST = 64;
 
 /** The likeliest tokens of a row. */
 export interface TopLogits {
