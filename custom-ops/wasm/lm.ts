@@ -1,3 +1,4 @@
 /** What a language model and its training run besides its layers. */
 export {crossEntropy, crossEntropyGrad} from './loss';
 export {adamW, storeFloat, sumSquares} from './optimizer';
+export {packedProduct} from './packed';

@@ -6,7 +6,7 @@ import {fixtureSource, goldenArrays} from '../support/golden';
 import {adapterFiles, goldenAdapters, loadBase, logitsOf} from './goldenAdapters';
 import {readLayout} from './layout';
 
-describe('an adapter of PEFT', () => {
+describe('an adapter of PEFT that is saved', () => {
   it('is saved as it was loaded, tensor for tensor, in the layout of PEFT', async () => {
     for (const {name, base} of goldenAdapters) {
       const model = await loadBase(base);

@@ -7,5 +7,6 @@
 import '../../ops/adamW/wasm';
 import '../../ops/crossEntropy/wasm';
 import '../../ops/linear/wasm';
+import '../../ops/packedLinear/wasm';
 import '../../ops/rmsNorm/wasm';
 import '../cpu/lm';
