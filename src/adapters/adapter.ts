@@ -93,7 +93,7 @@ export class Adapter {
       up: variables.up.read() as tf.Tensor2D,
       scale,
       ...(variables.magnitude && {magnitude: variables.magnitude.read() as tf.Tensor1D}),
-      dropout: training ? dropout : 0,
+      ...(training && dropout > 0 ? {dropout, seed: Math.floor(Math.random() * 2 ** 31)} : {dropout: 0}),
     });
     layer.matrices.setForm(name, read);
     return {target, rank, alpha, variables, read, base};

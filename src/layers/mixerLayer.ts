@@ -253,7 +253,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   private dropping(): RunContext['drop'] {
     const {dropout = 0} = this.options;
     if (dropout === 0) return undefined;
-    const seed = seedFor(this.weightSeed, `dropout/${this.drops++}`);
+    // One in any case: what is computed again for its gradient must drop the same.
+    const seed = seedFor(this.weightSeed, `dropout/${this.drops++}`) ?? Math.floor(Math.random() * 2 ** 31);
     return (x) => tf.dropout(x, dropout, [x.shape[0], 1, x.shape[2]], seed) as tf.Tensor3D;
   }
 

@@ -12,11 +12,11 @@ import type {LoraWeight, WeightedArgs} from './weight';
 /** See `linear` in weight.ts. */
 export function loraLinear({x, weight, bias, isTable = false}: WeightedArgs & {weight: LoraWeight}): tf.Tensor {
   return tf.tidy(() => {
-    const {base, down, up, scale, dropout} = weight;
+    const {base, down, up, scale, dropout, seed} = weight;
     const stretch = columnStretch(weight, isTable);
     // A table is multiplied by from its rows' side, so that its columns are those of x.
     const input = stretch && isTable ? x.mul(stretch) : x;
-    const seen = dropout > 0 ? tf.dropout(input, dropout) : input;
+    const seen = dropout > 0 ? tf.dropout(input, dropout, undefined, seed) : input;
     const [first, second] = isTable ? [up, down] : [down, up];
     const low = linear({x: seen, kernel: first, transposeKernel: isTable}).mul(scale);
     const correction = linear({x: low, kernel: second, transposeKernel: isTable});

@@ -43,6 +43,8 @@ export interface LoraWeight {
   readonly magnitude?: tf.Tensor1D;
   /** The share of the inputs that the correction does not see; 0 unless it is being trained. */
   readonly dropout: number;
+  /** Chooses which, the same ones where a product is computed again for its gradient. */
+  readonly seed?: number;
 }
 
 /** A weight that products and look-ups read. */

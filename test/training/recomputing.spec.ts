@@ -1,11 +1,14 @@
 /** Activation checkpointing: the same gradients, bit for bit, from a fraction of the memory. */
 import * as tf from '@tensorflow/tfjs';
+import {addAdapter} from '../../src/adapters';
+import {layers} from '../../src';
 import type {MambaLM} from '../../src/lm/model';
 import type {Batch} from '../../src/training/data';
 import {nextToken, stepGradients} from '../../src/training/gradients';
 import {trainer} from '../../src/training/trainer';
 import {smallModel} from '../lm/smallModel';
 import {labelled} from '../lm/labelled';
+import {seededRandom} from '../support/arrays';
 import {numbers, regressor} from './models';
 import {optimizer} from './runs';
 
@@ -14,7 +17,11 @@ const models: Record<string, () => MambaLM> = {
   'Mamba-2': () => smallModel({mixer: 'mamba2', headDim: 4, dState: 5}),
 };
 
-async function gradients(model: MambaLM, batch: Batch, gradCheckpoint: boolean): Promise<Record<string, number[]>> {
+async function gradients(
+  model: tf.LayersModel,
+  batch: Batch,
+  gradCheckpoint: boolean,
+): Promise<Record<string, number[]>> {
   const byName = tf.tidy(() => stepGradients(model, [batch], nextToken, {gradCheckpoint}).gradients);
   const names = Object.keys(byName);
   const values = await numbers(Object.values(byName));
@@ -49,6 +56,38 @@ describe('gradCheckpoint', () => {
     model.layers[2].trainable = false;
     const {xs, ys} = labelled(3, [2, 20]);
     expect(await gradients(model, {xs, ys}, true)).toEqual(await gradients(model, {xs, ys}, false));
+  });
+
+  it('drops the same the second time, in layers and in adapters', async () => {
+    const dropping: Record<string, () => tf.LayersModel> = {
+      adapter: () => {
+        const model = smallModel();
+        addAdapter(model, {rank: 2, dropout: 0.5, seed: 1});
+        return model;
+      },
+      layer: () => {
+        const model = tf.sequential({
+          layers: [layers.mambaBlock({dropout: 0.5, inputShape: [9, 6]}), tf.layers.dense({units: 11})],
+        });
+        const ones = model.getWeights().map((weight) => tf.fill(weight.shape, 0.1));
+        model.setWeights(ones);
+        return model;
+      },
+    };
+    for (const [name, make] of Object.entries(dropping)) {
+      const found: unknown[] = [];
+      for (const gradCheckpoint of [false, true]) {
+        const random = seededRandom(5);
+        const own = Math.random;
+        Math.random = random;
+        const model = make();
+        const {xs, ys} = labelled(3, [2, 9]);
+        const inputs = name === 'layer' ? tf.oneHot(xs.clipByValue(0, 5), 6).toFloat() : xs;
+        found.push(Object.values(await gradients(model, {xs: inputs, ys}, gradCheckpoint)));
+        Math.random = own;
+      }
+      expect(found[1]).withContext(name).toEqual(found[0]);
+    }
   });
 
   it('leaves nothing behind where the way back throws', () => {
