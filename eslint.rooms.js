@@ -61,7 +61,7 @@ export function rooms(root) {
     {room: 'indexedDb.ts', mayImport: []},
     {room: 'mixers', mayImport: ['backends/engine.ts', 'ops', 'random.ts']},
     {room: 'config', mayImport: ['mixers']},
-    {room: 'layers', mayImport: ['backends/tape.ts', 'mixers', 'ops', 'registerClass.ts']},
+    {room: 'layers', mayImport: ['mixers', 'ops', 'registerClass.ts']},
     {
       room: 'training',
       mayImport: [

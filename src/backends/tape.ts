@@ -1,6 +1,6 @@
 /**
- * What TensorFlow.js 4's gradient tape lacks: freeing what it leaves behind when something throws, and computing once more what it need
- * not keep.
+ * What TensorFlow.js 4's gradient tape lacks: freeing what it leaves behind when something throws, and one gradient
+ * inside another.
  */
 import * as tf from '@tensorflow/tfjs';
 
@@ -33,37 +33,8 @@ export function freeingTape<T extends tf.TensorContainer>(gradients: () => T): T
   }
 }
 
-/** What {@link recomputed} runs a function on. */
-export interface Recomputed {
-  /** What it is given and has a gradient in. */
-  inputs: tf.Tensor[];
-  /** What it is given besides: masks, ids. */
-  others: tf.Tensor[];
-  /** What it reads by itself and has a gradient in. */
-  variables: tf.Tensor[];
-}
-
-/**
- * Runs a function of one result so that nothing is kept for its gradient but what it is given; the way back runs it once more (Chen et
- * al. 2016, arXiv 1604.06174). Values and gradients are the same, bit for bit.
- */
-export function recomputed(
-  f: (inputs: tf.Tensor[], others: tf.Tensor[]) => tf.Tensor,
-  {inputs, others, variables}: Recomputed,
-): tf.Tensor {
-  const run = tf.customGrad((...args) => {
-    (args[args.length - 1] as tf.GradSaveFunc)([...inputs, ...others]);
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const given = saved.slice(0, inputs.length);
-      return innerGradients(() => f(given, saved.slice(inputs.length)), [...given, ...variables], dy);
-    };
-    return {value: f(inputs, others), gradFunc};
-  });
-  return run(...inputs, ...variables);
-}
-
-/** Gradients while those of something around are computed, whose tape TensorFlow.js would throw away; zeros where there are none. */
-function innerGradients(f: () => tf.Tensor, xs: tf.Tensor[], dy: tf.Tensor): tf.Tensor[] {
+/** Computes gradients while those of something around are computed, whose tape TensorFlow.js would throw away; zeros where there are none. */
+export function innerGradients(f: () => tf.Tensor, xs: tf.Tensor[], dy: tf.Tensor): tf.Tensor[] {
   const engine = tf.engine();
   const {activeTape} = engine.state;
   try {

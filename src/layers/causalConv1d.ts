@@ -73,7 +73,7 @@ export class CausalConv1D extends tf.layers.Layer {
         weight: this.weight!.read() as tf.Tensor2D,
         bias: this.bias?.read() as tf.Tensor1D | undefined,
         activation: this.activation,
-        sequenceIds: sequenceIds as tf.Tensor2D | undefined,
+        sequenceIds,
       });
       return real ? y.mul(real) : y;
     });

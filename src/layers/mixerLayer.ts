@@ -4,7 +4,6 @@
  * direction, serialization.
  */
 import * as tf from '@tensorflow/tfjs';
-import {recomputed} from '../backends/tape';
 import type {Block} from '../mixers/block';
 import {stepChain} from '../mixers/block';
 import type {Fields} from '../mixers/fields';
@@ -21,7 +20,7 @@ import {kernelOptionNames, readKernelOptions} from './kernelOptions';
 import {Matrices} from './matrices';
 import type {LayerArgs} from './options';
 import {checkOptions, checkPositiveInteger} from './options';
-import type {SequenceCall} from './sequenceCall';
+import type {Sequence, SequenceCall} from './sequenceCall';
 import {checkSequenceIds} from './sequenceCall';
 
 /** What every such layer takes besides its mixer's options. */
@@ -54,22 +53,8 @@ const sequenceFields: Fields<Omit<SequenceOptions, keyof KernelOptions>> = {
   seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
 };
 
-/** How it is computed, the same way a second time: by which weights, and what is dropped. */
-interface How {
-  block: Block;
-  drop: RunContext['drop'];
-}
-
 /** What is absent if nobody says. */
 type Optional = 'dropout' | 'seed' | keyof KernelOptions;
-
-/** What a call is about. */
-interface Given<S> {
-  x: tf.Tensor3D;
-  initial: S | undefined;
-  mask: tf.Tensor | undefined;
-  sequenceIds: tf.Tensor2D | undefined;
-}
 
 /** What a recurrent layer of tfjs has and these have not. */
 const notes = {
@@ -234,18 +219,28 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
       this.checkInputs(x, states);
       const mask = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined)[0];
       checkMask(this.getClassName(), mask, x);
-      const {sequenceIds, stateful = this.options.stateful, gradCheckpoint} = kwargs as SequenceCall;
+      const {sequenceIds, stateful = this.options.stateful, through} = kwargs as SequenceCall;
       checkSequenceIds(this.getClassName(), sequenceIds, x, mask);
       this.checkTakesIds(sequenceIds);
       const initial = states.length > 0 ? this.named(states) : this.carriedFor(x.shape[0], stateful);
-      const given: Given<S> = {x: x as tf.Tensor3D, initial, mask, sequenceIds: sequenceIds as tf.Tensor2D | undefined};
       const training = kwargs.training === true;
-      const how: How = {block: this.block(training), drop: training ? this.dropping() : undefined};
-      // States that come out are outputs, of which a checkpoint has one.
-      if (gradCheckpoint && !this.returnState) return this.throughAgain(given, how, stateful);
-      const {output, state} = this.through(given, how);
-      if (stateful) this.carry(state);
-      return this.returnState ? [output, ...this.stateNames().map((name) => state[name])] : output;
+      // The same where it is run a second time.
+      const how = {block: this.block(training), drop: training ? this.dropping() : undefined};
+      let after: S;
+      const run = (sequence: Sequence) => {
+        const {output, state} = this.through(sequence, how);
+        if (stateful) this.carry(state);
+        after = state;
+        return output;
+      };
+      const sequence: Sequence = {x: x as tf.Tensor3D, initial, mask, sequenceIds};
+      // States that come out are outputs too, of which what is run otherwise has one.
+      if (through && !this.returnState) {
+        const variables = this.trainableWeights.map((weight) => weight.read());
+        return through(run, sequence, variables);
+      }
+      const output = run(sequence);
+      return this.returnState ? [output, ...this.stateNames().map((name) => after[name])] : output;
     });
   }
 
@@ -258,33 +253,17 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     return (x) => tf.dropout(x, dropout, [x.shape[0], 1, x.shape[2]], seed) as tf.Tensor3D;
   }
 
-  private through({x, initial, mask, sequenceIds}: Given<S>, {block, drop}: How): {output: tf.Tensor; state: S} {
+  private through(
+    {x, initial, mask, sequenceIds}: Sequence,
+    {block, drop}: {block: Block; drop: RunContext['drop']},
+  ): {output: tf.Tensor; state: S} {
     const backwards = <T extends tf.Tensor>(t: T) => (this.goBackwards ? t.reverse<T>(1) : t);
     const aligned = mask && align(backwards(mask.toInt()), initial ? this.mixer.lookBack(this.mixerConfig) : 0);
     const sequence = backwards(x);
     const moved = aligned ? aligned.move(sequence) : sequence;
     const context = {padding: aligned?.padding, drop, sequenceIds: sequenceIds && backwards(sequenceIds)};
-    const {y, state} = this.runAligned(moved, initial, context, block);
+    const {y, state} = this.runAligned(moved, initial as S | undefined, context, block);
     return {output: this.returnSequences ? (aligned?.moveBack(y) ?? y) : lastPosition(y), state};
-  }
-
-  /** The same, and the gradient goes through it a second time. */
-  private throughAgain({x, initial, mask, sequenceIds}: Given<S>, how: How, stateful: boolean): tf.Tensor {
-    const others = [mask, sequenceIds].filter((tensor) => tensor !== undefined && tensor !== null);
-    const run = ([input, ...states]: tf.Tensor[], rest: tf.Tensor[]) => {
-      const given: Given<S> = {
-        x: input as tf.Tensor3D,
-        initial: initial && this.named(states),
-        mask: mask && rest[0],
-        sequenceIds: sequenceIds && (rest[rest.length - 1] as tf.Tensor2D),
-      };
-      const {output, state} = this.through(given, how);
-      if (stateful) this.carry(state); // the second time the same
-      return output;
-    };
-    const states = initial ? this.stateNames().map((name) => initial[name]) : [];
-    const variables = this.trainableWeights.map((weight) => weight.read());
-    return recomputed(run, {inputs: [x, ...states], others, variables});
   }
 
   private checkTakesIds(sequenceIds: tf.Tensor | undefined): void {

@@ -35,7 +35,7 @@ export function shareOf({xs, ys, sequenceIds}: Batch, {rank, size}: Cluster): Sh
     batch: {
       xs: Array.isArray(xs) ? xs.map(cut) : cut(xs),
       ys: Array.isArray(ys) ? ys.map(cut) : cut(ys),
-      ...(sequenceIds && {sequenceIds: cut(sequenceIds)}),
+      ...(sequenceIds && {sequenceIds: cut(sequenceIds) as tf.Tensor2D}),
     },
     weight: count > 0 ? 1 : 0,
   };

@@ -13,7 +13,7 @@ export interface Batch {
   xs: tf.Tensor | tf.Tensor[];
   ys: tf.Tensor | tf.Tensor[];
   /** Packed documents, int32 [B,L], which the layers of the model keep apart: see {@link packedBatches}. */
-  sequenceIds?: tf.Tensor;
+  sequenceIds?: tf.Tensor2D;
   /** Whether the rows begin here, and do not go on where those of the batch before ended: for a trainer that is `stateful`. */
   isStart?: boolean;
 }

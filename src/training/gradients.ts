@@ -11,6 +11,7 @@ import {checkWhole} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
 import {resetCarried} from './carried';
 import type {Batch} from './data';
+import {gradCheckpoint as throughCheckpoint} from './gradCheckpoint';
 
 /** What is minimized. */
 export interface Objective {
@@ -47,18 +48,26 @@ export interface StepGradients {
   scale?: tf.Scalar;
 }
 
-/** How a model is run: what its layers are told of a call. */
-export interface Run extends Omit<SequenceCall, 'sequenceIds'> {
+/** How a model is run. */
+export interface Run {
   /** Whether for its gradient. */
   training?: boolean;
+  /** See the trainer's options of these names. */
+  gradCheckpoint?: boolean;
+  stateful?: boolean;
 }
 
 /** Loss of a batch: the objective and the model's own regularization. */
-export function batchLoss(model: tf.LayersModel, batch: Batch, {loss}: Objective, run: Run = {}): tf.Scalar {
+export function batchLoss(
+  model: tf.LayersModel,
+  batch: Batch,
+  {loss}: Objective,
+  {training = false, gradCheckpoint, stateful}: Run = {},
+): tf.Scalar {
   return tf.tidy(() => {
     const {xs, ys, sequenceIds} = batch;
-    const outputs = model.apply(xs, {training: false, ...run, ...(sequenceIds && {sequenceIds})}) as
-      tf.Tensor | tf.Tensor[];
+    const call: SequenceCall = {stateful, through: gradCheckpoint ? throughCheckpoint : undefined, sequenceIds};
+    const outputs = model.apply(xs, {training, ...call}) as tf.Tensor | tf.Tensor[];
     return [loss(ys, outputs), ...model.calculateLosses()].reduce((sum, term) => sum.add(term));
   });
 }

@@ -120,10 +120,10 @@ describe('packed documents', () => {
     const model = models.Mamba();
     const {xs} = packed();
     expect(() => model.apply(xs, {sequenceIds: int32([[1, 2]])})).toThrowError(
-      'MixerBlock: sequenceIds must be int32 [batch, length], [2,12], but are int32 [1,2]',
+      'MixerBlock: sequenceIds must have an id per position, [batch, length], [2,12], but has [1,2]',
     );
-    expect(() => model.apply(xs, {sequenceIds: [1]})).toThrowError(
-      /must be int32 \[batch, length\], .*, but are object$/,
+    expect(() => model.apply(xs, {sequenceIds: tf.zeros([2, 12])})).toThrowError(
+      'MixerBlock: sequenceIds must have dtype int32, but has float32',
     );
     const block = model.layers[2];
     const x = tf.zeros([1, 3, 6]);
