@@ -46,11 +46,11 @@ export default defineConfig(
   },
   {
     files: ['**/*.js'],
-    languageOptions: {globals: {console: 'readonly', process: 'readonly', URL: 'readonly'}},
+    languageOptions: {globals: {console: 'readonly', document: 'readonly', process: 'readonly', URL: 'readonly'}},
   },
   {
     // Programs for a terminal.
-    files: ['scripts/**', 'bench/**', 'models/**', 'test/support/**', 'test/native/**'],
+    files: ['scripts/**', 'bench/**', 'examples/**', 'models/**', 'test/support/**', 'test/native/**'],
     rules: {'no-console': 'off'},
   },
 );

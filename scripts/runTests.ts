@@ -39,7 +39,12 @@ const {values: options, positionals: paths} = parseArgs({
 });
 
 /** Specs of what is built; those after the first open it in Chromium. */
-const ofTheBuild = ['tooling/package.spec.ts', 'tooling/page.spec.ts', 'tooling/demo.spec.ts'];
+const ofTheBuild = [
+  'tooling/package.spec.ts',
+  'tooling/page.spec.ts',
+  'tooling/demo.spec.ts',
+  'tooling/examples.spec.ts',
+];
 
 const runs = chosenRuns();
 const unknown = paths.filter((path) => !runs.some(({files}) => files.some((file) => `test/${file}`.includes(path))));
