@@ -101,7 +101,7 @@ export function learnView(page: Page) {
 
   async function forget(): Promise<void> {
     running?.abort();
-    await page.worker.deleteCheckpoint(page.key());
+    await page.worker().deleteCheckpoint(page.key());
     points = {training: [], 'held out': []};
     draw();
     samples.replaceChildren();

@@ -1,5 +1,5 @@
 /** The page: choose a model and what it runs on, then one view at a time. */
-import {modelWorker, type WorkerModel} from 'tfjs-mamba/worker';
+import {modelWorker, type ModelWorker, type WorkerModel} from 'tfjs-mamba/worker';
 import {el, field, statusLine} from './dom';
 import {benchView} from './bench';
 import {learnView} from './learn';
@@ -8,8 +8,23 @@ import {writeView} from './write';
 
 declare const MODELS: string[];
 
-const worker = modelWorker(new Worker(new URL('./worker.ts', import.meta.url), {type: 'module'}));
-export type Page = {worker: typeof worker; model: () => WorkerModel; key: () => string};
+export type Page = {worker: () => ModelWorker; model: () => WorkerModel; key: () => string};
+
+/** Started when a model is asked for. */
+let worker: ModelWorker | undefined;
+const startWorker = () =>
+  (worker ??= modelWorker(new Worker(new URL('./worker.ts', import.meta.url), {type: 'module'})));
+/** Where pages may have it, the page's own files are kept for when there is no network; nothing depends on it. */
+const offline = 'serviceWorker' in navigator ? keepFiles().catch(() => undefined) : undefined;
+
+async function keepFiles(): Promise<void> {
+  const {serviceWorker} = navigator;
+  const control = new Promise((resolve) => serviceWorker.addEventListener('controllerchange', resolve, {once: true}));
+  await serviceWorker.register(new URL('sw.js', document.baseURI));
+  if (!serviceWorker.controller) await control;
+  const own = performance.getEntriesByType('resource').map(({name}) => name);
+  await Promise.all([location.href, ...own.filter((url) => url.startsWith('http'))].map((url) => fetch(url)));
+}
 
 /** A model of its own for who has none: bytes, so that it takes any text. */
 const fresh = {vocabSize: 256, dModel: 64, nLayer: 2, dState: 8};
@@ -18,7 +33,7 @@ const status = statusLine();
 let model: WorkerModel | undefined;
 let key = 'new';
 const page: Page = {
-  worker,
+  worker: startWorker,
   model() {
     if (!model) throw new Error('First load a model, above.');
     return model;
@@ -68,6 +83,8 @@ async function open(dropped?: File[]): Promise<void> {
     await model?.dispose();
     model = undefined;
     status.say('Starting the backend …');
+    await Promise.race([offline, new Promise((resolve) => setTimeout(resolve, 3000))]);
+    const worker = startWorker();
     const choice = await worker.backend(wanted);
     if (source.value === 'new' && !dropped) {
       model = await worker.mambaLM(fresh, {seed: 1, tokenizer: {type: 'byte'}});

@@ -137,7 +137,7 @@ export function writeView(page: Page) {
   }
 
   async function list(): Promise<void> {
-    const places = await page.worker.listStates();
+    const places = await page.worker().listStates();
     const options = places.map((place) => el('option', {value: place}, place.replace('indexeddb://', '')));
     saved.replaceChildren(el('option', {value: ''}, 'Kept texts …'), ...options);
   }

@@ -121,6 +121,19 @@ describe('the demo', () => {
     await look('write');
   });
 
+  it('is there without a network the second time, model and all', async () => {
+    await open('wasm');
+    await context.setOffline(true);
+    asked.splice(0);
+    await open('wasm');
+    expect(await write(40)).toBe(`Once upon${written}`);
+    // The browser itself looks whether the service worker is still the same.
+    expect(asked.filter(({path}) => path !== '/sw.js')).toEqual([]);
+    await context.setOffline(false);
+    // What the network says of itself.
+    expect(errors.splice(0).filter((error) => !error.includes('ERR_INTERNET_DISCONNECTED'))).toEqual([]);
+  });
+
   it('keeps a memory, which goes on after a reload as if nothing had been between', async () => {
     await open('wasm');
     await write(20);
