@@ -2,7 +2,7 @@
  * What the page has once had of its own files, and of the beginnings of a model's files, it has without a network too; the rest of a model
  * is kept by `fromPretrained`. With a network, that comes first, so nothing is ever old.
  */
-/* global self, caches, fetch, Headers, Response, URL */
+/* global self, caches, fetch, Headers, Response */
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener('fetch', (event) => {
