@@ -1,7 +1,8 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`, `npm run bench -- packing --backend tensorflow`,
  * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow` (8 bits beside float32), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
- * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
+ * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together;
+ * `npm run bench -- length [--to 20]` and `npm run bench -- transformer`, whose figures are kept in results/. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
 import {parseArgs} from 'node:util';
@@ -13,6 +14,7 @@ const {values, positionals} = parseArgs({
   options: {
     backend: {type: 'string', default: 'wasm'},
     preset: {type: 'string'},
+    to: {type: 'string', default: '20'},
     composed: {type: 'boolean', default: true},
   },
   allowNegative: true,
@@ -47,13 +49,17 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./decode')).benchDecode(values.preset);
 } else if (what === 'packed') {
   await (await import('./packed')).benchPacked(values.preset);
+} else if (what === 'length') {
+  await (await import('./length')).benchLength(Number(values.to));
+} else if (what === 'transformer') {
+  await (await import('./transformer')).benchTransformer();
 } else if (what === 'train') {
   await (await import('./train')).benchTrain();
 } else if (what === 'packing') {
   await (await import('./packing')).benchPacking();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, packed, train, packing, cluster, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, packed, train, packing, length, transformer, cluster, and on tensorflow lm and device`,
   );
 }
 process.exit(0);

@@ -4,6 +4,8 @@
  */
 import type {AnyMixer, MambaConfig} from '../../src';
 import {registerMixer} from '../../src';
+import {resolveConfig} from '../../src/config/config';
+import {countParameters} from '../../src/config/weightTable';
 import {h3} from './h3';
 import {linearAttention} from './linearAttention';
 import {s4d} from './s4d';
@@ -12,10 +14,15 @@ import {transformer} from './transformer';
 export const baselines: readonly AnyMixer[] = [transformer, linearAttention, h3, s4d];
 baselines.forEach(registerMixer);
 
-/** The model of a mixer at a size: its own fields beside those of every model. */
+/**
+ * The model of a mixer at a size: its own fields beside those of every model. The Transformer's feed-forward is as wide as it takes to have
+ * the weights of Mamba's block at that width; the others come close by themselves.
+ */
 export function baselineConfig(mixer: string, sizes: {vocabSize: number; dModel: number; nLayer: number}): MambaConfig {
-  // Attention's two thirds of a block leave the feed-forward fewer weights than Llama's share, to match Mamba's count.
-  const dHidden = 8 * Math.round((11 * sizes.dModel) / 64);
-  const own = mixer === 'transformer' ? {dHidden} : {};
-  return {...sizes, mixer, ...own};
+  if (mixer !== transformer.name) return {...sizes, mixer};
+  const {dModel} = sizes;
+  const [one, two] = [1, 2].map((nLayer) => countParameters(resolveConfig({...sizes, nLayer})));
+  const inAttention = 4 * dModel ** 2;
+  const dHidden = 8 * Math.round((two - one - inAttention) / (3 * dModel) / 8);
+  return {...sizes, mixer, ...{dHidden}};
 }
