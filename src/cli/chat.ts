@@ -10,7 +10,7 @@ import {samplingOptions, withSampling} from './sampling';
 import type {Io} from './io';
 import {stdinLines, UsageError} from './io';
 import type {ModelFlags} from './library';
-import {loadModel, modelSource, startLibrary, withAdapter, withModel} from './library';
+import {loadModel, modelSource, startLibrary, withAdapter, withModel, withWeights} from './library';
 
 interface Flags extends RunFlags, ModelFlags, SamplingFlags {
   systemPrompt?: string;
@@ -26,7 +26,7 @@ Examples:
 
 export function chat(command: Command, io: Io): void {
   command.description('talk with a model').addHelpText('after', help);
-  withAdapter(withModel(command.optionsGroup('Model:')));
+  withWeights(withAdapter(withModel(command.optionsGroup('Model:'))));
   withSampling(command.optionsGroup('Text:'));
   command.option('--system-prompt <text>', 'what the model is told first; needs a chat template');
   withOutput(withBackend(command.optionsGroup('Other:')), 'a line of JSON for each answer');

@@ -15,15 +15,15 @@ import {show} from './rounds';
 interface Flags extends RunFlags, ModelFlags {
   out?: string;
   to: 'huggingface' | 'state-spaces' | 'layers';
-  dtype: 'float32' | 'float16' | 'bfloat16';
+  dtype: 'float32' | 'float16' | 'bfloat16' | 'int8';
   maxShardGb: number;
   force?: boolean;
 }
 
 const help = `
 Layouts: huggingface (config.json and safetensors, as transformers reads it), state-spaces (the original names; weights as safetensors),
-layers (model.json and weights.bin, as tf.loadLayersModel reads it, always in float32). Whatever --model takes is read, pytorch_model.bin and
-LayersModels too.
+layers (model.json and weights.bin, as tf.loadLayersModel reads it, always in float32). Whatever --model takes is read, pytorch_model.bin,
+GGUF files and LayersModels too.
 
 Examples:
   $ tfjs-mamba convert --model state-spaces/mamba-130m --out mamba-130m-hf --dtype bfloat16
@@ -39,7 +39,9 @@ export function convert(command: Command, io: Io): void {
         .default('huggingface'),
     )
     .addOption(
-      new Option('--dtype <type>', 'of the weights').choices(['float32', 'float16', 'bfloat16']).default('float32'),
+      new Option('--dtype <type>', 'of the weights')
+        .choices(['float32', 'float16', 'bfloat16', 'int8'])
+        .default('float32'),
     )
     .addOption(option('--max-shard-gb <x>', 'gigabytes in a file of weights, at most', above0).default(2))
     .option('--force', 'over a model that is there');

@@ -9,7 +9,7 @@ import type {Io} from './io';
 import {StatusLine, UsageError} from './io';
 import type {Library, ModelFlags} from './library';
 import type {Question} from './multipleChoice';
-import {loadModel, modelSource, startLibrary, withAdapter, withModel} from './library';
+import {loadModel, modelSource, startLibrary, withAdapter, withModel, withWeights} from './library';
 
 interface Flags extends RunFlags, ModelFlags {
   data?: string;
@@ -31,7 +31,7 @@ Examples:
 
 export function evaluate(command: Command, io: Io): void {
   command.description('measure perplexity, or accuracy at multiple choice').addHelpText('after', help);
-  withAdapter(withModel(command.optionsGroup('Model:')));
+  withWeights(withAdapter(withModel(command.optionsGroup('Model:'))));
   command
     .optionsGroup('Data:')
     .option('--data <source>', 'texts for the perplexity: a file, a folder, JSON lines (test.jsonl of a folder), or -')

@@ -7,7 +7,7 @@ import {fraction, above0, list, option, positive, positiveOrAll} from './flags';
 import type {Io} from './io';
 import {UsageError} from './io';
 import type {Library, ModelFlags} from './library';
-import {loadBase, modelSource, startLibrary, withModel} from './library';
+import {loadBase, modelSource, startLibrary, withModel, withWeights} from './library';
 import {goesOn, holdsModel, rounds} from './rounds';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
@@ -39,7 +39,7 @@ lora and dora train small corrections beside the weights and keep them, as PEFT 
 then goes on exactly where it stopped.
 
 Data in JSON lines has an object in each line: {"text": …}, {"prompt": …, "completion": …} or {"messages": [{"role": …, "content": …}, …]}; the
-last needs a model with a chat template.
+last needs a model with a chat template. An adapter over --weights int8 is what is called QLoRA.
 
 Examples:
   $ tfjs-mamba finetune --model state-spaces/mamba-130m-hf --train --data my-notes/
@@ -48,7 +48,7 @@ Examples:
 
 export function finetune(command: Command, io: Io): void {
   command.description('train a model further on your own text').addHelpText('after', help);
-  withModel(command.optionsGroup('Model:'))
+  withWeights(withModel(command.optionsGroup('Model:')))
     .option('--adapter-path <folder>', 'where lora and dora keep the run and its adapter', 'adapters')
     .option('--out <folder>', 'where full keeps the run and its model', 'runs/finetune');
   command
@@ -132,6 +132,7 @@ async function work(
   const trainer = lib.trainer(model, {
     optimizer: session.optimizerOf(lib, flags, run.round),
     gradientAccumulation: flags.gradAccumulationSteps,
+    gradCheckpoint: flags.gradCheckpoint,
   });
   if (trains) {
     if (!data.train) throw new Error('there is nothing to train on: no train.jsonl');

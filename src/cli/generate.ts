@@ -10,7 +10,7 @@ import {readStdin, UsageError} from './io';
 import type {ModelFlags} from './library';
 import type {SamplingFlags} from './sampling';
 import {samplingOptions, withSampling} from './sampling';
-import {loadModel, modelSource, startLibrary, withAdapter, withModel} from './library';
+import {loadModel, modelSource, startLibrary, withAdapter, withModel, withWeights} from './library';
 
 interface Flags extends RunFlags, ModelFlags, SamplingFlags {
   prompt?: string;
@@ -32,7 +32,7 @@ export function generate(command: Command, io: Io): void {
     .description('continue a text')
     .argument('[prompt]', 'what to continue; or --prompt-file, or standard input')
     .addHelpText('after', help);
-  withAdapter(withModel(command.optionsGroup('Model:')));
+  withWeights(withAdapter(withModel(command.optionsGroup('Model:'))));
   command
     .optionsGroup('Prompt:')
     .option('-p, --prompt <text>', 'the same as the argument; - is standard input')

@@ -3,6 +3,7 @@ import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Command} from 'commander';
+import {Option} from 'commander';
 import type * as Node from '../node';
 import type {RunFlags} from './flags';
 import type {Io} from './io';
@@ -35,6 +36,7 @@ export interface ModelFlags {
   model?: string;
   revision?: string;
   adapterPath?: string;
+  weights?: 'float32' | 'int8';
 }
 
 /** Adds `--model` and `--revision`. */
@@ -42,6 +44,15 @@ export function withModel(command: Command): Command {
   return command
     .option('--model <source>', `a folder, file or URL, or a name on the Hub (${trainedFolder}, if it is there)`)
     .option('--revision <name>', 'branch, tag or commit of a model on the Hub');
+}
+
+/** Adds `--weights`, of commands that run a model. */
+export function withWeights(command: Command): Command {
+  return command.addOption(
+    new Option('--weights <form>', 'how weights are held; int8 takes little more than a quarter of the memory')
+      .choices(['float32', 'int8'])
+      .default('float32'),
+  );
 }
 
 /** Adds `--adapter-path`, of commands that use an adapter. */
@@ -58,13 +69,13 @@ export function modelSource({model}: ModelFlags): string {
   );
 }
 
-/** Loads a model and, if the flags name one, its adapter, which is merged into the weights so that it costs nothing. */
+/** Loads a model and, if the flags name one, its adapter, which is merged into weights in floats, so that it costs nothing. */
 export async function loadModel(lib: Library, flags: ModelFlags, io: Io): Promise<Node.MambaLM> {
   const model = await loadBase(lib, flags, io);
   if (flags.adapterPath === undefined) return model;
   try {
     await lib.loadAdapter(model, flags.adapterPath, {signal: io.signal, cache: true});
-    lib.mergeAdapter(model);
+    if (flags.weights !== 'int8') lib.mergeAdapter(model);
     return model;
   } catch (error) {
     model.dispose();
@@ -80,6 +91,7 @@ export async function loadBase(lib: Library, flags: ModelFlags, io: Io): Promise
   try {
     return await lib.fromPretrained(source, {
       revision: flags.revision,
+      weights: flags.weights,
       cache: true,
       signal: io.signal,
       onProgress: ({loadedBytes, totalBytes}) =>

@@ -14,6 +14,7 @@ import {fuse} from './fuse';
 import {generate} from './generate';
 import {info} from './info';
 import type {Io} from './io';
+import {quantize} from './quantize';
 import {UsageError} from './io';
 import {train} from './train';
 
@@ -22,7 +23,7 @@ export type Definition = (command: Command, io: Io) => unknown;
 
 const groups: Record<string, Record<string, Definition>> = {
   'Use a model:': {generate, chat, eval: evaluate},
-  'Make a model:': {train, finetune, fuse, convert},
+  'Make a model:': {train, finetune, fuse, convert, quantize},
   'Look:': {info, doctor},
 };
 

@@ -66,12 +66,18 @@ export interface SessionOptions {
 /** The optimizer of a round, as the flags have it. */
 export function optimizerOf(lib: Library, flags: TrainingFlags, {steps, rate}: Pick<Round, 'steps' | 'rate'>) {
   const peak = flags.learningRate * rate;
-  const schedule = lib.warmupCosine({
+  const options = {
     peak,
     warmupSteps: Math.min(Math.ceil(0.05 * steps), steps - 1),
     totalSteps: steps,
     floor: peak / 80,
-  });
+  };
+  const schedules = {
+    cosine: () => lib.warmupCosine(options),
+    linear: () => lib.warmupLinear(options),
+    constant: () => lib.warmupConstant({peak, warmupSteps: options.warmupSteps}),
+  };
+  const schedule = schedules[flags.lrSchedule]();
   return lib.adamW({learningRate: schedule, weightDecay: flags.weightDecay, clipNorm: 1});
 }
 

@@ -101,6 +101,7 @@ async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Pro
     const trainer = lib.trainer(model, {
       optimizer: session.optimizerOf(lib, flags, round),
       gradientAccumulation: flags.gradAccumulationSteps,
+      gradCheckpoint: flags.gradCheckpoint,
     });
     const save = () => lib.savePretrained(model, out);
     await session.fit(

@@ -1,5 +1,6 @@
 /** The flags of the commands that train, called as those of mlx_lm.lora where it has them. */
 import type {Command} from 'commander';
+import {Option} from 'commander';
 import type {RunFlags} from './flags';
 import {
   above0,
@@ -31,6 +32,8 @@ export interface TrainingFlags extends RunFlags {
   force?: boolean;
   resume?: boolean;
   maskPrompt?: boolean;
+  gradCheckpoint?: boolean;
+  lrSchedule: 'cosine' | 'linear' | 'constant';
 }
 
 /** What differs between training from scratch and further. */
@@ -62,8 +65,13 @@ export function withTraining(command: Command, defaults: TrainingDefaults, notes
   add('--iters <n>', 'steps', positive, defaults.iters);
   add('--batch-size <n>', 'rows in a batch', positive, defaults.batchSize);
   add('--grad-accumulation-steps <n>', 'batches in a step, as one large batch', positive, 1);
-  const rate = 'at its peak: it warms up over a twentieth of the steps and falls as a cosine';
+  const rate = 'at its peak: it warms up over a twentieth of the steps and then does as --lr-schedule says';
   command.addOption(option('--learning-rate <x>', rate, above0).default(defaults.learningRate, notes.learningRate));
+  command
+    .addOption(
+      new Option('--lr-schedule <form>', 'how it falls').choices(['cosine', 'linear', 'constant']).default('cosine'),
+    )
+    .option('--grad-checkpoint', 'run each block once more for its gradient: far less memory, a third more time');
   add('--weight-decay <x>', "AdamW's", nonNegative, defaults.weightDecay);
   add('--seed <n>', 'of the order of the data, and of what else is drawn', natural, 0);
   command.optionsGroup('Seeing and keeping:');

@@ -3,14 +3,14 @@ import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {call} from './call';
-import {smallFolder} from './smallFolder';
+import {letters, smallFolder} from './smallFolder';
 
 describe('an adapter', () => {
   let root: string;
   let model: string;
   const at = (name: string) => join(root, name);
   const tune = (out: string, ...more: string[]) =>
-    ['finetune', '--model', model, '--adapter-path', at(out), '--data', at('text.txt'), '--iters', '8', '--save-every', '3', '--batch-size', '2', '--max-seq-length', '12', '--learning-rate', '0.1', ...more]; // prettier-ignore
+    ['finetune', '--model', model, '--adapter-path', at(out), '--data', at('text.txt'), '--iters', '8', '--save-every', '3', '--batch-size', '2', '--max-seq-length', '12', '--learning-rate', '0.03', ...more]; // prettier-ignore
   const loss = async (...more: string[]) =>
     (await call(['eval', '--data', at('text.txt'), '--max-seq-length', '12', '--json', ...more])).events()[0]['loss'] as number; // prettier-ignore
 
@@ -85,5 +85,19 @@ describe('an adapter', () => {
       1,
       jasmine.stringMatching(/^tfjs-mamba finetune: addAdapter: .*inproj.*in_proj/),
     ]);
+  });
+
+  it('may lie over weights in 8 bits, which a model can be saved in', async () => {
+    const wide = await smallFolder(at('wide'), letters, 32);
+    const {code, events} = await call(['quantize', '--model', wide, '--save-path', at('int8'), '--json']);
+    const {bytes, floats} = events()[0] as {bytes: number; floats: number};
+    expect([code, bytes < 0.6 * floats]).toEqual([0, true]);
+    const held = ['--weights', 'int8'];
+    const before = await loss('--model', at('int8'), ...held);
+    expect(Math.abs(before - (await loss('--model', wide)))).toBeLessThan(0.01);
+    const args = tune('qlora', ...held, '--grad-checkpoint', '--lr-schedule', 'constant');
+    args[2] = at('int8');
+    expect((await call(args)).code).toBe(0);
+    expect(await loss('--model', at('int8'), ...held, '--adapter-path', at('qlora'))).toBeLessThan(before - 0.02);
   });
 });

@@ -6,8 +6,8 @@ import {characterTokenizer} from '../../src/lm/tokenizers';
 
 export const letters = characterTokenizer('\n <>abcdefghijklmnopqrstuvwxyz|');
 
-export async function smallFolder(folder: string, tokenizer: Tokenizer = letters): Promise<string> {
-  const model = mambaLM({vocabSize: tokenizer.vocabSize, dModel: 8, nLayer: 2, dState: 4}, {seed: 5});
+export async function smallFolder(folder: string, tokenizer: Tokenizer = letters, dModel = 8): Promise<string> {
+  const model = mambaLM({vocabSize: tokenizer.vocabSize, dModel, nLayer: 2, dState: 4}, {seed: 5});
   model.tokenizer = tokenizer;
   await savePretrained(model, folder);
   model.dispose();

@@ -7,7 +7,19 @@ import type {Io} from '../../src/cli/io';
 import {makeProgram} from '../../src/cli/program';
 import {call} from './call';
 
-const built = ['generate', 'chat', 'eval', 'train', 'finetune', 'fuse', 'convert', 'info', 'doctor', 'completion'];
+const built = [
+  'generate',
+  'chat',
+  'eval',
+  'train',
+  'finetune',
+  'fuse',
+  'convert',
+  'quantize',
+  'info',
+  'doctor',
+  'completion',
+];
 
 describe('the command line', () => {
   let folder: string;
@@ -65,7 +77,7 @@ describe('the command line', () => {
       [['finetune', '--model', 'x', '--data', 'src', '--resume'], /^tfjs-mamba finetune: --resume: adapters holds no model$/],
       [['completion', 'csh'], /Allowed choices are bash, zsh, fish;/],
       [['convert', '--model', 'x'], /^tfjs-mamba convert: --out is missing/],
-      [['convert', '--model', 'x', '--out', 'y', '--dtype', 'float8'], /Allowed choices are float32, float16, bfloat16;/],
+      [['convert', '--model', 'x', '--out', 'y', '--dtype', 'float8'], /Allowed choices are float32, float16, bfloat16, int8;/],
       [['convert', '--model', 'x', '--out', 'y', '--dtype', 'float16', '--to', 'layers'], /^tfjs-mamba convert: --dtype is float32 in the layout layers$/],
       [['train', '--config', '/nowhere.yaml'], /^tfjs-mamba train: --config \/nowhere\.yaml cannot be read: /],
       [['train', '--config', file('list.yaml', '- a')], /list\.yaml must hold flags and their values, such as iters: 100$/],
