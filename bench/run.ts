@@ -55,6 +55,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./transformer')).benchTransformer();
 } else if (what === 'train') {
   await (await import('./train')).benchTrain();
+  if (backend === 'tensorflow') await (await import('./train130m')).benchTrain130m();
 } else if (what === 'packing') {
   await (await import('./packing')).benchPacking();
 } else {
