@@ -70,7 +70,7 @@ async function gradients(model: MambaLM, batch: Batch): Promise<Arrays> {
   return Object.fromEntries(names.map((name, i) => [name, arrays[i]]));
 }
 
-describe('packed documents', () => {
+describe('documents packed for a model', () => {
   for (const [name, make] of Object.entries(models)) {
     it(`are to a ${name} model what each is alone`, async () => {
       const model = make();
