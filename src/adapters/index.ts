@@ -141,7 +141,7 @@ function adapterOf(op: string, model: MambaLM): Adapter {
 /** The current value of a matrix. */
 function valueOf(target: Target): tf.Tensor {
   const {layer, name, isTable} = target;
-  return denseValue(layer.matrices.read(name, denseVariable(target)!, false), isTable);
+  return denseValue(layer.matrices.read(name, denseVariable(target), false), isTable);
 }
 
 /** @throws Error if the file has another weight beneath than the model: the adapter is of another model. */

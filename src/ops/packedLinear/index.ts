@@ -44,6 +44,7 @@ export function packedLinear(args: PackedLinearArgs): tf.Tensor {
       throw new Error(`${OP}: x must have ${width} columns, as the rows have, but has shape ${showShape(x.shape)}`);
     }
     checkShape(OP, 'bias', bias, [out], 'a value per output');
+    if (x.rank === 2) return runPackedLinear({x, words, scales, bias}, {perWord})[0];
     const [y] = runPackedLinear({x: x.reshape([-1, width]), words, scales, bias}, {perWord});
     return y.reshape([...x.shape.slice(0, -1), out]);
   });
