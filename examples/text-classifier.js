@@ -31,14 +31,17 @@ const y = tf.tensor2d(texts.map(([, label]) => [label]));
 
 const model = tf.sequential({
   layers: [
-    tf.layers.embedding({inputDim: 96, outputDim: 16, maskZero: true, inputLength: LENGTH}),
+    tf.layers.embedding({
+      ...{inputDim: 96, outputDim: 16, maskZero: true, inputLength: LENGTH},
+      embeddingsInitializer: tf.initializers.randomNormal({stddev: 0.5, seed: 2}),
+    }),
     layers.mambaBlock({dState: 8, seed: 1}),
     layers.rmsNormalization(),
     layers.lastToken(),
     tf.layers.dense({units: 1, activation: 'sigmoid'}),
   ],
 });
-model.compile({optimizer: adamW({learningRate: 0.02}), loss: 'binaryCrossentropy', metrics: ['accuracy']});
+model.compile({optimizer: adamW({learningRate: 0.01}), loss: 'binaryCrossentropy', metrics: ['accuracy']});
 const {history} = await model.fit(x, y, {epochs: 24, batchSize: 15, verbose: 0});
 console.log(`accuracy ${history.acc.at(-1).toFixed(3)}`);
 

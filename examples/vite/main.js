@@ -15,6 +15,6 @@ const model = tf.sequential({
   ],
 });
 model.compile({optimizer: tf.train.adam(0.02), loss: 'meanSquaredError'});
-const {history} = await model.fit(x, y, {epochs: 6, batchSize: 16});
+const {history} = await model.fit(x, y, {epochs: 15, batchSize: 16});
 const [first, last] = [history.loss[0], history.loss.at(-1)];
 document.querySelector('#result').textContent = `The error fell from ${first.toFixed(3)} to ${last.toFixed(3)}.`;
