@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
-import {adamW, layers} from 'tfjs-mamba';
+import {adamW, layers, warmupCosine} from 'tfjs-mamba';
 
 await tf.setBackend('wasm');
 
@@ -41,7 +41,8 @@ const model = tf.sequential({
     tf.layers.dense({units: 1, activation: 'sigmoid'}),
   ],
 });
-model.compile({optimizer: adamW({learningRate: 0.01}), loss: 'binaryCrossentropy', metrics: ['accuracy']});
+const learningRate = warmupCosine({peak: 0.015, warmupSteps: 4, totalSteps: 96}); // 24 epochs of 4 batches
+model.compile({optimizer: adamW({learningRate}), loss: 'binaryCrossentropy', metrics: ['accuracy']});
 const {history} = await model.fit(x, y, {epochs: 24, batchSize: 15, verbose: 0});
 console.log(`accuracy ${history.acc.at(-1).toFixed(3)}`);
 

@@ -88,6 +88,7 @@ export function learnView(page: Page) {
         steps: 'Done',
         aborted: 'Paused, and kept in this browser: train goes on exactly here',
         data: 'Done',
+        patience: 'Done',
       };
       status.say(`${end[result.ended]}. Step ${result.step} of ${total}.`);
     } catch (error) {
