@@ -92,6 +92,7 @@ export async function benchTransformer(): Promise<void> {
     const [mamba, transformer] = models.map(({name}) => best.get(name)!);
     const ratio = mamba.tokensPerSecond / transformer.tokensPerSecond;
     findings[`ratio at batch ${batch}`] = ratio;
+    console.log(`batch ${batch}: ${ratio.toFixed(1)} times`);
     table.push([
       `batch ${batch}`,
       mamba.tokensPerSecond,
