@@ -59,7 +59,7 @@ export function finetune(command: Command, io: Io): void {
     .addOption(option('--lora-rank <n>', 'rank of the corrections', positive).default(8))
     .addOption(option('--lora-alpha <x>', 'they are scaled by alpha / rank', above0).default(16))
     .addOption(option('--lora-dropout <share>', 'of its inputs that a correction does not see', fraction).default(0))
-    .addOption(new Option('--lora-targets <names>', 'what is corrected, with commas between').argParser(list).default(undefined, 'in_proj,x_proj,out_proj')); // prettier-ignore
+    .addOption(new Option('--lora-targets <names>', 'what is corrected, with commas between (default: in_proj,x_proj,out_proj)').argParser(list)); // prettier-ignore
   command
     .optionsGroup('What to do:')
     .option('--train', 'train (unless --test stands alone)')

@@ -60,6 +60,7 @@ export function withOutput(command: Command, json: string): Command {
 
 /** A number flag whose default is told in words, since it depends on others. */
 export function option(flags: string, description: string, read: (text: string) => number, byDefault?: string): Option {
-  const made = new Option(flags, description).argParser(read);
-  return byDefault === undefined ? made : made.default(undefined, byDefault);
+  // Commander tells only defaults that are values.
+  const told = byDefault === undefined ? description : `${description} (default: ${byDefault})`;
+  return new Option(flags, told).argParser(read);
 }

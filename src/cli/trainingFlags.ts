@@ -66,7 +66,7 @@ export function withTraining(command: Command, defaults: TrainingDefaults, notes
   add('--batch-size <n>', 'rows in a batch', positive, defaults.batchSize);
   add('--grad-accumulation-steps <n>', 'batches in a step, as one large batch', positive, 1);
   const rate = 'at its peak: it warms up over a twentieth of the steps and then does as --lr-schedule says';
-  command.addOption(option('--learning-rate <x>', rate, above0).default(defaults.learningRate, notes.learningRate));
+  command.addOption(option('--learning-rate <x>', rate, above0, notes.learningRate).default(defaults.learningRate));
   command
     .addOption(
       new Option('--lr-schedule <form>', 'how it falls').choices(['cosine', 'linear', 'constant']).default('cosine'),

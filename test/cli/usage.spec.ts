@@ -45,6 +45,18 @@ describe('the command line', () => {
     }
   });
 
+  it('says what a flag is unless given, also where that depends', async () => {
+    const {out} = await call(['finetune', '--help']);
+    const words = out.replace(/\s+/g, ' ');
+    for (const told of [
+      '(default: 0.0001 for full, 0.001 for lora and dora)',
+      '(default: in_proj,x_proj,out_proj)',
+      '(default: 4)',
+    ]) {
+      expect(words).toContain(told);
+    }
+  });
+
   it('describes every flag', () => {
     const {commands} = makeProgram({} as Io, '1');
     const silent = commands.flatMap((command) => command.options.filter(({description}) => description.length < 3));
