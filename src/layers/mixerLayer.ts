@@ -53,9 +53,6 @@ const sequenceFields: Fields<Omit<SequenceOptions, keyof KernelOptions>> = {
   seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
 };
 
-/** What is absent if nobody says. */
-type Optional = 'dropout' | 'seed' | keyof KernelOptions;
-
 /** What a recurrent layer of tfjs has and these have not. */
 const notes = {
   units: 'the layer keeps the width of its input: put tf.layers.dense({units}) before or after it',
@@ -73,7 +70,9 @@ const notes = {
  * C = the mixer's complete configuration, S = its state, O = the options that a user writes.
  */
 export abstract class MixerLayer<C extends object, S extends State, O extends object> extends tf.layers.Layer {
-  readonly options: O & Required<Omit<SequenceOptions, Optional>> & Pick<SequenceOptions, 'dropout' | 'seed'>;
+  readonly options: O &
+    Required<Omit<SequenceOptions, 'dropout' | 'seed' | keyof KernelOptions>> &
+    Pick<SequenceOptions, 'dropout' | 'seed'>;
   readonly returnSequences: boolean;
   readonly returnState: boolean;
   readonly goBackwards: boolean;
