@@ -8,7 +8,7 @@ import {countParameters} from '../config/weightTable';
 import type {ReadForm} from '../layers/matrices';
 import {addWeightTo, putWeightBack, takeWeightFrom} from '../layers/matrices';
 import type {MambaLM} from '../lm/model';
-import {mergedValue} from '../mixers/lora';
+import {mergedValue, useCorrectedWeights} from '../mixers/lora';
 import type {DenseWeight, LoraWeight, PackedWeight} from '../mixers/weight';
 import {dense} from '../mixers/weight';
 import type {AdapterInfo, AdapterSettings} from './options';
@@ -47,6 +47,7 @@ export class Adapter {
     readonly settings: AdapterSettings,
     corrections: readonly Correction[],
   ) {
+    useCorrectedWeights();
     this.thaw = freeze(model);
     this.parts = corrections.map((correction) => this.place(correction));
     model.adapter = this;

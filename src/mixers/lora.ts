@@ -4,13 +4,14 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {asConstant} from '../backends/engine';
-import {embedding} from '../ops/embedding';
-import {linear} from '../ops/linear';
-import {baseEmbedding, baseLinear, baseValue} from './baseWeight';
+import {embedding as embeddingOp} from '../ops/embedding';
+import {linear as linearOp} from '../ops/linear';
+import {defineForm} from './forms';
 import type {LoraWeight, WeightedArgs} from './weight';
+import {denseValue, embedding, linear} from './weight';
 
 /** See `linear` in weight.ts. */
-export function loraLinear({x, weight, bias, isTable = false}: WeightedArgs & {weight: LoraWeight}): tf.Tensor {
+function loraLinear({x, weight, bias, isTable = false}: WeightedArgs & {weight: LoraWeight}): tf.Tensor {
   return tf.tidy(() => {
     const {base, down, up, scale, dropout, seed} = weight;
     const stretch = columnStretch(weight, isTable);
@@ -18,20 +19,20 @@ export function loraLinear({x, weight, bias, isTable = false}: WeightedArgs & {w
     const input = stretch && isTable ? x.mul(stretch) : x;
     const seen = dropout > 0 ? tf.dropout(input, dropout, undefined, seed) : input;
     const [first, second] = isTable ? [up, down] : [down, up];
-    const low = linear({x: seen, kernel: first, transposeKernel: isTable}).mul(scale);
-    const correction = linear({x: low, kernel: second, transposeKernel: isTable});
-    const sum = baseLinear({x: input, weight: base, isTable}).add(correction);
+    const low = linearOp({x: seen, kernel: first, transposeKernel: isTable}).mul(scale);
+    const correction = linearOp({x: low, kernel: second, transposeKernel: isTable});
+    const sum = linear({x: input, weight: base, isTable}).add(correction);
     const y = stretch && !isTable ? sum.mul(stretch) : sum;
     return bias ? y.add(bias) : y;
   });
 }
 
 /** See `embedding` in weight.ts. */
-export function loraEmbedding({ids, weight}: {ids: tf.Tensor; weight: LoraWeight}): tf.Tensor {
+function loraEmbedding({ids, weight}: {ids: tf.Tensor; weight: LoraWeight}): tf.Tensor {
   return tf.tidy(() => {
     const {base, down, up, scale} = weight;
-    const correction = linear({x: embedding({ids, weight: down}).mul(scale), kernel: up});
-    const rows = baseEmbedding({ids, weight: base}).add(correction);
+    const correction = linearOp({x: embeddingOp({ids, weight: down}).mul(scale), kernel: up});
+    const rows = embedding({ids, weight: base}).add(correction);
     const stretch = columnStretch(weight, true);
     return stretch ? rows.mul(stretch) : rows;
   });
@@ -45,13 +46,18 @@ export function mergedValue(weight: LoraWeight, isTable: boolean): tf.Tensor {
   });
 }
 
+/** Makes corrected weights known to products and look-ups. */
+export function useCorrectedWeights(): void {
+  defineForm('lora', {linear: loraLinear, embedding: loraEmbedding, value: mergedValue});
+}
+
 /** Lengths of the columns [columns]: what a magnitude starts as. */
 export function columnLengths(value: tf.Tensor): tf.Tensor1D {
   return tf.tidy(() => value.square().sum<tf.Tensor1D>(0).sqrt());
 }
 
 function sumOf({base, down, up, scale}: LoraWeight, isTable: boolean): tf.Tensor {
-  return baseValue(base, isTable).add(down.matMul(up).mul(scale));
+  return denseValue(base, isTable).add(down.matMul(up).mul(scale));
 }
 
 /** What brings the columns of the sum to their magnitudes, if the weight has them. */

@@ -3,8 +3,9 @@
  * correction; they do not look. {@link linear} and {@link embedding} are the only places that do.
  */
 import type * as tf from '@tensorflow/tfjs';
-import {baseEmbedding, baseLinear, baseValue} from './baseWeight';
-import {loraEmbedding, loraLinear, mergedValue} from './lora';
+import {embedding as embeddingOp} from '../ops/embedding';
+import {linear as linearOp} from '../ops/linear';
+import {arithmeticOf} from './forms';
 
 /** A float32 tensor [in, out], or [rows, width] of a table. */
 export interface DenseWeight {
@@ -69,16 +70,18 @@ export interface WeightedArgs {
 
 /** `x · weight + bias`, [..., out]. */
 export function linear(args: WeightedArgs): tf.Tensor {
-  const {weight} = args;
-  return weight.form === 'lora' ? loraLinear({...args, weight}) : baseLinear({...args, weight});
+  const {x, weight, bias, isTable = false} = args;
+  if (weight.form === 'dense') return linearOp({x, kernel: weight.value, bias, transposeKernel: isTable});
+  return arithmeticOf(weight).linear({...args, weight});
 }
 
 /** The rows of a table [rows, width] at int32 ids of any shape → [..., width]. */
 export function embedding({ids, weight}: {ids: tf.Tensor; weight: Weight}): tf.Tensor {
-  return weight.form === 'lora' ? loraEmbedding({ids, weight}) : baseEmbedding({ids, weight});
+  if (weight.form === 'dense') return embeddingOp({ids, weight: weight.value as tf.Tensor2D});
+  return arithmeticOf(weight).embedding({ids, weight});
 }
 
 /** The one tensor that a weight stands for: a table, or a kernel [in, out]. */
 export function denseValue(weight: Weight, isTable: boolean): tf.Tensor {
-  return weight.form === 'lora' ? mergedValue(weight, isTable) : baseValue(weight, isTable);
+  return weight.form === 'dense' ? weight.value : arithmeticOf(weight).value(weight, isTable);
 }

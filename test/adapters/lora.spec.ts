@@ -1,5 +1,6 @@
 /** A weight with a low-rank correction: products, look-ups and their gradients, against the definition in float64. */
 import * as tf from '@tensorflow/tfjs';
+import {useCorrectedWeights} from '../../src/mixers/lora';
 import type {LoraWeight} from '../../src/mixers/weight';
 import {dense, embedding, linear} from '../../src/mixers/weight';
 import type {Array64, Arrays} from '../support/arrays';
@@ -79,6 +80,8 @@ const uses: Record<string, Use> = {
 };
 
 describe('a corrected weight', () => {
+  beforeAll(useCorrectedWeights);
+
   for (const [name, {run, x, reference}] of Object.entries(uses)) {
     for (const factors of [
       ['down', 'up'],

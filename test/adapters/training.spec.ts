@@ -19,7 +19,7 @@ async function trained(runs: number[], options = {}) {
   for (const steps of runs) {
     const model = smallLM();
     addAdapter(model, {rank: 2, seed: 3, targets: ['in_proj', 'embeddings'], ...options});
-    const optimizer = adamW({learningRate: 0.02});
+    const optimizer = adamW({learningRate: 0.004});
     const fitting = trainer(model, {optimizer});
     const losses: number[] = [];
     await fitting.fit(windows(), {
