@@ -5,4 +5,4 @@
  */
 export type {WorkerGenerateOptions} from '../worker/client';
 export {ModelWorker, modelWorker, WorkerHistory, WorkerModel} from '../worker/client';
-export type {WorkerBackend, WorkerFitOptions} from '../worker/types';
+export type {ModelConfigOrName, WorkerBackend, WorkerFitOptions} from '../worker/types';

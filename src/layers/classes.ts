@@ -10,6 +10,7 @@ export {Mamba2, Mamba2Block} from './mamba2';
 export {MambaBlock} from './mambaBlock';
 export type {MambaBlockArgs} from './mambaBlock';
 export type {SequenceOptions} from './mixerLayer';
+export type {SequenceCall} from './sequenceCall';
 export {MixerLayer} from './mixerLayer';
 export type {LayerArgs} from './options';
 export {RMSNormalization} from './rmsNormalization';

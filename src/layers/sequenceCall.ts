@@ -2,6 +2,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import {checkShape, toOptionalTensor} from '../ops/check';
 
+/** What a call of a layer may say besides its inputs. */
 export interface SequenceCall {
   /**
    * Packed documents, int32 [B,L]: wherever the id changes along a row another begins, and each gets what it would get alone. Layers of

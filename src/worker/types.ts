@@ -5,6 +5,7 @@ import type {AdamWOptions} from '../training/adamW';
 import type {Evaluation, StepReport} from '../training/options';
 import type {WarmupCosineOptions} from '../training/schedules';
 
+/** The sizes of a fresh model, or the name of a preset. */
 export type ModelConfigOrName = MambaConfig | PresetName;
 
 /** The backend of a worker, and why it is that one. */
@@ -42,8 +43,11 @@ export interface WorkerFitOptions {
   /** Ends training after the step at hand, with a checkpoint if there is to be one. */
   signal?: AbortSignal;
   callbacks?: {
+    /** After each step that is told of. */
     onStep?(report: StepReport): unknown;
+    /** After each validation. */
     onValidation?(result: Evaluation & {step: number}): unknown;
+    /** After each checkpoint. */
     onCheckpoint?(at: {step: number}): unknown;
   };
 }
