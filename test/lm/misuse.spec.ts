@@ -26,7 +26,7 @@ describe('a call that means nothing', () => {
     [
       'fromPretrained(x, null)',
       () => load('x', null),
-      'fromPretrained: the argument must be an object with onProgress, signal, revision, cache, timeout, but is null',
+      'fromPretrained: the argument must be an object with onProgress, signal, revision, cache, timeout, token, weights, but is null',
     ],
     ['fromPretrained: signal', () => load('x', {signal: 'x' as never}), `fromPretrained: ${noSignal}`],
     ['savePretrained: signal', () => savePretrained(model, 'x', {signal: 'x' as never}), `savePretrained: ${noSignal}`],
