@@ -17,6 +17,8 @@ export {MambaLM, mambaLM} from '../lm/model';
 export type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretrained';
 export {fromPretrained, savePretrained} from '../lm/pretrained';
 export type {SamplingOptions} from '../lm/sampling';
+export type {Selection} from '../lm/selection';
+export {selection} from '../lm/selection';
 export type {StateSource} from '../lm/states';
 export {deleteState, listStates, loadHistory, loadState, saveState} from '../lm/states';
 export type {LoadTokenizerOptions, Tokenizer} from '../lm/tokenizers';

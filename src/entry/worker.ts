@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export type {Selection} from '../lm/selection';
 export type {WorkerGenerateOptions} from '../worker/client';
 export {ModelWorker, modelWorker, WorkerHistory, WorkerModel} from '../worker/client';
 export type {ModelConfigOrName, WorkerBackend, WorkerFitOptions} from '../worker/types';

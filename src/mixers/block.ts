@@ -62,7 +62,7 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
 }
 
 /** The mixer's weights under its own names. */
-function ofMixer(weights: Weights): Weights {
+export function ofMixer(weights: Weights): Weights {
   const own = Object.entries(weights).filter(([name]) => name.startsWith('mixer/'));
   return Object.fromEntries(own.map(([name, weight]) => [name.slice('mixer/'.length), weight]));
 }

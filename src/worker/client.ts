@@ -7,6 +7,7 @@ import type {GeneratedText, GeneratedToken, GenerateOptions} from '../lm/generat
 import type {StateHistoryOptions} from '../lm/history';
 import type {MambaLMOptions} from '../lm/model';
 import type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretrained';
+import type {Selection} from '../lm/selection';
 import type {StateSource} from '../lm/states';
 import type {FitResult} from '../training/options';
 import {Channel} from './channel';
@@ -104,6 +105,11 @@ export class WorkerModel {
   /** The text of ids. */
   decode(ids: readonly number[]): Promise<string> {
     return this.channel.call('decode', [this.handle, ids]);
+  }
+
+  /** What it selects of a text, and what its state keeps; see `selection`. */
+  selection(ids: readonly number[], options: {at?: number} = {}): Promise<Selection> {
+    return this.channel.call('selection', [this.handle, ids, options]);
   }
 
   /** An empty history. */

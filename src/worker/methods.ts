@@ -6,6 +6,7 @@ import type {GenerateOptions} from '../lm/generate';
 import {stateHistory, type StateHistory, type StateHistoryOptions} from '../lm/history';
 import {MambaLM, mambaLM, type MambaLMOptions} from '../lm/model';
 import {fromPretrained, savePretrained, type SavePretrainedOptions} from '../lm/pretrained';
+import {selection} from '../lm/selection';
 import {deleteState, listStates, loadHistory, saveState, type StateSource} from '../lm/states';
 import {loadTokenizer, type Tokenizer} from '../lm/tokenizers';
 import {deleteBrowserCheckpoint} from '../training/browserCheckpoints';
@@ -87,6 +88,8 @@ export const methods = {
 
   encode: (_, handle: number, text: string) => tokenizerOf(handle).encode(text),
   decode: (_, handle: number, ids: number[]) => tokenizerOf(handle).decode(ids),
+
+  selection: (_, handle: number, ids: number[], options: {at?: number}) => selection(modelOf(handle), ids, options),
 
   stateHistory: (_, options: StateHistoryOptions) => keep(stateHistory(options)),
   async loadHistory(_, handle: number, source: StateSource, options: StateHistoryOptions) {

@@ -7,6 +7,7 @@
 import {causalConv1dGradReference, causalConv1dReference} from '../../src/ops/causalConv1d/reference';
 import {linearGradReference, linearReference} from '../../src/ops/linear/reference';
 import {selectiveScanGradReference, selectiveScanReference} from '../../src/ops/selectiveScan/reference';
+import {softplus} from '../../src/ops/scalar';
 import type {Array64, Arrays} from './arrays';
 import {reshaped, sizeOf} from './arrays';
 
@@ -87,6 +88,13 @@ function forward(inputs: Arrays) {
 
 export function mixerReference(inputs: Arrays): MixerOutputs {
   return forward(inputs).outputs;
+}
+
+/** The step sizes Δ [B,L,dInner] behind their softplus. */
+export function stepSizeReference(inputs: Arrays): Array64 {
+  const {delta, deltaBias} = forward(inputs).toScan;
+  const {values} = deltaBias;
+  return {shape: delta.shape, values: delta.values.map((d, i) => softplus(d + values[i % values.length]))};
 }
 
 /** The gradient of Σ output·projection with respect to every input and weight that is present. */

@@ -22,6 +22,7 @@ const onceOnly = [
   'layers/training.spec.ts',
   'lm/config.spec.ts',
   'lm/sampling.spec.ts',
+  'lm/selection.spec.ts',
   'lm/stateFiles.spec.ts',
   'lm/pythonTokenizers.spec.ts',
   'lm/textPrompts.spec.ts',

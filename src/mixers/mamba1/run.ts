@@ -12,6 +12,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {causalConv1d} from '../../ops/causalConv1d';
 import {causalConv1dUpdate} from '../../ops/causalConv1dUpdate';
+import {softplus} from '../../ops/composedScalar';
 import {rmsNorm} from '../../ops/rmsNorm';
 import {selectiveScan} from '../../ops/selectiveScan';
 import {selectiveStateUpdate} from '../../ops/selectiveStateUpdate';
@@ -77,6 +78,13 @@ export function stepMamba1(
   });
   const y = project(weights, 'outProj', scan.y) as tf.Tensor2D; // [B,dModel]
   return {y, state: {conv: conv.state, ssm: scan.state}};
+}
+
+/** Δ of a sequence x [B,L,dModel] that nothing comes before, behind its softplus [B,L,E]: how much of a position enters the state. */
+export function stepSizesMamba1(weights: Mamba1Weights, config: MixerConfig, x: tf.Tensor3D): tf.Tensor3D {
+  const [xs] = split(project(weights, 'inProj', x)); // [B,L,E]
+  const {y: u} = causalConv1d({x: xs as tf.Tensor3D, ...convolution(weights)});
+  return softplus(select(weights, config, u).delta.add(weights['dtProj/bias'])) as tf.Tensor3D;
 }
 
 function project(weights: Mamba1Weights, name: 'inProj' | 'outProj', x: tf.Tensor): tf.Tensor {

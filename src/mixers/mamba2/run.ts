@@ -13,7 +13,7 @@ import {causalConv1d} from '../../ops/causalConv1d';
 import {causalConv1dUpdate} from '../../ops/causalConv1dUpdate';
 import {gatedRmsNorm} from '../../ops/gatedRmsNorm';
 import {ssd} from '../../ops/ssd';
-import {keptWithin} from '../../ops/composedScalar';
+import {keptWithin, softplus} from '../../ops/composedScalar';
 import {documentsIn} from '../../ops/ssd/packed';
 import {LARGEST} from '../../ops/ssd/stepSize';
 import {ssdStep} from '../../ops/ssdStep';
@@ -74,6 +74,13 @@ export function stepMamba2(
   });
   const y = finish(weights, config, dual.y.reshape(z.shape), z); // [B,dModel]
   return {y: y as tf.Tensor2D, state: {conv: conv.state, ssm: dual.state}};
+}
+
+/** Δ of a sequence x [B,L,dModel], behind its softplus and within its limits [B,L,H]: how much of a position enters the state. */
+export function stepSizesMamba2(weights: Mamba2Weights, config: Mamba2Config, x: tf.Tensor3D): tf.Tensor3D {
+  const [least, most] = config.dtLimit;
+  const {delta} = split(config, project(weights, 'inProj', x));
+  return keptWithin(softplus(delta.add(weights.dtBias)) as tf.Tensor3D, least, Math.min(most, LARGEST));
 }
 
 function project(weights: Mamba2Weights, name: 'inProj' | 'outProj', x: tf.Tensor): tf.Tensor {
