@@ -1,5 +1,6 @@
 /** Benchmark: what this device does with the loaded model, as a table to copy. */
 import {el, statusLine} from './dom';
+import {fresh} from './fresh';
 import type {Page} from './main';
 
 export function benchView(page: Page) {
@@ -12,7 +13,12 @@ export function benchView(page: Page) {
     rows,
   );
   const run = el('button', {class: 'primary', onclick: () => void start()}, 'Measure');
-  const copy = el('button', {onclick: () => void navigator.clipboard.writeText(asText())}, 'Copy');
+  const copy = el('button', {disabled: true, onclick: () => void copyTable().catch(status.fail)}, 'Copy');
+
+  async function copyTable(): Promise<void> {
+    await navigator.clipboard.writeText(asText());
+    status.say('Copied.');
+  }
 
   function asText(): string {
     return [...table.querySelectorAll('tr')]
@@ -35,9 +41,23 @@ export function benchView(page: Page) {
     table.hidden = false;
   }
 
+  /** Of a model of its own, so that yours stays as it is. */
+  async function measureTraining(): Promise<void> {
+    const model = await page.worker().mambaLM(fresh, {seed: 1});
+    const [rows, length, steps] = [8, 64, 4];
+    const data = Array.from({length: 2048}, (_, i) => (i * 37) % fresh.vocabSize);
+    const options = {data, batchSize: rows, length, seed: 1, optimizer: {learningRate: 0.001}, steps};
+    const size = model.parameters.toLocaleString('en');
+    try {
+      await measure(`Training a small model (${size} parameters)`, rows * length * steps, () => model.fit(options));
+    } finally {
+      await model.dispose();
+    }
+  }
+
   async function start(): Promise<void> {
     rows.replaceChildren();
-    run.disabled = true;
+    run.disabled = copy.disabled = true;
     try {
       const model = page.model();
       const ids = Array.from({length: 512}, (_, i) => (i * 37) % Math.min(256, model.config.vocabSize));
@@ -47,18 +67,24 @@ export function benchView(page: Page) {
       };
       await measure('Reading 512 tokens', 512, () => write(ids, 1));
       await measure('Writing 64 tokens', 64, () => write([1], 64));
+      await measureTraining();
       status.say('Done.');
     } catch (error) {
       status.fail(error);
     } finally {
       run.disabled = false;
+      copy.disabled = rows.childElementCount === 0;
     }
   }
 
   const view = el(
     'div',
     {class: 'card'},
-    el('p', {}, 'What this device does with the model above; the best of three runs of each.'),
+    el(
+      'p',
+      {},
+      'What this device does with the model above, and how fast a small one of its own learns; the best of three runs of each.',
+    ),
     el('div', {class: 'buttons'}, run, copy),
     status.line,
     table,

@@ -35,6 +35,8 @@ export function learnView(page: Page) {
     curve.setAttribute('aria-label', last ? `Loss over the steps; the last is ${last.loss.toFixed(3)}` : 'No loss yet');
   }
 
+  new ResizeObserver(() => points.training.length > 0 && draw()).observe(curve);
+
   async function sample(step: number): Promise<void> {
     let all = '';
     const options = {maxNewTokens: 100, temperature: 0.7, seed: step};
@@ -129,7 +131,7 @@ export function learnView(page: Page) {
       el('summary', {}, 'How it learns'),
       el(
         'div',
-        {class: 'row'},
+        {class: 'row numbers'},
         steps.field,
         rate.field,
         batchSize.field,

@@ -2,8 +2,10 @@
 import {modelWorker, type ModelWorker, type WorkerModel} from 'tfjs-mamba/worker';
 import {el, field, statusLine} from './dom';
 import {benchView} from './bench';
+import {fresh} from './fresh';
 import {learnView} from './learn';
 import {rememberView} from './remember';
+import {selectView} from './select';
 import {writeView} from './write';
 
 declare const MODELS: string[];
@@ -25,9 +27,6 @@ async function keepFiles(): Promise<void> {
   const own = performance.getEntriesByType('resource').map(({name}) => name);
   await Promise.all([location.href, ...own.filter((url) => url.startsWith('http'))].map((url) => fetch(url)));
 }
-
-/** A model of its own for who has none: bytes, so that it takes any text. */
-const fresh = {vocabSize: 256, dModel: 64, nLayer: 2, dState: 8};
 
 const status = statusLine();
 let model: WorkerModel | undefined;
@@ -113,7 +112,7 @@ async function open(dropped?: File[]): Promise<void> {
 }
 
 /** Tabs as the ARIA practices have them: arrows move, only the chosen one is in the tab order. */
-const views = [writeView(page), learnView(page), rememberView(page), benchView(page)];
+const views = [writeView(page), learnView(page), rememberView(page), selectView(page), benchView(page)];
 const tabs = views.map(({name}, i) =>
   el(
     'button',

@@ -1,6 +1,10 @@
 /** Long memory: a long text fed piece by piece, with the time of each and the size of what is kept of it, which does not grow. */
+import type {WorkerHistory} from 'tfjs-mamba/worker';
 import {el, field, number, statusLine} from './dom';
 import type {Page} from './main';
+
+/** More would not be seen one by one. */
+const MOST_BARS = 100;
 
 export function rememberView(page: Page) {
   const status = statusLine();
@@ -9,15 +13,18 @@ export function rememberView(page: Page) {
   const bars = el('div', {class: 'bars', role: 'img', 'aria-label': 'Time for each piece'});
   let running: AbortController | undefined;
   const read = el('button', {class: 'primary', onclick: () => void start()}, 'Read it');
-  const stop = el('button', {onclick: () => running?.abort()}, 'Stop');
+  const stop = el('button', {disabled: true, onclick: () => running?.abort()}, 'Stop');
 
   async function start(): Promise<void> {
     running = new AbortController();
     const {signal} = running;
-    const model = page.model();
+    let history: WorkerHistory | undefined;
     bars.replaceChildren();
-    const history = await model.stateHistory({depth: 2});
+    read.disabled = true;
+    stop.disabled = false;
     try {
+      const model = page.model();
+      history = await model.stateHistory({depth: 2});
       const text = await file.files?.[0]?.text();
       if (!text) throw new Error('Choose a text first.');
       const ids = await model.encode(text);
@@ -29,14 +36,13 @@ export function rememberView(page: Page) {
           if (index === 0) break;
         }
         await history.rollBack(1); // it was to read, not to write
-        times.push(performance.now() - begin);
-        const bar = el('i', {title: `${times.at(-1)!.toFixed(0)} ms`});
-        bar.style.height = `${Math.min(100, (60 * times.at(-1)!) / times[Math.min(1, times.length - 1)])}%`;
-        bars.append(bar);
+        const each = (performance.now() - begin) / part.length;
+        // A short rest would seem slow, since what a piece costs besides its tokens is then shared by few.
+        if (part.length === piece.get() || times.length === 0) times.push(each);
+        draw(times);
         const count = Math.min(ids.length, at + piece.get());
         // What a file has besides the state is, almost all, the list of ids.
         const bytes = (await history.save()).length - ids.slice(0, count).join(',').length;
-        const each = times.at(-1)! / part.length;
         status.say(
           `${count.toLocaleString('en')} of ${ids.length.toLocaleString('en')} tokens read, ${each.toFixed(2)} ms a token; ` +
             `kept of them: ${(bytes / 1000).toFixed(0)} kB.`,
@@ -45,8 +51,28 @@ export function rememberView(page: Page) {
     } catch (error) {
       status.fail(error);
     } finally {
-      await history.dispose();
+      await history?.dispose();
+      read.disabled = false;
+      stop.disabled = true;
     }
+  }
+
+  /** Bars as high as a token takes long, half of the height being the median; of many pieces each bar is the mean of several. */
+  function draw(times: number[]): void {
+    const size = Math.ceil(times.length / MOST_BARS);
+    const groups = Array.from({length: Math.ceil(times.length / size)}, (_, i) =>
+      times.slice(i * size, (i + 1) * size),
+    );
+    const means = groups.map((group) => group.reduce((sum, time) => sum + time, 0) / group.length);
+    const median = [...means].sort((a, b) => a - b)[Math.floor(means.length / 2)];
+    bars.replaceChildren(
+      ...means.map((mean) => {
+        const bar = el('i', {title: `${mean.toFixed(2)} ms a token`});
+        bar.style.height = `${Math.min(100, (50 * mean) / median)}%`;
+        return bar;
+      }),
+    );
+    bars.setAttribute('aria-label', `Time of a token, piece after piece; the median is ${median.toFixed(2)} ms`);
   }
 
   const view = el(
@@ -55,7 +81,7 @@ export function rememberView(page: Page) {
     el(
       'p',
       {},
-      'A state has the same size however much has been read, and a token takes the same time. Each bar is one piece of the text: they stay level.',
+      'The state has the same size however much has been read, and a token takes the same time. Each bar is a piece of the text: they stay level.',
     ),
     el('div', {class: 'row'}, field('A long text', file), piece.field, el('div', {class: 'buttons'}, read, stop)),
     status.line,

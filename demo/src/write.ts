@@ -151,7 +151,7 @@ export function writeView(page: Page) {
       'details',
       {},
       el('summary', {}, 'How it chooses'),
-      el('div', {class: 'row'}, ...[temperature, topP, topK, penalty, length, seed].map((one) => one.field)),
+      el('div', {class: 'row numbers'}, ...[temperature, topP, topK, penalty, length, seed].map((one) => one.field)),
     ),
     status.line,
     pages,

@@ -208,10 +208,42 @@ describe('the demo', () => {
     await control('tab', 'Benchmark').click();
     await control('button', 'Measure').click();
     await status(/^Done\./);
-    expect(await page.locator('tbody tr').count()).toBe(2);
+    expect(await page.locator('tbody tr').count()).toBe(3);
+    expect(await page.locator('tbody').textContent()).toMatch(/Training[^]*\d$/);
     await page.emulateMedia({colorScheme: 'dark'});
     await look('benchmark');
     await page.emulateMedia({colorScheme: 'light'});
+  });
+
+  it('shows what it selects, and what the state at a token keeps, by mouse and by keyboard', async () => {
+    await open('wasm');
+    await control('tab', 'What it selects').click();
+    await control('textbox', 'A text').fill('Once upon\na time');
+    await control('button', 'Show').click();
+    await status(/^16 tokens\. Most is written at/);
+    await control('combobox', 'Layer').selectOption('Layer 2');
+    const tokens = page.getByRole('option', {name: /: /});
+    expect(await tokens.allTextContents()).toEqual([...'Once upon', '↵\n', ...'a time']);
+    expect(await tokens.first().getAttribute('aria-label')).toMatch(/^“O”: Δ 0\.\d+$/);
+    const kept = (t: number) => tokens.nth(t).getAttribute('aria-label');
+    await tokens.nth(4).click();
+    await status(/^At “ ” the state keeps/);
+    expect([await kept(4), await kept(5)]).toEqual(['“ ”: 100 % kept', '“u”: comes later']);
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Enter');
+    await status(/^At “u” the state keeps/);
+    // The further back, the less is left.
+    const shares = await Promise.all(
+      [0, 2, 4, 5].map(async (t) => Number(/: ([\d.]+) % kept/.exec((await kept(t))!)![1])),
+    );
+    expect(shares).toEqual([...shares].sort((a, b) => a - b));
+    expect(shares[0]).toBeLessThan(shares[3]);
+    await page.emulateMedia({colorScheme: 'dark'});
+    await look('selects-dark');
+    await page.emulateMedia({colorScheme: 'light'});
+    await page.keyboard.press('Escape');
+    await status(/^16 tokens/);
+    await look('selects');
   });
 
   for (const backend of ['webgl', 'webgpu']) {
