@@ -16,10 +16,10 @@ import type {MambaLM} from './model';
 
 /** What {@link selection} gives; row after row, one for each layer. */
 export interface Selection {
-  /** [nLayer,L]: softplus(Δ) of each token, its mean over channels (of Mamba-2: heads). A large one is written into the state. */
+  /** Softplus(Δ) of each token [nLayer,L], its mean over channels (of Mamba-2: heads). A large one is written into the state. */
   delta: Float32Array;
   /**
-   * [nLayer,L]: the share of what a token wrote that the state still has at the token `at`: the product of the decays exp(Δ·A) between
+   * The share [nLayer,L] of what a token wrote that the state still has at the token `at`: the product of the decays exp(Δ·A) between
    * them, its mean over channels and states. 1 for the token itself, 0 for those after it.
    */
   kept: Float32Array;
