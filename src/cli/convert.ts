@@ -10,7 +10,7 @@ import type {Io} from './io';
 import {UsageError} from './io';
 import type {ModelFlags} from './library';
 import {loadModel, modelSource, startLibrary, withModel} from './library';
-import {show} from './rounds';
+import {checkFolder, show} from './rounds';
 
 interface Flags extends RunFlags, ModelFlags {
   out?: string;
@@ -53,6 +53,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
   const {out, to, dtype, maxShardGb, force, json} = flags;
   const source = modelSource(flags);
   if (out === undefined) throw new UsageError('--out is missing: the folder to write to');
+  checkFolder(out, '--out');
   if (!force && ['config.json', 'model.json'].some((file) => existsSync(join(out, file)))) {
     throw new UsageError(`${show(out)} holds a model; --force writes over it, --out takes another folder`);
   }

@@ -8,7 +8,7 @@ import type {Io} from './io';
 import {UsageError} from './io';
 import type {Library, ModelFlags} from './library';
 import {loadBase, modelSource, startLibrary, withModel, withWeights} from './library';
-import {goesOn, holdsModel, rounds} from './rounds';
+import {checkFolder, goesOn, holdsModel, rounds} from './rounds';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
 import type {TunerFlags} from './tuner';
@@ -78,6 +78,8 @@ async function act(flags: Flags, io: Io): Promise<void> {
   modelSource(flags);
   if (named === undefined)
     throw new UsageError('--data is missing: a text file, a folder, JSON lines, or - for standard input');
+  if (fineTuneType === 'full') checkFull(flags);
+  checkFolder(folder, flag);
   if (flags.resume && !holdsModel(folder)) throw new UsageError(`--resume: ${folder} holds no model`);
   const goes = trains && (flags.resume || (!flags.force && goesOn(folder, '--resume', flag)));
   const source = await dataSource(named, io);
@@ -107,6 +109,14 @@ async function act(flags: Flags, io: Io): Promise<void> {
   } finally {
     await source.close();
   }
+}
+
+/** What is of adapters alone would be passed over in silence. */
+function checkFull({weights, resumeAdapterFile}: Flags): void {
+  if (weights === 'int8')
+    throw new UsageError('--weights must be float32 with --fine-tune-type full, which trains them, but is int8');
+  if (resumeAdapterFile !== undefined)
+    throw new UsageError('--resume-adapter-file is for lora and dora, but --fine-tune-type is full; fuse it first');
 }
 
 interface Work {

@@ -24,6 +24,8 @@ export const positiveOrAll = number(
 export const nonNegative = number('a number of 0 or more', (x) => x >= 0 && x < Infinity);
 /** A number above 0. */
 export const above0 = number('a number above 0', (x) => x > 0 && x < Infinity);
+/** A number above 0 and up to 1. */
+export const share = number('a number above 0 and up to 1', (x) => x > 0 && x <= 1);
 /** A number from 0 to below 1. */
 export const fraction = number('a number from 0 to below 1', (x) => x >= 0 && x < 1);
 

@@ -7,7 +7,7 @@ import type {Io} from './io';
 import {UsageError} from './io';
 import type {ModelFlags} from './library';
 import {loadModel, modelSource, startLibrary, withModel} from './library';
-import {holdsModel, show} from './rounds';
+import {checkFolder, holdsModel, show} from './rounds';
 
 interface Flags extends RunFlags, ModelFlags {
   adapterPath: string;
@@ -38,6 +38,7 @@ export function fuse(command: Command, io: Io): void {
 async function act(flags: Flags, io: Io): Promise<void> {
   const {adapterPath, savePath, dtype, force, json} = flags;
   const source = modelSource(flags);
+  checkFolder(savePath, '--save-path');
   if (!force && holdsModel(savePath)) {
     throw new UsageError(`${show(savePath)} holds a model; --force writes over it, --save-path takes another folder`);
   }

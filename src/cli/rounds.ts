@@ -1,7 +1,7 @@
 /** Rounds of training on one model, and what a folder remembers of them. */
-import {existsSync, readFileSync} from 'node:fs';
+import {existsSync, readFileSync, statSync} from 'node:fs';
 import {mkdir, rename, writeFile} from 'node:fs/promises';
-import {relative} from 'node:path';
+import {dirname, relative, resolve} from 'node:path';
 import {UsageError} from './io';
 
 /** What is known of a run, beside its model: `run.json`. */
@@ -38,6 +38,14 @@ export function goesOn(folder: string, further: string, flag = '--out'): boolean
     `${shown} holds a run that has ended after ${run.steps} steps; ${further} trains it for a further round, --force starts anew ` +
       `over it, ${flag} takes another folder`,
   );
+}
+
+/** @throws UsageError if a folder that is to be written to cannot be one: it, or one above it, is a file. */
+export function checkFolder(folder: string, flag: string): void {
+  let path = resolve(folder);
+  while (!existsSync(path) && path !== dirname(path)) path = dirname(path);
+  if (!statSync(path).isDirectory())
+    throw new UsageError(`${flag} ${folder} must be a folder, or a place for one, but ${show(path)} is a file`);
 }
 
 /** Whether there is a model or an adapter in it. */

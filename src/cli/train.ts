@@ -10,7 +10,7 @@ import type {Io} from './io';
 import {UsageError} from './io';
 import type {Library} from './library';
 import {startLibrary, trainedFolder} from './library';
-import {goesOn, rounds} from './rounds';
+import {checkFolder, goesOn, rounds} from './rounds';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
 
@@ -73,6 +73,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
   const named = flags.data ?? (existsSync(shakespeare) ? shakespeare : undefined);
   if (named === undefined)
     throw new UsageError('--data is missing: a text file, a folder of texts, or - for standard input');
+  checkFolder(out, '--out');
   const further = flags.resume === true && existsSync(`${out}/config.json`);
   if (flags.resume && !further) throw new UsageError(`--resume: ${out} holds no model`);
   const goes = further || (!flags.force && goesOn(out, '--resume'));
