@@ -116,6 +116,9 @@ export class Trainer {
    */
   async fit(dataset: BatchDataset, options: FitOptions): Promise<FitResult> {
     checkFit(dataset, options);
+    if (this.model.trainableWeights.length === 0) {
+      throw new Error(`${OP}: model must have weights to train, but all are frozen or beneath a merged adapter`);
+    }
     const mine = [this.model, this.optimizer];
     if (mine.some((object) => atWork.has(object))) {
       throw new Error(`${OP}: another fit of this model or optimizer is still at work; wait until it has ended`);

@@ -242,6 +242,14 @@ describe('a wrong argument of trainer', () => {
     });
   }
 
+  it('is named: a model with nothing to train', async () => {
+    const model = regressor();
+    for (const layer of model.layers) layer.trainable = false;
+    await expectAsync(
+      trainer(model, {...good, loss: squaredError}).fit(regressionData(2), {steps: 1}),
+    ).toBeRejectedWithError(/^trainer: model must have weights to train, but all are frozen/);
+  });
+
   it('is named: dataset', async () => {
     const ofModel = trainer(regressor(), good);
     await expectAsync(ofModel.fit([] as never, {steps: 1})).toBeRejectedWithError(
