@@ -9,7 +9,7 @@ import {MambaLM} from '../lm/model';
 import {fanIn, normal, seedFor, zeros} from '../mixers/initializers';
 import {columnLengths} from '../mixers/lora';
 import {denseValue} from '../mixers/weight';
-import {checkKeys, checkSignal} from '../ops/check';
+import {checkKeys, checkSignal, describe} from '../ops/check';
 import type {Correction} from './adapter';
 import {Adapter, denseVariable} from './adapter';
 import type {AdapterInfo, AdapterOptions} from './options';
@@ -67,6 +67,11 @@ export async function loadAdapter(
   checkModel(op, model);
   checkKeys(op, options, ['signal', 'revision', 'cache', 'timeout', 'token']);
   checkSignal(op, options.signal);
+  if (typeof source !== 'string' && !(source instanceof URL) && typeof source?.open !== 'function') {
+    throw new Error(
+      `${op}: source must be a URL, a Hub id, a path or an object {name, open(file)}, but is ${describe(source)}`,
+    );
+  }
   const folder = await openSource(source, options, op);
   const {settings, corrections} = await readPeft(op, folder, matricesOf(model));
   const before = model.adapter as Adapter | undefined;

@@ -106,6 +106,18 @@ describe('loadAdapter', () => {
     });
   }
 
+  it('refuses what is no source, by what it is', async () => {
+    for (const [source, given] of [
+      [null, 'null'],
+      [5, 'number 5'],
+      [{}, 'Object'],
+    ] as const) {
+      await expectAsync(loadAdapter(model, source as never)).toBeRejectedWithError(
+        `loadAdapter: source must be a URL, a Hub id, a path or an object {name, open(file)}, but is ${given}`,
+      );
+    }
+  });
+
   it('takes the alpha of each weight', async () => {
     const logits = async (given: Parameters<typeof memorySource>[0]) => {
       await loadAdapter(model, memorySource(given));
