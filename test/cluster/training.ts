@@ -67,7 +67,7 @@ async function train(parts: number, cluster?: Cluster, target?: TrainingStore): 
   const {peak, floor, weightDecay} = recipe;
   const clipNorm = 0.5;
   let clipped = 0;
-  const learningRate = warmupCosine({peak, warmupSteps: 5, totalSteps: steps, floor});
+  const learningRate = warmupCosine({peak: peak / 2, warmupSteps: 5, totalSteps: steps, floor});
   const optimizer = adamW({learningRate, weightDecay, clipNorm});
   const losses: number[] = [];
   const tensors = new Set<number>();
