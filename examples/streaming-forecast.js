@@ -28,7 +28,7 @@ const y = tf.tensor3d(windows.map((window) => window.slice(1)));
 
 const model = make(false);
 model.compile({optimizer: adamW({learningRate: 0.01}), loss: 'meanSquaredError'});
-await model.fit(x, y, {epochs: 12, batchSize: 8, verbose: 0});
+await model.fit(x, y, {epochs: 40, batchSize: 8, verbose: 0});
 
 const stream = make(true);
 stream.setWeights(model.getWeights());
