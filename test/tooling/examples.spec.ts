@@ -83,6 +83,7 @@ describe('the example', () => {
     await build({root: project, logLevel: 'error', build: {chunkSizeWarningLimit: 4000}});
     const text = await shown(({pathname}) => join(outDir, pathname));
     const [, first, last] = /^The error fell from (\d\.\d+) to (\d\.\d+)\.$/.exec(text)!;
-    expect(Number(last)).toBeLessThan(0.7 * Number(first));
+    // An untrained one begins anywhere from 0.2 on.
+    expect(Number(last)).toBeLessThan(Math.min(0.2, Number(first)));
   });
 });
