@@ -9,6 +9,7 @@ import {UsageError} from './io';
 import type {Library, ModelFlags} from './library';
 import {loadBase, modelSource, startLibrary, withModel, withWeights} from './library';
 import {checkFolder, goesOn, holdsModel, rounds} from './rounds';
+import {settingsOf, settled} from './settings';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
 import type {TunerFlags} from './tuner';
@@ -66,9 +67,10 @@ export function finetune(command: Command, io: Io): void {
     .option('--test', 'measure the loss on test.jsonl, after training if there is any')
     .addOption(option('--test-batches <n>', 'batches of the test; -1 for all', positiveOrAll).default(-1));
   withTraining(command, defaults, {learningRate: '0.0001 for full, 0.001 for lora and dora'});
-  command.action((flags: Flags) =>
-    act({...flags, learningRate: flags.learningRate ?? learningRates[flags.fineTuneType]}, io),
-  );
+  command.action((given: Flags) => {
+    const flags = settled(command, given, given.fineTuneType === 'full' ? given.out : given.adapterPath);
+    return act({...flags, learningRate: flags.learningRate ?? learningRates[flags.fineTuneType]}, io);
+  });
 }
 
 async function act(flags: Flags, io: Io): Promise<void> {
@@ -93,7 +95,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
       const tokenizer = model.tokenizer;
       if (!tokenizer)
         throw model.tokenizerFault ?? new Error('no tokenizer.json came with the model, so text cannot be read');
-      const round = await rounds(folder, goes, flags.iters);
+      const round = await rounds(folder, goes, flags.iters, settingsOf(flags));
       const begin = goes || (!trains && holdsModel(folder)) ? folder : flags.resumeAdapterFile;
       const tuning = await startTuning(lib, model, flags, begin);
       const data = await openTrainingData(lib, source.path, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore

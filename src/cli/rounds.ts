@@ -9,6 +9,8 @@ interface Run {
   round: number;
   step: number;
   steps: number;
+  /** The flags it was begun with (`settings.ts`). */
+  settings?: Record<string, unknown>;
 }
 
 /** The run of a folder, if it holds one. */
@@ -72,8 +74,13 @@ export interface Round {
   write(step: number): Promise<void>;
 }
 
-/** The round to train: the interrupted one, or the one after the last. */
-export async function rounds(folder: string, goesOn: boolean, steps: number): Promise<Round> {
+/** The round to train: the interrupted one, or the one after the last; `settings` are kept with it. */
+export async function rounds(
+  folder: string,
+  goesOn: boolean,
+  steps: number,
+  settings?: Run['settings'],
+): Promise<Round> {
   const file = `${folder}/run.json`;
   const last = goesOn ? savedRun(folder) : undefined;
   const resumes = last !== undefined && last.step < last.steps;
@@ -87,7 +94,10 @@ export async function rounds(folder: string, goesOn: boolean, steps: number): Pr
     async write(step) {
       await mkdir(folder, {recursive: true});
       // In one piece: a run whose note is cut off could not go on.
-      await writeFile(`${file}.unfinished`, JSON.stringify({round: number, step, steps: total} satisfies Run));
+      await writeFile(
+        `${file}.unfinished`,
+        JSON.stringify({round: number, step, steps: total, settings} satisfies Run),
+      );
       await rename(`${file}.unfinished`, file);
     },
   };

@@ -11,6 +11,7 @@ import {UsageError} from './io';
 import type {Library} from './library';
 import {startLibrary, trainedFolder} from './library';
 import {checkFolder, goesOn, rounds} from './rounds';
+import {settingsOf, settled} from './settings';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
 
@@ -65,7 +66,7 @@ export function train(command: Command, io: Io): void {
   withTraining(command, defaults, {
     data: existsSync(shakespeare) ? " (Shakespeare's works, of the repository)" : undefined,
   });
-  command.action((flags: Flags) => act(flags, io));
+  command.action((flags: Flags) => act(settled(command, flags, flags.out), io));
 }
 
 async function act(flags: Flags, io: Io): Promise<void> {
@@ -91,7 +92,7 @@ async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Pro
   const session = await import('./session');
   const model = goes ? await lib.fromPretrained(out) : await newModel(lib, source, flags);
   const tokenizer = model.tokenizer!;
-  const round = await rounds(out, goes, flags.iters);
+  const round = await rounds(out, goes, flags.iters, settingsOf(flags));
   const data = await session.openTrainingData(lib, source, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
   try {
     if (!data.train) throw new Error(`${source} has nothing to train on`);

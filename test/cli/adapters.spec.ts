@@ -56,6 +56,9 @@ describe('an adapter', () => {
     expect(stopped.out).toMatch(
       /Stopped after step 4 of 8, and saved\. To go on: tfjs-mamba finetune --model .* --adapter-path .*stopped\n$/,
     );
+    const other = await call(tune('stopped', '--lora-rank', '4'));
+    expect([other.code, other.out]).toEqual([2, '']);
+    expect(other.err).toMatch(/begun with --lora-rank 2 and stopped; leave out --lora-rank 4 to go on .*--force\n$/);
     expect((await call(tune('stopped'))).code).toBe(0);
     const weights = (name: string) => readFileSync(at(`${name}/adapter_model.safetensors`));
     expect(weights('stopped')).toEqual(weights('lora'));

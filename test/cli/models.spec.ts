@@ -64,6 +64,9 @@ describe('the commands', () => {
       expect(stopped.out).toMatch(
         /Stopped after step 5 of 12, and saved\. To go on: tfjs-mamba train --out .*stopped\n$/,
       );
+      const other = await call(train('stopped', '--preset', 'mamba-130m'));
+      expect([other.code, other.out]).toEqual([2, '']);
+      expect(other.err).toMatch(/begun without --preset and stopped; leave out --preset mamba-130m to go on/);
       const went = await call(train('stopped', '--iters', '12'));
       expect(went.out).toMatch(/^Going on with the run in .*stopped, which was stopped on its way to 12 steps\.$/m);
       expect(weights(at('stopped'))).toEqual(weights(model));
