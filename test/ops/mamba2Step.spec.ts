@@ -7,6 +7,7 @@ import type {Mamba2Options} from '../../src/mixers/mamba2/config';
 import {readFields} from '../../src/mixers/fields';
 import type {State, Weights} from '../../src/mixers/mixer';
 import type {Weight} from '../../src/mixers/weight';
+import {useCorrectedWeights} from '../../src/mixers/lora';
 import {dense} from '../../src/mixers/weight';
 import {backendInfo} from '../../src/node';
 import type {Arrays} from '../support/arrays';
@@ -92,6 +93,7 @@ describe('the step of Mamba-2 blocks in one call', () => {
   }
 
   it('is left to the blocks where a weight has a correction beside it', async () => {
+    useCorrectedWeights();
     const random = seededRandom(5);
     const chain = build(sizes, 7, 1, (value) => ({
       form: 'lora',
