@@ -13,6 +13,16 @@ import {combinations, defineProgram, read, write} from '../../backends/webgpuPro
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sumRows} from '../webgpuSums';
+import {
+  THIN_ROWS,
+  beginSums,
+  partsOfSums,
+  putParts,
+  sixteenToAnOutput,
+  thinUniforms,
+  thinVariants,
+} from '../webgpuThin';
+import type {Thin} from '../webgpuThin';
 import {forRows, rowsTogether} from '../wgsl';
 import type {LinearAttrs, LinearGradInput, LinearInput} from './kernels';
 
@@ -23,8 +33,6 @@ const DEPTH = 16;
 const BUSY = 64;
 /** Terms that a slice has at least. */
 const SLICE = 256;
-/** Up to this many rows are multiplied without tiles. */
-const THIN_ROWS = 8;
 
 const either = [false, true];
 
@@ -97,12 +105,6 @@ fn valueB(term: u32, column: u32, end: u32) -> f32 {
   }),
 });
 
-type Thin = {bias: boolean; rows: number};
-const thinVariants = combinations<Thin>({bias: either, rows: [1, 2, 4, THIN_ROWS]});
-/** Where row r begins; one that is not there is the last again. */
-const rowAt = (r: number) => (r === 0 ? '0u' : `min(${r}u, p.m - 1u) * p.k`);
-const thinUniforms = {m: 'u32', n: 'u32', k: 'u32'} as const;
-
 /** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. */
 const thin = defineProgram<Thin>({
   name: 'Linear (thin)',
@@ -111,19 +113,18 @@ const thin = defineProgram<Thin>({
     buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
     uniforms: thinUniforms,
     workgroupSize: 256,
-    declarations: `var<workgroup> parts: array<f32, ${256 * rows}>;`,
+    declarations: partsOfSums(rows, 256),
     main: `
   let own = lane % 64u;
   let column = group * 64u + own;
-  ${forRows(rows, (r) => `let row${r} = ${rowAt(r)}; var sum${r} = 0.0;`)}
+  ${beginSums(rows)}
   if (column < p.n) {
     for (var i = lane / 64u; i < p.k; i += 4u) {
       let weight = kernel[i * p.n + column];
       ${forRows(rows, (r) => `sum${r} += x[row${r} + i] * weight;`)}
     }
   }
-  ${forRows(rows, (r) => `parts[${256 * r}u + lane] = sum${r};`)}
-  workgroupBarrier();
+  ${putParts(rows, 256)}
   if (column >= p.n) { return; }
   for (var row = lane / 64u; row < p.m; row += 4u) {
     let at = 256u * row + own;
@@ -141,25 +142,15 @@ const thinTransposed = defineProgram<Thin>({
     buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
     uniforms: thinUniforms,
     workgroupSize: 64,
-    declarations: `var<workgroup> parts: array<f32, ${64 * rows}>;`,
-    main: `
-  let column = group * 4u + lane / 16u;
-  ${forRows(rows, (r) => `let row${r} = ${rowAt(r)}; var sum${r} = 0.0;`)}
-  if (column < p.n) {
+    declarations: partsOfSums(rows, 64),
+    main: sixteenToAnOutput(
+      {bias, rows},
+      `
     for (var i = lane % 16u; i < p.k; i += 16u) {
       let weight = kernel[column * p.k + i];
       ${forRows(rows, (r) => `sum${r} += x[row${r} + i] * weight;`)}
-    }
-  }
-  ${forRows(rows, (r) => `parts[${64 * r}u + lane] = sum${r};`)}
-  workgroupBarrier();
-  let row = lane % 16u;
-  if (row < p.m && column < p.n) {
-    let first = 64u * row + lane - row;
-    var total = 0.0;
-    for (var i = 0u; i < 16u; i++) { total += parts[first + i]; }
-    y[row * p.n + column] = total${bias ? ' + bias[column]' : ''};
-  }`,
+    }`,
+    ),
   }),
 });
 

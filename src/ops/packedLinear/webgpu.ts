@@ -4,47 +4,33 @@
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import {registerWebGPUKernel} from '../../backends/webgpu';
-import {combinations, defineProgram, read, readInts, write} from '../../backends/webgpuProgram';
+import {defineProgram, read, readInts, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
 import {byName, runComposed} from '../kernel';
+import {THIN_ROWS, partsOfSums, sixteenToAnOutput, thinUniforms, thinVariants} from '../webgpuThin';
+import type {Thin} from '../webgpuThin';
 import {forRows, fourIntegers, rowsTogether} from '../wgsl';
 import type {PackedLinearAttrs, PackedLinearInput} from './kernels';
 
-/** Up to this many rows of x are multiplied without unpacking. */
-const THIN_ROWS = 8;
-
-/** Where row r begins; one that is not there is the last again. */
-const rowAt = (r: number) => (r === 0 ? '0u' : `min(${r}u, p.m - 1u) * p.k`);
-
-const thin = defineProgram<{bias: boolean; rows: number}>({
+const thin = defineProgram<Thin>({
   name: 'PackedLinear',
-  variants: combinations({bias: [false, true], rows: [1, 2, 4, THIN_ROWS]}),
+  variants: thinVariants,
   build: ({bias, rows}) => ({
     buffers: {x: read, words: readInts, scales: read, ...(bias && {bias: read}), y: write},
-    uniforms: {m: 'u32', n: 'u32', k: 'u32'},
+    uniforms: thinUniforms,
     workgroupSize: 64,
-    declarations: `var<workgroup> parts: array<f32, ${64 * rows}>;
+    declarations: `${partsOfSums(rows, 64)}
 fn inputs(at: u32) -> vec4<f32> { return vec4<f32>(x[at], x[at + 1u], x[at + 2u], x[at + 3u]); }
 ${fourIntegers}`,
-    main: `
-  let column = group * 4u + lane / 16u;
-  ${forRows(rows, (r) => `let row${r} = ${rowAt(r)}; var sum${r} = 0.0;`)}
-  if (column < p.n) {
+    main: sixteenToAnOutput(
+      {bias, rows},
+      `
     let first = column * (p.k / 4u);
     for (var i = lane % 16u; i < p.k / 4u; i += 16u) {
       let weights = fourOf(words[first + i]) * scales[(first + i) / 8u];
       ${forRows(rows, (r) => `sum${r} += dot(inputs(row${r} + 4u * i), weights);`)}
-    }
-  }
-  ${forRows(rows, (r) => `parts[${64 * r}u + lane] = sum${r};`)}
-  workgroupBarrier();
-  let row = lane % 16u;
-  if (row < p.m && column < p.n) {
-    let first = 64u * row + lane - row;
-    var total = 0.0;
-    for (var i = 0u; i < 16u; i++) { total += parts[first + i]; }
-    y[row * p.n + column] = total${bias ? ' + bias[column]' : ''};
-  }`,
+    }`,
+    ),
   }),
 });
 
