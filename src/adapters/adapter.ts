@@ -8,6 +8,7 @@ import {countParameters} from '../config/weightTable';
 import type {ReadForm} from '../layers/matrices';
 import {addWeightTo, putWeightBack, takeWeightFrom} from '../layers/matrices';
 import type {MambaLM} from '../lm/model';
+import {Draws} from '../mixers/draws';
 import {mergedValue, useCorrectedWeights} from '../mixers/lora';
 import type {DenseWeight, LoraWeight, PackedWeight} from '../mixers/weight';
 import {dense} from '../mixers/weight';
@@ -38,6 +39,8 @@ export interface Part extends Pick<Correction, 'target' | 'rank' | 'alpha'> {
 
 export class Adapter {
   readonly parts: Part[];
+  /** What its dropout drops next. */
+  readonly draws: Draws;
   /** What is to be undone: of each merged part, in order. */
   private undo: Array<() => void> | undefined;
   private readonly thaw: () => void;
@@ -46,8 +49,10 @@ export class Adapter {
     readonly model: MambaLM,
     readonly settings: AdapterSettings,
     corrections: readonly Correction[],
+    seed?: number,
   ) {
     useCorrectedWeights();
+    this.draws = new Draws(seed);
     this.thaw = freeze(model);
     this.parts = corrections.map((correction) => this.place(correction));
     model.adapter = this;
@@ -94,7 +99,7 @@ export class Adapter {
       up: variables.up.read() as tf.Tensor2D,
       scale,
       ...(variables.magnitude && {magnitude: variables.magnitude.read() as tf.Tensor1D}),
-      ...(training && dropout > 0 ? {dropout, seed: Math.floor(Math.random() * 2 ** 31)} : {dropout: 0}),
+      ...(training && dropout > 0 ? {dropout, seed: this.draws.next()} : {dropout: 0}),
     });
     layer.matrices.setForm(name, read);
     return {target, rank, alpha, variables, read, base};

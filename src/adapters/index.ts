@@ -45,7 +45,7 @@ export function addAdapter(model: MambaLM, options: AdapterOptions = {}): Adapte
       ...(dora && {magnitude: tf.tidy(() => columnLengths(valueOf(target)))}),
     };
   });
-  return new Adapter(model, settings, corrections).info;
+  return new Adapter(model, settings, corrections, seed).info;
 }
 
 /** How an adapter is loaded: abort, revision, cache, time-out. */

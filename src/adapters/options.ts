@@ -18,7 +18,7 @@ export interface AdapterOptions {
    * 'layers.0.mixer.in_proj' for one alone. Unless given, whichever there are of 'in_proj', 'x_proj' and 'out_proj'.
    */
   targets?: readonly string[];
-  /** Fixes the start of the corrections. */
+  /** Fixes the start of the corrections, and what dropout drops. */
   seed?: number;
 }
 

@@ -8,6 +8,7 @@ import type {Block} from '../mixers/block';
 import {stepChain} from '../mixers/block';
 import type {Fields} from '../mixers/fields';
 import {flag, readFields} from '../mixers/fields';
+import {Draws} from '../mixers/draws';
 import {asInitializer, seedFor} from '../mixers/initializers';
 import {align, lastPosition} from '../mixers/masking';
 import type {AnyMixer, RunContext, State, Weights} from '../mixers/mixer';
@@ -35,7 +36,7 @@ export interface SequenceOptions extends KernelOptions {
   goBackwards?: boolean;
   /**
    * The fraction of the mixer's inputs that is dropped while training, as `tf.layers.lstm` has it: the same ones at every position of a
-   * sequence; in a block behind the norm, and never of the residual (0). A run that is resumed draws anew.
+   * sequence; in a block behind the norm, and never of the residual (0).
    */
   dropout?: number;
   /** Fixes the start of the weights, and what is dropped. */
@@ -82,8 +83,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   carried?: S;
   /** @internal */
   readonly matrices = new Matrices();
-  /** How often something has been dropped. */
-  private drops = 0;
+  /** @internal What is dropped next. */
+  readonly draws: Draws;
   /** By name: tfjs's list of weights changes its order when some are frozen. */
   private readonly variables = new Map<string, {spec: WeightSpec; variable?: tf.LayerVariable}>();
 
@@ -112,6 +113,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     this.returnState = this.options.returnState;
     this.goBackwards = this.options.goBackwards;
     this._stateful = this.options.stateful;
+    this.draws = new Draws(this.weightSeed);
     this.supportsMasking = true;
     this.inputSpec = [new tf.InputSpec({ndim: 3})];
   }
@@ -247,8 +249,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   private dropping(): RunContext['drop'] {
     const {dropout = 0} = this.options;
     if (dropout === 0) return undefined;
-    // One in any case: what is computed again for its gradient must drop the same.
-    const seed = seedFor(this.weightSeed, `dropout/${this.drops++}`) ?? Math.floor(Math.random() * 2 ** 31);
+    // What is computed again for its gradient must drop the same.
+    const seed = this.draws.next();
     return (x) => tf.dropout(x, dropout, [x.shape[0], 1, x.shape[2]], seed) as tf.Tensor3D;
   }
 

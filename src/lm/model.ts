@@ -16,6 +16,7 @@ import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
 import {checkIndices, checkKeys, checkNotEmpty, checkRank, checkShape, checkWhole, toTensor} from '../ops/check';
 import {mixerOf} from '../mixers';
 import {stepChain} from '../mixers/block';
+import type {Draws} from '../mixers/draws';
 import {seedFor} from '../mixers/initializers';
 import type {LayerState} from '../mixers/mamba1/run';
 import {align, lastPosition} from '../mixers/masking';
@@ -98,7 +99,7 @@ export class MambaLM extends tf.LayersModel {
   /** @internal */
   tokenizerFiles?: TokenizerFiles;
   /** @internal What was hung on the model from outside, and goes with it. */
-  adapter?: {readonly isMerged: boolean; dispose(): void};
+  adapter?: {readonly isMerged: boolean; readonly draws: Draws; dispose(): void};
   /** @internal Its matrices of 8 bits, if they are. */
   readonly packing?: Packing;
   private readonly parts: Parts;

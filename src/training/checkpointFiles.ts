@@ -8,6 +8,7 @@
 import {describe} from '../ops/check';
 import type {BestState} from './best';
 import type {Json} from './data';
+import type {StoredDraws} from './draws';
 
 /** Files by name. */
 export type CheckpointFiles = Record<string, Uint8Array>;
@@ -20,6 +21,8 @@ export interface Progress {
   data: Json;
   /** The lowest validation loss so far, where there was one. */
   best?: BestState;
+  /** What dropout drops next, where it has dropped anything. */
+  draws?: StoredDraws;
 }
 
 /** A weight, or a tensor of the optimizer. */
@@ -60,12 +63,13 @@ export async function encodeRun({
   step,
   data,
   best,
+  draws,
   model,
   optimizer,
   trainer = [],
 }: StoredRun): Promise<CheckpointFiles> {
   const body = JSON.stringify({
-    ...{format: FORMAT, version: VERSION, step, data, best},
+    ...{format: FORMAT, version: VERSION, step, data, best, draws},
     model: await entries(model),
     optimizer: await entries(optimizer),
     ...(trainer.length > 0 && {trainer: await entries(trainer)}),
@@ -87,13 +91,13 @@ export async function encodeRun({
  */
 export async function decodeRun(files: CheckpointFiles): Promise<StoredRun> {
   const description = await readDescription(fileBytes(files, DESCRIPTION));
-  const {step, data, best} = description;
+  const {step, data, best, draws} = description;
   const [model, optimizer] = [
     await readArrays(files, 'model', description.model),
     await readArrays(files, 'optimizer', description.optimizer),
   ];
   const trainer = description.trainer && (await readArrays(files, 'trainer', description.trainer));
-  return {step, data, model, optimizer, ...(best && {best}), ...(trainer && {trainer})};
+  return {step, data, model, optimizer, ...(best && {best}), ...(draws && {draws}), ...(trainer && {trainer})};
 }
 
 /** The place of a value that is NaN or infinite, or -1. */
@@ -112,6 +116,10 @@ const isBest = (value: unknown) => {
   const {loss, step, misses} = Object(value) as Partial<BestState>;
   return Number.isFinite(loss) && isCount(step) && isCount(misses);
 };
+const isDraws = (value: unknown) =>
+  Object.values(Object(value) as object).every(
+    (state: unknown) => Array.isArray(state) && state.length === 2 && state.every(isCount),
+  );
 const digestCheck: Check = [
   (value) => value === undefined || (typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)),
   'a SHA-256 of 64 digits',
@@ -123,6 +131,7 @@ const fields: Record<keyof Description, Check> = {
   version: [(value) => value === VERSION, String(VERSION)],
   step: [isCount, 'a whole number of 0 or more'],
   best: [(value) => value === undefined || isBest(value), 'a loss, its step and the validations since'],
+  draws: [(value) => value === undefined || isDraws(value), 'two whole numbers for each layer'],
   data: [(value) => value !== undefined, 'the position of the data'],
   model: listCheck,
   optimizer: listCheck,

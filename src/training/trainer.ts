@@ -27,6 +27,7 @@ import {
 } from './checkpoint';
 import type {StoredRun} from './checkpointFiles';
 import type {Batch, BatchDataset} from './data';
+import {restoreDraws, storedDraws} from './draws';
 import type {Objective, Run, StepGradients} from './gradients';
 import {asMeans, batchLoss, countRows, gradientSums, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
@@ -105,8 +106,8 @@ export class Trainer {
 
   /**
    * Trains until `steps`, the end of the data, or an abort. With a checkpoint, stopping and resuming any number of times gives the
-   * same weights as never having stopped: bit for bit on backends whose kernels are deterministic, provided that the model itself
-   * draws no random numbers (dropout) and the dataset's iterator can tell its state.
+   * same weights as never having stopped: bit for bit on backends whose kernels are deterministic, provided that no layer but this
+   * package's draws random numbers and the dataset's iterator can tell its state. Dropout of this package's layers goes on where it was.
    *
    * A checkpoint takes the place of the one before only when its weights are finite and give a finite loss on the batches of its last
    * step, for which they are run once more, forward. If something throws, no tensor stays but the weights and what the optimizer keeps.
@@ -155,7 +156,12 @@ export class Trainer {
       // Looked at first, so that a run gone wrong never replaces a good checkpoint.
       if (scalars) await this.read(scalars);
       await this.checkLoss(batches);
-      const progress = {step: this.step, data: iterator.state ? iterator.state() : null, best: this.best.current};
+      const progress = {
+        step: this.step,
+        data: iterator.state ? iterator.state() : null,
+        best: this.best.current,
+        draws: storedDraws(this.model),
+      };
       if (!cluster || cluster.rank === 0) {
         await saveCheckpoint(into, this.model, this.optimizer, progress, this.ownTensors());
       }
@@ -280,9 +286,10 @@ export class Trainer {
     ];
   }
 
-  private takeUpOwn({step, best, trainer: arrays = []}: StoredRun): void {
+  private takeUpOwn({step, best, draws, trainer: arrays = []}: StoredRun): void {
     this.step = step;
     this.best.restore(best);
+    restoreDraws(this.model, draws);
     const tensors = toTensors(arrays);
     if (this.how.stateful) restoreCarried(this.model, withPrefix(CARRIED, tensors));
     this.average?.restore(withPrefix(AVERAGE, tensors));

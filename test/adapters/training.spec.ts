@@ -63,6 +63,8 @@ describe('an adapter in training', () => {
   it('drops inputs in training, and none otherwise', async () => {
     const [plain, dropped] = [await trained([3]), await trained([3], {dropout: 0.5})];
     expect(dropped.adapter).not.toEqual(plain.adapter);
+    // A checkpoint keeps how far it has drawn.
+    expect((await trained([1, 3], {dropout: 0.5})).adapter).toEqual(dropped.adapter);
     const model = smallLM();
     addAdapter(model, {dropout: 0.5, targets: ['in_proj']});
     const ids = tf.tensor2d([[1, 2, 3]], undefined, 'int32');

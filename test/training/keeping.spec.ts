@@ -1,5 +1,6 @@
 /** What a run keeps besides its last weights: the best ones, a mean of all, and when it has had enough. */
 import * as tf from '@tensorflow/tfjs';
+import {layers} from '../../src';
 import {loadCheckpoint, memoryCheckpoints} from '../../src/training/checkpoint';
 import type {FitOptions, TrainerOptions} from '../../src/training/options';
 import {trainer} from '../../src/training/trainer';
@@ -140,5 +141,30 @@ describe('the mean of the weights', () => {
         /^trainer: emaDecay must be a number of at least 0 and below 1, but is /,
       );
     }
+  });
+});
+
+describe('what dropout drops next', () => {
+  it('is in a checkpoint, also of a layer without a seed', async () => {
+    const target = memoryCheckpoints();
+    const loss: TrainerOptions['loss'] = (labels, outputs) => squaredError(labels, outputs);
+    const data = () => {
+      const [xs, ys] = [tf.randomNormal([2, 3, 4], 0, 1, 'float32', 1), tf.randomNormal([2, 3, 4], 0, 1, 'float32', 2)];
+      return {
+        iterator: async () => ({
+          next: async () => ({done: false, value: {xs: xs.clone(), ys: ys.clone()}}),
+          state: () => null,
+        }),
+      };
+    };
+    const make = () =>
+      tf.sequential({layers: [layers.mambaBlock({name: 'block', dropout: 0.5, dState: 2, inputShape: [3, 4]})]});
+    const first = make();
+    const fitting = trainer(first, {optimizer: tf.train.sgd(0.1), loss});
+    await fitting.fit(data(), {steps: 2, checkpoint: {target}});
+    const second = make();
+    await fitting.fit(data(), {steps: 5});
+    await trainer(second, {optimizer: tf.train.sgd(0.1), loss}).fit(data(), {steps: 5, checkpoint: {target}});
+    expect(await numbers(second.getWeights())).toEqual(await numbers(first.getWeights()));
   });
 });

@@ -1,0 +1,27 @@
+/** How far the layers of this package, and an adapter, have come in drawing what dropout drops: a checkpoint has it, or what follows would differ. */
+import type * as tf from '@tensorflow/tfjs';
+import type {Draws, DrawsState} from '../mixers/draws';
+import {sequenceLayers} from './carried';
+
+/** By the names of the layers; the adapter's is empty. */
+export type StoredDraws = Record<string, DrawsState>;
+
+const ADAPTER = '';
+
+/** Undefined where nothing has been drawn. */
+export function storedDraws(model: tf.LayersModel): StoredDraws | undefined {
+  const drawn = [...drawsOf(model)].filter(([, {state}]) => state[1] > 0);
+  return drawn.length > 0 ? Object.fromEntries(drawn.map(([name, {state}]) => [name, state])) : undefined;
+}
+
+/** Goes on from there; what is not in it goes on from where it is. */
+export function restoreDraws(model: tf.LayersModel, stored: StoredDraws = {}): void {
+  for (const [name, draws] of drawsOf(model)) {
+    if (Object.hasOwn(stored, name)) draws.state = stored[name];
+  }
+}
+
+function drawsOf(model: tf.LayersModel & {adapter?: {readonly draws: Draws}}): Map<string, Draws> {
+  const layers = sequenceLayers(model).map(({name, draws}) => [name, draws] as const);
+  return new Map(model.adapter ? [[ADAPTER, model.adapter.draws], ...layers] : layers);
+}
