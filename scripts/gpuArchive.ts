@@ -1,8 +1,10 @@
 /**
- * `npm run archive:gpu`: packs what it takes to run the webgpu specs and benchmarks on another Linux machine, one with a GPU and a
- * Vulkan driver and nothing else: Node, Dawn, the fixtures, and the specs and benchmarks as one file each. There:
+ * `npm run archive:gpu`: packs what it takes to run the webgpu specs, the benchmarks and the training of the small models on another Linux
+ * machine, one with a GPU and a Vulkan driver and nothing else: Node, Dawn, the fixtures, and a file each for specs, benchmarks and
+ * `npm run reproduce`. There:
  *
  *     tar xf gpu.tar.xz && gpu/run.sh specs && gpu/run.sh bench ops --backend webgpu
+ *     gpu/run.sh reproduce selective-copying --backend webgpu --out /tmp/copying
  */
 import {execFileSync} from 'node:child_process';
 import {chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync} from 'node:fs';
@@ -16,7 +18,9 @@ const folder = resolve(cache, 'gpu');
 rmSync(folder, {recursive: true, force: true});
 // As in the repository, because the specs look for the fixtures and texts from where they lie.
 const bundles = resolve(folder, 'test/support');
-mkdirSync(bundles, {recursive: true});
+// Two folders down, as the scripts look for data and runs/ from where they lie.
+const models = resolve(folder, 'models/support');
+for (const path of [bundles, models]) mkdirSync(path, {recursive: true});
 
 // These start other backends, which stay behind.
 const elsewhere = ['autoBackend.spec.ts', 'backends/wasm.spec.ts'];
@@ -53,7 +57,8 @@ const common: BuildOptions = {
   mainFields: ['module', 'main'],
   external: ['webgpu', 'jasmine-core', '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu'],
   banner: {
-    js: "import {createRequire as requireFor} from 'node:module'; const require = requireFor(import.meta.url);",
+    // The second is where TensorFlow.js looks for the binaries of its backend wasm.
+    js: "import {createRequire as requireFor} from 'node:module'; const require = requireFor(import.meta.url), __dirname = import.meta.dirname;",
   },
   logLevel: 'error',
 };
@@ -63,6 +68,12 @@ await build({
   outfile: resolve(bundles, 'specs.mjs'),
 });
 await build({...common, entryPoints: ['bench/run.ts'], outfile: resolve(bundles, 'bench.mjs')});
+await build({...common, entryPoints: ['models/reproduce.ts'], outfile: resolve(models, 'reproduce.mjs')});
+for (const kind of ['', '-simd', '-threaded-simd']) {
+  const binary = `tfjs-backend-wasm${kind}.wasm`;
+  for (const path of [bundles, models])
+    copyFileSync(`node_modules/@tensorflow/tfjs-backend-wasm/dist/${binary}`, resolve(path, binary));
+}
 
 copyFileSync(process.execPath, resolve(folder, 'node'));
 for (const part of ['package.json', 'index.js', `dist/${process.platform}-${process.arch}`]) {
@@ -74,8 +85,8 @@ writeFileSync(
   resolve(folder, 'run.sh'),
   `#!/bin/sh
 cd "$(dirname "$0")" && name=$1 && shift
-export TFJS_MAMBA_GPU=1 TFJS_MAMBA_BACKEND=webgpu
-exec ./node "test/support/$name.mjs" "$@"
+export TFJS_MAMBA_GPU=\${TFJS_MAMBA_GPU-1} TFJS_MAMBA_BACKEND=webgpu
+exec ./node */support/"$name.mjs" "$@"
 `,
 );
 chmodSync(resolve(folder, 'run.sh'), 0o755);

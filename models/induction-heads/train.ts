@@ -26,7 +26,7 @@ const options = {
 export async function reproduce(args: readonly string[]): Promise<void> {
   const given = readOptions(name, args, options, ['mamba', 'transformer']);
   if (!given) return;
-  await startJob();
+  await startJob(given);
   for (const mixer of given.mixers) {
     const config: MambaConfig = mixer === 'mamba' ? mamba : baselineConfig(mixer, sizes);
     const model = mambaLM(config, {seed: given.seed});
@@ -37,7 +37,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
       return {name: `length ${stage.length}`, draw: inductionHeads(stage.length), steps: stage.steps};
     });
     const start = performance.now();
-    await trainInStages(model, stages, {...recipe, seed: given.seed});
+    await trainInStages(model, stages, {...recipe, seed: given.seed, minutes: given.minutes});
     if (mixer === 'mamba') {
       const {batchSize, weightDecay} = recipe;
       const rest = {batchSize, weightDecay, seed: 1000 * given.seed + stages.length, every: 50};

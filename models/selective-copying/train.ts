@@ -25,16 +25,17 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   if (!given) return;
   const {seed, length, tokens, steps, batch} = given;
   const draw = selectiveCopying({length, tokens});
-  await startJob();
+  await startJob(given);
   console.log(`${tokens} tokens among ${length} places, ${steps} steps of ${batch} sequences`);
   for (const mixer of given.mixers) {
     const config: MambaConfig = mixer === 'mamba' ? sizes : baselineConfig(mixer, sizes);
     const model = mambaLM(config, {seed});
     console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
-    const seconds = await trainInStages(model, [{name: mixer, draw, steps}], {...recipe, batchSize: batch, seed});
+    const how = {...recipe, batchSize: batch, seed, minutes: given.minutes};
+    const trained = await trainInStages(model, [{name: mixer, draw, steps}], how);
     const right = await accuracy(model, draw, {rows: 512, batchSize: 32, seed: 2});
-    console.log(`${mixer}: ${(100 * right).toFixed(2)} % of the tokens of 512 fresh sequences, after ${seconds.toFixed(0)} s`);
-    await keep(model, `${given.out}/${mixer}`, {length, tokens, steps, batch, seed, seconds, accuracy: right});
+    console.log(`${mixer}: ${(100 * right).toFixed(2)} % of the tokens of 512 fresh sequences, after ${trained.steps} steps, ${trained.seconds.toFixed(0)} s`);
+    await keep(model, `${given.out}/${mixer}`, {length, tokens, ...trained, batch, seed, accuracy: right});
     model.dispose();
   }
 }

@@ -6,6 +6,7 @@ import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import type {MambaLM} from '../../src/node';
 import {autoBackend, savePretrained} from '../../src/node';
+import {startBackend, testTarget} from '../../test/support/backend';
 
 /** A wrong option: its message is all there is to say. */
 export class UsageError extends Error {}
@@ -13,8 +14,27 @@ export class UsageError extends Error {}
 /** Options that take a number: what each is, and what it says if left out. */
 export type Numbers = Record<string, {help: string; value: number}>;
 
+/** What every script takes beside its numbers. */
+export interface Common {
+  mixers: string[];
+  /** Where models and figures go. */
+  out: string;
+  /** Where a script's data lies, if not where the script says. */
+  data?: string;
+  /** What to run on, if not on the fastest there is. */
+  backend?: string;
+  /** Training ends after so many minutes, its schedule with it, if the steps have not ended it before. */
+  minutes?: number;
+}
+
+const commonHelp = {
+  backend: '<name>  what to run on: webgpu takes the GPU with TFJS_MAMBA_GPU=1 (the fastest there is)',
+  data: '<folder>  where the data lies',
+  minutes: '<number>  the most that one training may take; its schedule ends with it',
+};
+
 /**
- * Reads options that are all positive whole numbers, beside `--mixer <names>` and `--out <folder>`.
+ * Reads options that are all positive whole numbers, beside those that every script takes.
  *
  * @returns undefined if help was asked for, which then has been printed.
  * @throws UsageError
@@ -24,8 +44,8 @@ export function readOptions<N extends Numbers>(
   args: readonly string[],
   numbers: N,
   mixers: readonly string[],
-): ({mixers: string[]; out: string} & {[Name in keyof N]: number}) | undefined {
-  const texts = [...Object.keys(numbers), 'mixer', 'out'];
+): (Common & {[Name in keyof N]: number}) | undefined {
+  const texts = [...Object.keys(numbers), 'mixer', 'out', ...Object.keys(commonHelp)];
   const values = parse(args, texts);
   const out = values.out ?? fileURLToPath(new URL(`../../runs/${name}`, import.meta.url));
   if (values.help) {
@@ -36,6 +56,7 @@ export function readOptions<N extends Numbers>(
         ...lines,
         `  --mixer <names>  what to train, divided by commas (${mixers.join(',')})`,
         `  --out <folder>  where models and figures go (runs/${name})`,
+        ...Object.entries(commonHelp).map(([option, help]) => `  --${option} ${help}`),
       ].join('\n'),
     );
     return undefined;
@@ -50,7 +71,17 @@ export function readOptions<N extends Numbers>(
     }
     return [option, Number(given)];
   });
-  return {mixers: chosen, out, ...(Object.fromEntries(read) as {[Name in keyof N]: number})};
+  const {data, backend} = values;
+  const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+  if (minutes !== undefined && !(minutes > 0)) {
+    throw new UsageError(`--minutes must be a positive number, but is '${values.minutes}'`);
+  }
+  const others = Object.entries({data, backend, minutes}).filter(([, value]) => value !== undefined);
+  return {
+    ...{mixers: chosen, out},
+    ...(Object.fromEntries(others) as Pick<Common, 'data' | 'backend' | 'minutes'>),
+    ...(Object.fromEntries(read) as {[Name in keyof N]: number}),
+  };
 }
 
 function parse(args: readonly string[], texts: readonly string[]): Record<string, string | undefined> {
@@ -62,11 +93,18 @@ function parse(args: readonly string[], texts: readonly string[]): Record<string
   }
 }
 
-/** Starts the fastest backend there is and says which. */
-export async function startJob(): Promise<void> {
+/** Starts a backend, the fastest there is unless one is named, and says which. */
+export async function startJob({backend}: Pick<Common, 'backend'> = {}): Promise<void> {
   tf.enableProdMode();
-  const {backend} = await autoBackend();
-  console.log(`backend ${backend}`);
+  if (backend === undefined) await autoBackend();
+  else await startBackend(nodeBackend(backend));
+  console.log(`backend ${tf.getBackend()}`);
+}
+
+function nodeBackend(name: string) {
+  const {backend, inBrowser} = testTarget(name);
+  if (inBrowser) throw new UsageError(`--backend takes what runs in Node, but was given ${name}`);
+  return backend;
 }
 
 /** Saves a model, and beside it what it reached and on what. */
