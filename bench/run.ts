@@ -2,6 +2,7 @@
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`, `npm run bench -- packing --backend tensorflow`,
  * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow` (8 bits beside float32), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together;
+ * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
  * `npm run bench -- length [--to 20]` and `npm run bench -- transformer`, whose figures are kept in results/. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
@@ -28,6 +29,10 @@ if (inBrowser) {
 }
 if (what === 'cluster') {
   await (await import('./cluster')).benchCluster();
+  process.exit(0);
+}
+if (what === 'finetune') {
+  (await import('./finetune')).benchFinetune(backend);
   process.exit(0);
 }
 await startBackend(backend);
@@ -60,7 +65,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./packing')).benchPacking();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, packed, train, packing, length, transformer, cluster, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, packed, train, packing, finetune, length, transformer, cluster, and on tensorflow lm and device`,
   );
 }
 process.exit(0);

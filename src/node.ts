@@ -51,5 +51,7 @@ export {openData} from './data';
 export type {ByteStream} from './data/documents';
 export type {FolderCheckpointsOptions} from './training/nodeCheckpoints';
 export {folderCheckpoints} from './training/nodeCheckpoints';
+export type {TensorBoardLog} from './training/nodeTensorBoard';
+export {tensorBoardLog} from './training/nodeTensorBoard';
 export {joinCluster} from './cluster/nodeCluster';
 export type {ClusterConfig, ClusterDescription} from './cluster/config';

@@ -141,11 +141,7 @@ async function work(
 ) {
   const session = await import('./session');
   session.tellData(data, flags.json, io);
-  const trainer = lib.trainer(model, {
-    optimizer: session.optimizerOf(lib, flags, run.round),
-    gradientAccumulation: flags.gradAccumulationSteps,
-    gradCheckpoint: flags.gradCheckpoint,
-  });
+  const trainer = session.trainerOf(lib, model, flags, run.round);
   if (trains) {
     if (!data.train) throw new Error('there is nothing to train on: no train.jsonl');
     const share = `${((100 * trained) / total).toFixed(2)} %`;

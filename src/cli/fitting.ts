@@ -4,6 +4,7 @@
  */
 import {rm} from 'node:fs/promises';
 import type {BatchDataset, FitOptions, FitResult, StepReport, Trainer} from '../node';
+import {loadCheckpoint} from '../training/checkpoint';
 import {folderCheckpoints} from '../training/nodeCheckpoints';
 import type {Curve} from './curve';
 import {openCurve} from './curve';
@@ -14,6 +15,8 @@ export interface FittingOptions extends Pick<FitOptions, 'validation' | 'signal'
   round: Round;
   /** A checkpoint is kept every so many steps, and at the end. */
   saveEvery: number;
+  /** Whether what is kept in the end is of the lowest validation loss. */
+  keepBest?: boolean;
   /** What the losses are. */
   title: string;
   /** Writes the model into the folder. */
@@ -27,13 +30,17 @@ export async function fitInFolder(
   dataset: BatchDataset,
   options: FittingOptions,
 ): Promise<FitResult & {curve: Curve}> {
-  const {folder, round, saveEvery, title, save, onStep, onValidation, ...fitting} = options;
-  if (!round.resumes) await rm(`${folder}/training`, {recursive: true, force: true});
+  const {folder, round, saveEvery, keepBest, title, save, onStep, onValidation, validation, ...fitting} = options;
+  const best = keepBest ? folderCheckpoints(`${folder}/best`) : undefined;
+  if (!round.resumes) {
+    for (const old of ['training', 'best']) await rm(`${folder}/${old}`, {recursive: true, force: true});
+  }
   const curve = await openCurve(folder, round.resumes, title);
   const keep = async (step: number) => {
-    await save();
+    await trainer.averaged(save);
     await curve.write();
-    await round.write(step);
+    // Not ended before the best is in its place.
+    if (!best || step < round.steps) await round.write(step);
   };
   // What a stopped run had reached is told by its checkpoint.
   if (!round.resumes) await keep(0);
@@ -41,6 +48,7 @@ export async function fitInFolder(
     ...fitting,
     steps: round.steps,
     verbose: 0,
+    validation: validation && {...validation, best},
     checkpoint: {target: folderCheckpoints(`${folder}/training`), every: saveEvery},
     callbacks: {
       onCheckpoint: ({step}) => keep(step),
@@ -51,5 +59,10 @@ export async function fitInFolder(
       },
     },
   });
+  if (best && result.best && result.ended !== 'aborted') {
+    await loadCheckpoint(best, trainer.model);
+    await save();
+  }
+  if (result.ended !== 'aborted') await round.write(result.step, result.ended === 'patience' || undefined);
   return {...result, curve};
 }

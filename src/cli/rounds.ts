@@ -9,8 +9,15 @@ interface Run {
   round: number;
   step: number;
   steps: number;
+  /** Whether it ended before, since it got no better. */
+  ended?: boolean;
   /** The flags it was begun with (`settings.ts`). */
   settings?: Record<string, unknown>;
+}
+
+/** Whether a run was stopped on its way. */
+export function isStopped({step, steps, ended}: Run): boolean {
+  return step < steps && !ended;
 }
 
 /** The run of a folder, if it holds one. */
@@ -35,9 +42,9 @@ export function goesOn(folder: string, further: string, flag = '--out'): boolean
       `${shown} holds a model, but no run of this job; --force trains over it, ${flag} takes another folder`,
     );
   }
-  if (run.step < run.steps) return true;
+  if (isStopped(run)) return true;
   throw new UsageError(
-    `${shown} holds a run that has ended after ${run.steps} steps; ${further} trains it for a further round, --force starts anew ` +
+    `${shown} holds a run that has ended after ${run.step} steps; ${further} trains it for a further round, --force starts anew ` +
       `over it, ${flag} takes another folder`,
   );
 }
@@ -70,8 +77,8 @@ export interface Round {
   rate: number;
   /** Whether it goes on in the middle. */
   resumes: boolean;
-  /** Notes how far it came. */
-  write(step: number): Promise<void>;
+  /** Notes how far it came, and whether it ended there before its time. */
+  write(step: number, ended?: boolean): Promise<void>;
 }
 
 /** The round to train: the interrupted one, or the one after the last; `settings` are kept with it. */
@@ -83,7 +90,7 @@ export async function rounds(
 ): Promise<Round> {
   const file = `${folder}/run.json`;
   const last = goesOn ? savedRun(folder) : undefined;
-  const resumes = last !== undefined && last.step < last.steps;
+  const resumes = last !== undefined && isStopped(last);
   const number = !goesOn ? 0 : resumes ? last.round : (last?.round ?? 0) + 1;
   const total = resumes ? last.steps : steps;
   return {
@@ -91,12 +98,12 @@ export async function rounds(
     steps: total,
     rate: number === 0 ? 1 : 0.25,
     resumes,
-    async write(step) {
+    async write(step, ended) {
       await mkdir(folder, {recursive: true});
       // In one piece: a run whose note is cut off could not go on.
       await writeFile(
         `${file}.unfinished`,
-        JSON.stringify({round: number, step, steps: total, settings} satisfies Run),
+        JSON.stringify({round: number, step, steps: total, ended, settings} satisfies Run),
       );
       await rename(`${file}.unfinished`, file);
     },

@@ -1,13 +1,14 @@
 /** What `train` and `finetune` have in common: data to tokens, the fit with what is told of it, and how it ends. */
-import type {OpenedData, Tokenizer, Trainer} from '../node';
+import type {MambaLM, OpenedData, Tokenizer, Trainer} from '../node';
 import {sparkline} from './curve';
 import {fitInFolder} from './fitting';
 import type {Io} from './io';
-import {StatusLine} from './io';
+import {StatusLine, UsageError} from './io';
 import type {Library} from './library';
 import type {Round} from './rounds';
 import {show} from './rounds';
 import type {TrainingFlags} from './trainingFlags';
+import {tensorBoardLog} from '../training/nodeTensorBoard';
 import {ProgressLine} from '../training/progressLine';
 
 /** Opens the data of a run, telling how it gets on. */
@@ -28,6 +29,8 @@ export async function openTrainingData(
       seed: flags.seed + model.round,
       heldOut: flags.heldOut,
       maskPrompt: flags.maskPrompt,
+      pack: flags.pack,
+      order: flags.stateful ? 'continuous' : undefined,
       signal: io.signal,
       onProgress: ({name, tokens}) => line.show(`reading ${name}: ${tokens.toLocaleString('en')} tokens`),
     });
@@ -63,8 +66,18 @@ export interface SessionOptions {
   save(): Promise<void>;
 }
 
-/** The optimizer of a round, as the flags have it. */
-export function optimizerOf(lib: Library, flags: TrainingFlags, {steps, rate}: Pick<Round, 'steps' | 'rate'>) {
+/** The trainer of a round, as the flags have it. */
+export function trainerOf(lib: Library, model: MambaLM, flags: TrainingFlags, round: Round): Trainer {
+  return lib.trainer(model, {
+    optimizer: optimizerOf(lib, flags, round),
+    gradientAccumulation: flags.gradAccumulationSteps,
+    gradCheckpoint: flags.gradCheckpoint,
+    stateful: flags.stateful,
+    emaDecay: flags.emaDecay,
+  });
+}
+
+function optimizerOf(lib: Library, flags: TrainingFlags, {steps, rate}: Pick<Round, 'steps' | 'rate'>) {
   const peak = flags.learningRate * rate;
   const options = {
     peak,
@@ -90,45 +103,61 @@ export async function fit(
   io: Io,
 ): Promise<boolean> {
   const {folder, round, save, command, use} = options;
-  const {json} = flags;
+  const {json, patience, keepBest, tensorboard} = flags;
+  if (!data.valid && (patience !== undefined || keepBest)) {
+    throw new UsageError(
+      `--${keepBest ? 'keep-best' : 'patience'} needs text to validate on: --held-out, or a valid.jsonl`,
+    );
+  }
   const event = (name: string, fields: object) => io.out(`${JSON.stringify({event: name, ...fields})}\n`);
   if (round.resumes && !json)
     io.out(`Going on with the run in ${show(folder)}, which was stopped on its way to ${round.steps} steps.\n`);
   const line = new StatusLine(io);
   const progress = new ProgressLine(round.steps, undefined, round.resumes ? undefined : 0);
+  const board = tensorboard === undefined ? undefined : await tensorBoardLog(tensorboard);
   const tell = (text: string) => {
     line.end();
     io.out(`${text}\n`);
   };
   try {
-    const {ended, step, curve} = await fitInFolder(trainer, data.train!.training, {
+    const {ended, step, curve, best} = await fitInFolder(trainer, data.train!.training, {
       folder,
       round,
       save,
       saveEvery: flags.saveEvery,
+      keepBest,
       reportEvery: flags.stepsPerReport,
       title: 'nats per token, over steps',
       signal: io.signal,
       validation: data.valid && {
         dataset: data.valid.evaluation,
         every: flags.stepsPerEval,
+        patience,
         batches: flags.valBatches === -1 ? undefined : flags.valBatches,
       },
-      onStep: (report) => {
+      onStep: async (report) => {
+        await board?.callbacks.onStep(report);
         if (json) return event('step', report);
         const text = `${progress.text(report)} | ${Math.round(process.memoryUsage().rss / 1e6).toLocaleString('en')} MB`;
         return io.interactive ? line.show(text) : tell(text);
       },
-      onValidation: ({step: at, loss, perplexity}) => {
+      onValidation: async ({step: at, loss, perplexity}) => {
+        await board?.callbacks.onValidation({step: at, loss, perplexity});
         if (json) event('validation', {step: at, loss, perplexity});
         else tell(`step ${at}: validation loss ${loss.toFixed(4)}, perplexity ${perplexity.toFixed(2)}`);
       },
     });
     line.end();
     const stopped = ended === 'aborted';
-    if (json) event(stopped ? 'stopped' : 'end', {step, folder});
+    if (json) event(stopped ? 'stopped' : 'end', {step, folder, best});
     else {
       io.out(`loss ${sparkline(curve.points)}   (${show(folder)}/loss.svg)\n`);
+      if (ended === 'patience') io.out(`Ended after step ${step}: ${patience} validations in a row were no better.\n`);
+      if (best && keepBest && !stopped) {
+        io.out(
+          `Kept are the weights of step ${best.step}, whose validation loss of ${best.loss.toFixed(4)} was the lowest.\n`,
+        );
+      }
       io.out(
         stopped
           ? `Stopped after step ${step} of ${round.steps}, and saved. To go on: tfjs-mamba ${command}\n`
@@ -137,6 +166,7 @@ export async function fit(
     }
     return !stopped;
   } finally {
+    await board?.close();
     line.end();
   }
 }

@@ -4,14 +4,14 @@
  */
 import type {Command} from 'commander';
 import {UsageError} from './io';
-import {savedRun, show} from './rounds';
+import {isStopped, savedRun, show} from './rounds';
 
 export type Settings = Record<string, unknown>;
 
 /** Flags that say where a run is and how it is seen, or where what it reads lies, which may have moved. */
 const aside =
   'config json backend force resume train test testBatches out adapterPath resumeAdapterFile model revision data gradCheckpoint ' +
-  'stepsPerReport stepsPerEval valBatches saveEvery';
+  'stepsPerReport saveEvery tensorboard';
 const asides = new Set(aside.split(' '));
 
 /** What of the flags makes a run what it is. */
@@ -26,7 +26,7 @@ export function settingsOf(flags: object): Settings {
  */
 export function settled<Flags extends {force?: boolean}>(command: Command, flags: Flags, folder: string): Flags {
   const run = savedRun(folder);
-  if (flags.force || !run?.settings || run.step >= run.steps) return flags;
+  if (flags.force || !run?.settings || !isStopped(run)) return flags;
   const result: Settings = {...flags};
   for (const option of command.options) {
     const name = option.attributeName();

@@ -100,11 +100,7 @@ async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Pro
     if (json) io.out(`${JSON.stringify({event: 'model', backend, parameters})}\n`);
     else io.out(`${parameters.toLocaleString('en')} parameters, on ${backend}\n`);
     session.tellData(data, json, io);
-    const trainer = lib.trainer(model, {
-      optimizer: session.optimizerOf(lib, flags, round),
-      gradientAccumulation: flags.gradAccumulationSteps,
-      gradCheckpoint: flags.gradCheckpoint,
-    });
+    const trainer = session.trainerOf(lib, model, flags, round);
     const save = () => lib.savePretrained(model, out);
     await session.fit(
       trainer,

@@ -32,6 +32,12 @@ export interface TrainingFlags extends RunFlags {
   force?: boolean;
   resume?: boolean;
   maskPrompt?: boolean;
+  pack?: boolean;
+  stateful?: boolean;
+  patience?: number;
+  keepBest?: boolean;
+  emaDecay?: number;
+  tensorboard?: string;
   gradCheckpoint?: boolean;
   lrSchedule: 'cosine' | 'linear' | 'constant';
 }
@@ -59,7 +65,10 @@ export function withTraining(command: Command, defaults: TrainingDefaults, notes
     command.addOption(option(flags, description, read).default(byDefault));
   command.optionsGroup('Data:').option('--data <source>', data + (notes.data ?? ''));
   add('--max-seq-length <n>', 'tokens in a row; what is longer is cut', positive, defaults.maxSeqLength);
-  command.option('--mask-prompt', 'of JSON lines, learn the completion alone, or the last message');
+  command
+    .option('--mask-prompt', 'of JSON lines, learn the completion alone, or the last message')
+    .option('--pack', 'of JSON lines, put several examples into a row, exactly apart: no time is lost on padding')
+    .option('--stateful', 'of a text, let each row go on where it ended in the step before, with the state it had');
   add('--held-out <share>', 'of the data, for validation, where it has no valid.jsonl', fraction, 0.1);
   command.optionsGroup('Training:');
   add('--iters <n>', 'steps', positive, defaults.iters);
@@ -72,6 +81,8 @@ export function withTraining(command: Command, defaults: TrainingDefaults, notes
       new Option('--lr-schedule <form>', 'how it falls').choices(['cosine', 'linear', 'constant']).default('cosine'),
     )
     .option('--grad-checkpoint', 'run each block once more for its gradient: far less memory, a third more time');
+  command.addOption(option('--ema-decay <x>', 'keep a mean of the weights, of which each step leaves this share', fraction, 'none')); // prettier-ignore
+  command.addOption(option('--patience <n>', 'end after so many validations in a row that are no better', positive, 'never')); // prettier-ignore
   add('--weight-decay <x>', "AdamW's", nonNegative, defaults.weightDecay);
   add('--seed <n>', 'of the order of the data, and of what else is drawn', natural, 0);
   command.optionsGroup('Seeing and keeping:');
@@ -80,6 +91,8 @@ export function withTraining(command: Command, defaults: TrainingDefaults, notes
   add('--val-batches <n>', 'batches of a validation; -1 for all', positiveOrAll, 25);
   add('--save-every <n>', 'steps between two checkpoints', positive, defaults.saveEvery);
   command
+    .option('--keep-best', 'keep in the end the weights of the lowest validation loss, not the last')
+    .option('--tensorboard <folder>', 'write what TensorBoard shows')
     .option('--resume', 'train a finished run for a further round (one that was stopped goes on by itself)')
     .option('--force', 'start anew, over the run that is in the folder');
   command.optionsGroup('Other:');

@@ -1,10 +1,12 @@
 /**
- * Batches of examples of different lengths. Neighbours in length share a batch, so that little of it is padding; padding is on the right,
- * where a model that looks back alone does not see it, and its labels do not count.
+ * Batches of examples of different lengths. One in a row, neighbours in length share a batch, so that little of it is padding; padding is on
+ * the right, where a model that looks back alone does not see it, and its labels do not count. Or several packed into a row, which
+ * `sequenceIds` keep apart.
  */
 import * as tf from '@tensorflow/tfjs';
 import {Random} from '../random';
 import type {BatchDataset, Json, TokenBatch, TokenSource} from '../training/data';
+import {bestFit} from '../training/packing';
 
 /** Examples one behind the other. */
 export interface Examples {
@@ -23,30 +25,37 @@ export interface ExampleOptions {
   seed: number;
   /** The examples [from, to). */
   range: readonly [from: number, to: number];
+  /** Positions in a row that several are packed into; one in a row unless given. */
+  pack?: number;
 }
+
+/** The examples of a row. */
+type Row = readonly number[];
 
 const IGNORED = -100;
 
 /** The dataset; its size is the number of batches in a pass. */
 export function exampleBatches(examples: Examples, options: ExampleOptions): BatchDataset<TokenBatch> & {size: number} {
-  const {batchSize, order, seed, range} = options;
-  const batches = byLength(examples, range, batchSize);
+  const {batchSize, order, seed, range, pack} = options;
+  const rows = pack === undefined ? byLength(examples, range) : packed(examples, range, pack);
+  const size = Math.ceil(rows.length / batchSize);
+  const batches = Array.from({length: size}, (_, i) => rows.slice(i * batchSize, (i + 1) * batchSize));
   return {
-    size: batches.length,
+    size,
     iterator: async (state) => {
-      let {pass, batch} = state === undefined ? {pass: 0, batch: 0} : saved(state, batches.length);
-      const turn = () => (order === 'random' ? shuffled(batches.length, seed, pass) : undefined);
+      let {pass, batch} = state === undefined ? {pass: 0, batch: 0} : saved(state, size);
+      const turn = () => (order === 'random' ? shuffled(size, seed, pass) : undefined);
       let places = turn();
       return {
         next: async () => {
-          if (batch === batches.length) {
+          if (batch === size) {
             if (order === 'sequential') return {done: true, value: undefined};
             [pass, batch] = [pass + 1, 0];
             places = turn();
           }
-          const members = batches[places ? places[batch] : batch];
+          const next = batches[places ? places[batch] : batch];
           batch++;
-          return {done: false, value: await readBatch(examples, members)};
+          return {done: false, value: await readBatch(examples, next, pack)};
         },
         state: () => ({pass, batch}),
       };
@@ -54,12 +63,21 @@ export function exampleBatches(examples: Examples, options: ExampleOptions): Bat
   };
 }
 
-/** Examples of like length together; of the same length in their own order. */
-function byLength({starts}: Examples, [from, to]: readonly [number, number], batchSize: number): number[][] {
+/** Examples of like length behind one another; of the same length in their own order. */
+function byLength({starts}: Examples, [from, to]: readonly [number, number]): Row[] {
   const lengthOf = (i: number) => starts[i + 1] - starts[i];
   const sorted = Array.from({length: to - from}, (_, i) => from + i).sort((a, b) => lengthOf(a) - lengthOf(b) || a - b);
-  const count = Math.ceil(sorted.length / batchSize);
-  return Array.from({length: count}, (_, i) => sorted.slice(i * batchSize, (i + 1) * batchSize));
+  return sorted.map((i) => [i]);
+}
+
+/** Rows of so many positions; the last token of an example is a label only. */
+function packed({starts}: Examples, [from, to]: readonly [number, number], length: number): Row[] {
+  const pieces = Array.from({length: to - from}, (_, k) => {
+    const i = from + k;
+    return {i, size: starts[i + 1] - starts[i] - 1};
+  });
+  const sorted = pieces.sort((a, b) => b.size - a.size || a.i - b.i);
+  return bestFit(sorted, length).map((row) => row.map(({i}) => i));
 }
 
 /** An order of so many things (Fisher & Yates), the same for the same seed and pass. */
@@ -73,19 +91,31 @@ function shuffled(count: number, seed: number, pass: number): number[] {
   return places;
 }
 
-async function readBatch({tokens, starts, prompts}: Examples, members: readonly number[]): Promise<TokenBatch> {
-  const rows = await Promise.all(members.map((i) => tokens.read(starts[i], starts[i + 1])));
-  const length = Math.max(...rows.map((row) => row.length)) - 1;
-  const xs = new Int32Array(rows.length * length);
-  const ys = new Int32Array(rows.length * length).fill(IGNORED);
-  rows.forEach((row, r) => {
-    for (let t = 0; t + 1 < row.length; t++) {
-      xs[r * length + t] = row[t];
-      if (t + 1 >= prompts[members[r]]) ys[r * length + t] = row[t + 1];
+/** @param width Positions in a row of several; else as many as the longest has. */
+async function readBatch(
+  {tokens, starts, prompts}: Examples,
+  rows: readonly Row[],
+  width: number | undefined,
+): Promise<TokenBatch & {sequenceIds?: tf.Tensor2D}> {
+  const length = width ?? Math.max(...rows.map(([i]) => starts[i + 1] - starts[i] - 1));
+  const size = rows.length * length;
+  const xs = new Int32Array(size);
+  const ys = new Int32Array(size).fill(IGNORED);
+  const ids = new Int32Array(size).fill(-1);
+  const fill = async (row: Row, r: number) => {
+    let at = r * length;
+    for (const [id, i] of row.entries()) {
+      const example = await tokens.read(starts[i], starts[i + 1]);
+      for (let t = 0; t + 1 < example.length; t++, at++) {
+        xs[at] = example[t];
+        ids[at] = id;
+        if (t + 1 >= prompts[i]) ys[at] = example[t + 1];
+      }
     }
-  });
-  const shape: [number, number] = [rows.length, length];
-  return tf.tidy(() => ({xs: tf.tensor2d(xs, shape, 'int32'), ys: tf.tensor2d(ys, shape, 'int32')}));
+  };
+  await Promise.all(rows.map(fill));
+  const tensor = (values: Int32Array) => tf.tensor2d(values, [rows.length, length], 'int32');
+  return tf.tidy(() => ({xs: tensor(xs), ys: tensor(ys), ...(width !== undefined && {sequenceIds: tensor(ids)})}));
 }
 
 function saved(state: Json, batches: number): {pass: number; batch: number} {

@@ -4,7 +4,7 @@
  */
 import {applyChatTemplate, hasChatTemplate} from '../lm/chat';
 import type {Tokenizer} from '../lm/tokenizers';
-import {checkKeys, checkSignal} from '../ops/check';
+import {checkBoolean, checkKeys, checkOneOf, checkSignal} from '../ops/check';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {macrotask} from '../macrotask';
 import type {BatchDataset, TokenBatch, TokenSource} from '../training/data';
@@ -27,6 +27,13 @@ export interface OpenDataOptions {
   heldOut?: number;
   /** Whether an example's prompt, or all of a chat but the last message, is no label (false). */
   maskPrompt?: boolean;
+  /** Whether several examples share a row of `length`, which keeps them exactly apart (false): little padding, whatever their lengths. */
+  pack?: boolean;
+  /**
+   * How a text is trained on: `random` windows, or `continuous` ones, each row going on where it ended in the batch before, for a trainer
+   * that is `stateful` ('random').
+   */
+  order?: 'random' | 'continuous';
   /** The token that ends each text and example (none). */
   endOfText?: number;
   signal?: AbortSignal;
@@ -64,6 +71,8 @@ const names = [
   'seed',
   'heldOut',
   'maskPrompt',
+  'pack',
+  'order',
   'endOfText',
   'signal',
   'onProgress',
@@ -85,6 +94,8 @@ export async function openData(source: string | ByteStream, options: OpenDataOpt
   if (!(heldOut >= 0 && heldOut < 1)) throw new Error(`${OP}: heldOut must be from 0 to below 1, but is ${heldOut}`);
   if (typeof options.tokenizer?.encode !== 'function')
     throw new Error(`${OP}: tokenizer must be one, as loadTokenizer gives`);
+  checkBoolean(OP, 'pack', options.pack ?? false);
+  checkOneOf(OP, 'order', options.order ?? 'random', ['random', 'continuous']);
   checkSignal(OP, signal);
   const files: TokenFile[] = [];
   const close = async () => void (await Promise.all(files.map((file) => file.close())));
@@ -122,7 +133,8 @@ async function openTexts(
   share: number,
   options: OpenDataOptions,
 ): Promise<Opened> {
-  const {tokenizer, endOfText, batchSize, length, seed = 0} = options;
+  const {tokenizer, endOfText, batchSize, length, seed = 0, pack} = options;
+  if (pack) throw new Error(`${OP}: pack is for examples, such as JSON lines, but ${split.name} is text`);
   for await (const {pieces} of split.read()) {
     for await (const piece of pieces) {
       await add(split, file, tokenizer.encode(piece), options);
@@ -130,21 +142,21 @@ async function openTexts(
     if (endOfText !== undefined) await file.append([endOfText]);
   }
   const from = Math.floor(file.length * (1 - share));
-  const part = (tokens: TokenSource): DataPart => {
-    const needed = length + 1;
+  const part = (tokens: TokenSource, order = options.order ?? 'random'): DataPart => {
+    const needed = order === 'random' ? length + 1 : batchSize * length + 1;
     if (tokens.length < needed) {
       throw new Error(
-        `${OP}: ${split.name} gives ${tokens.length} tokens, but a row takes ${needed}; a smaller length takes fewer`,
+        `${OP}: ${split.name} gives ${tokens.length} tokens, but ${order === 'random' ? 'a row' : 'a batch'} takes ${needed}; a smaller length takes fewer`,
       );
     }
     return {
       tokens: tokens.length,
-      training: tokenWindows(tokens, {batchSize, length, seed}),
+      training: tokenWindows(tokens, {batchSize, length, seed, order}),
       evaluation: tokenWindows(tokens, {batchSize, length, order: 'sequential'}),
     };
   };
   if (share === 0) return [part(file)];
-  return [part(partOf(file, 0, from)), part(partOf(file, from, file.length))];
+  return [part(partOf(file, 0, from)), part(partOf(file, from, file.length), 'random')];
 }
 
 async function openExamples(
@@ -154,6 +166,12 @@ async function openExamples(
   options: OpenDataOptions,
 ): Promise<Opened> {
   const {batchSize, length, seed = 0} = options;
+  if (options.order === 'continuous') {
+    throw new Error(
+      `${OP}: order must be random, since the examples of ${split.name} do not follow on from each other`,
+    );
+  }
+  const pack = options.pack ? length : undefined;
   const starts = [0];
   const prompts: number[] = [];
   const cut: number[] = [];
@@ -174,8 +192,8 @@ async function openExamples(
       tokens: starts[range[1]] - starts[range[0]],
       examples: range[1] - range[0],
       cut: cut.filter((i) => i >= range[0] && i < range[1]).length,
-      training: exampleBatches(examples, {batchSize, order: 'random', seed, range}),
-      evaluation: exampleBatches(examples, {batchSize, order: 'sequential', seed, range}),
+      training: exampleBatches(examples, {batchSize, order: 'random', seed, range, pack}),
+      evaluation: exampleBatches(examples, {batchSize, order: 'sequential', seed, range, pack}),
     };
   };
   return share === 0 ? [part(0, from)] : [part(0, from), part(from, prompts.length)];

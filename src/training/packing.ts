@@ -85,9 +85,10 @@ function piecesOf(documents: ReadonlyArray<ArrayLike<number>>, length: number): 
   return pieces.sort((a, b) => b.size - a.size);
 }
 
-function bestFit(pieces: readonly Piece[], length: number): Piece[][] {
-  const rows: Piece[][] = [];
-  const byRoom = Array.from({length: length + 1}, (): Piece[][] => []);
+/** Each piece, the longest first, into the row where it leaves the least room. */
+export function bestFit<P extends {size: number}>(pieces: readonly P[], length: number): P[][] {
+  const rows: P[][] = [];
+  const byRoom = Array.from({length: length + 1}, (): P[][] => []);
   for (const piece of pieces) {
     let room = piece.size;
     while (room < length && byRoom[room].length === 0) room++;

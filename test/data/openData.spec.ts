@@ -156,6 +156,36 @@ describe('openData', () => {
     await Promise.all([data.close(), other.close()]);
   });
 
+  it('packs examples into rows, each once a pass and apart from the others', async () => {
+    const examples = Array.from({length: 9}, (_, i) => ({text: String.fromCharCode(97 + i).repeat(2 + ((i * 5) % 7))}));
+    const path = lines('pack.jsonl', ...examples);
+    const data = await openData(path, {...options, length: 8, pack: true});
+    const iterator = await data.train!.evaluation.iterator();
+    const found: string[] = [];
+    let positions = 0;
+    for (let i = 0; i < data.train!.evaluation.size; i++) {
+      const {value} = (await iterator.next()) as IteratorResult<TokenBatch & {sequenceIds: tf.Tensor2D}>;
+      const [xs, ys, ids] = await Promise.all(
+        [value.xs, value.ys, value.sequenceIds].map((tensor: tf.Tensor2D) => tensor.array()),
+      );
+      xs.forEach((row, r) => {
+        positions += row.length;
+        for (const id of new Set(ids[r].filter((own) => own >= 0))) {
+          const places = row.map((_, t) => t).filter((t) => ids[r][t] === id);
+          const [first] = places;
+          expect(places).toEqual(places.map((_, k) => first + k));
+          expect(places.slice(1).map((t) => row[t])).toEqual(places.slice(0, -1).map((t) => ys[r][t]));
+          found.push(byteTokenizer().decode([row[first], ...places.map((t) => ys[r][t])]));
+        }
+        expect(row.every((_, t) => ids[r][t] >= 0 || ys[r][t] === -100)).toBeTrue();
+      });
+      Object.values(value).forEach((tensor) => (tensor as tf.Tensor).dispose());
+    }
+    expect(found.sort()).toEqual(examples.map(({text}) => text));
+    expect(positions).toBeLessThan(9 * 8);
+    await data.close();
+  });
+
   it('reads a folder as mlx_lm does', async () => {
     for (const split of ['train', 'valid', 'test']) lines(`mlx/${split}.jsonl`, {text: `${split}!`});
     const data = await openData(join(folder, 'mlx'), {...options, heldOut: 0.5});

@@ -1,7 +1,11 @@
-/** What shows a training run: the curve, and the line of progress in a terminal. */
+/** What shows a training run: the curve, the line of progress in a terminal, and the log that TensorBoard reads. */
+import {mkdtemp, readdir, readFile, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import {lossCurve, type LossHistory} from '../../src/training/lossCurve';
 import type {FitOptions, StepReport} from '../../src/training/options';
+import {tensorBoardLog} from '../../src/training/nodeTensorBoard';
 import {ProgressLine, type Terminal} from '../../src/training/progressLine';
 import {trainer} from '../../src/training/trainer';
 
@@ -121,5 +125,28 @@ describe('the line of progress', () => {
     expect(log).not.toHaveBeenCalled();
     line.report(report(3));
     expect(log.calls.argsFor(0)[0]).toBe('step 3 of 3 | loss 1.235 | 1,235 labels/s | 0 s left');
+  });
+});
+
+describe('a log for TensorBoard', () => {
+  // Written by the RecordWriter and the protocol buffers of TensorBoard 2.21: the version, the start of a session, and a scalar.
+  const recorded = [
+    '1800000000000000a37f4b220900002040fc54d9411a0d627261696e2e4576656e743a322b353110',
+    '100000000000000095fbfe180900002040fc54d94110ac023a020801b94512a3',
+    '1b000000000000001a0d9e130900002040fc54d94110ac022a0d0a0b0a046c6f7373150000803ec5f6859b',
+  ];
+
+  it('has the bytes that TensorBoard itself writes, and names the place that it cannot write to', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tfjs-mamba-board-'));
+    spyOn(Date, 'now').and.returnValue(1700000000500);
+    const log = await tensorBoardLog(join(folder, 'run'));
+    await log.scalar('loss', 0.25, 300);
+    await log.close();
+    const [file, ...others] = await readdir(join(folder, 'run'));
+    expect(others).toEqual([]);
+    expect(file).toMatch(/^events\.out\.tfevents\.1700000000\./);
+    expect((await readFile(join(folder, 'run', file))).toString('hex')).toBe(recorded.join(''));
+    await expectAsync(tensorBoardLog(join(folder, 'run', file))).toBeRejectedWithError(/^tensorBoardLog: .*tfevents.* cannot be written to: /); // prettier-ignore
+    await rm(folder, {recursive: true});
   });
 });
