@@ -1,4 +1,4 @@
-"""Writes a float32 model in Hugging Face's layout as the GGUF file that llama.cpp reads (architecture "mamba").
+"""Writes a float32 model in Hugging Face's layout as the GGUF file that llama.cpp reads (architecture "mamba", which FalconMamba's is too).
 
     python gguf_file.py <folder> <file.gguf> [q8_0]
 
@@ -38,7 +38,7 @@ writer.add_ssm_conv_kernel(config["conv_kernel"])
 writer.add_ssm_inner_size(config["intermediate_size"])
 writer.add_ssm_state_size(config["state_size"])
 writer.add_ssm_time_step_rank(config["time_step_rank"])
-writer.add_ssm_dt_b_c_rms(False)
+writer.add_ssm_dt_b_c_rms(config["model_type"] == "falcon_mamba")
 writer.add_layer_norm_rms_eps(config["layer_norm_epsilon"])
 writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0 if q8_0 else gguf.LlamaFileType.ALL_F32)
 

@@ -3,6 +3,7 @@ import type {Command} from 'commander';
 import type {ChatMessage, MambaLM, StateHistory, Tokenizer} from '../node';
 import {applyChatTemplate, hasChatTemplate} from '../lm/chat';
 import {TextStream} from '../lm/textStream';
+import {openConversation} from './conversation';
 import type {RunFlags} from './flags';
 import {withBackend, withOutput} from './flags';
 import type {SamplingFlags} from './sampling';
@@ -14,6 +15,7 @@ import {loadModel, modelSource, startLibrary, withAdapter, withModel, withWeight
 
 interface Flags extends RunFlags, ModelFlags, SamplingFlags {
   systemPrompt?: string;
+  state?: string;
 }
 
 const help = `
@@ -22,6 +24,7 @@ as the published Mambas are, continues what you write as plain text.
 
 Examples:
   $ tfjs-mamba chat --model my-mamba --system-prompt 'Answer in one sentence.'
+  $ tfjs-mamba chat --model my-mamba --state talk.safetensors     to be gone on with another day
   $ echo 'Hello!' | tfjs-mamba chat --model my-mamba --json`;
 
 export function chat(command: Command, io: Io): void {
@@ -29,6 +32,10 @@ export function chat(command: Command, io: Io): void {
   withWeights(withAdapter(withModel(command.optionsGroup('Model:'))));
   withSampling(command.optionsGroup('Text:'));
   command.option('--system-prompt <text>', 'what the model is told first; needs a chat template');
+  command.option(
+    '--state <file>',
+    'go on from the conversation that this file keeps, if it is there, and keep it there after each answer',
+  );
   withOutput(withBackend(command.optionsGroup('Other:')), 'a line of JSON for each answer');
   command.action((flags: Flags) => act(flags, io));
 }
@@ -37,7 +44,11 @@ async function act(flags: Flags, io: Io): Promise<void> {
   modelSource(flags);
   const {lib, backend} = await startLibrary(flags);
   const model = await loadModel(lib, flags, io);
-  const history = lib.stateHistory();
+  const conversation = await openConversation(lib, model, flags.state).catch((error: Error) => {
+    model.dispose();
+    throw error;
+  });
+  const {history, messages} = conversation;
   try {
     const tokenizer = model.tokenizer;
     if (!tokenizer)
@@ -46,7 +57,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
     if (!isTaught && flags.systemPrompt !== undefined) {
       throw new UsageError('--system-prompt needs a model with a chat template, which this one has not');
     }
-    const turns = isTaught ? new TemplateTurns(tokenizer, flags.systemPrompt) : new PlainTurns(tokenizer);
+    const turns = isTaught ? new TemplateTurns(tokenizer, messages, flags.systemPrompt) : new PlainTurns(tokenizer);
     const remark = isTaught ? '' : ', without a chat template: it continues what you write';
     if (!flags.json) io.err(`${modelSource(flags)} on ${backend}${remark}\n`);
     const ask = () => {
@@ -54,7 +65,10 @@ async function act(flags: Flags, io: Io): Promise<void> {
     };
     ask();
     for await (const line of stdinLines(io)) {
-      if (line.trim() !== '') await answer(model, history, turns, line, flags, io);
+      if (line.trim() !== '') {
+        await answer(model, history, turns, line, flags, io);
+        await conversation.keep();
+      }
       ask();
     }
   } catch (error) {
@@ -114,13 +128,19 @@ interface Turns {
 }
 
 class TemplateTurns implements Turns {
-  private readonly messages: ChatMessage[];
-
   constructor(
     private readonly tokenizer: Tokenizer,
+    private readonly messages: ChatMessage[],
     systemPrompt: string | undefined,
   ) {
-    this.messages = systemPrompt === undefined ? [] : [{role: 'system', content: systemPrompt}];
+    if (systemPrompt === undefined) return;
+    const system = {role: 'system', content: systemPrompt};
+    if (messages.length === 0) messages.push(system);
+    else if (messages[0].role !== 'system' || messages[0].content !== systemPrompt) {
+      throw new UsageError(
+        '--system-prompt is another than the conversation of --state began with; leave it out to go on',
+      );
+    }
   }
 
   async read(line: string, history: StateHistory): Promise<number[]> {

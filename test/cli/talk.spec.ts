@@ -63,6 +63,34 @@ describe('commands that remember', () => {
     model.dispose();
   });
 
+  it('go on with a conversation of another day, with or without a template', async () => {
+    for (const [model, name] of [
+      [plain, 'plain'],
+      [taught, 'taught'],
+    ]) {
+      const chat = (file: string, ...lines: string[]) =>
+        call(['chat', '--model', model, '--json', '--state', at(file), ...greedy], {stdin: lines.join('\n')});
+      const whole = await chat(`${name}-whole`, 'hello', 'and you');
+      const parts = [await chat(`${name}-parts`, 'hello'), await chat(`${name}-parts`, 'and you')];
+      const said = (of: (typeof parts)[number]) =>
+        of.events().map(({content, promptTokens}) => ({content, promptTokens}));
+      expect(parts.flatMap(said)).withContext(name).toEqual(said(whole));
+    }
+    const other = await call(['chat', '--model', taught, '--state', at('taught-parts'), '--system-prompt', 'x'], {
+      stdin: 'a',
+    });
+    expect([other.code, other.err]).toEqual([
+      2,
+      jasmine.stringMatching(/--system-prompt is another than the conversation/),
+    ]);
+    writeFileSync(at('taught-parts.json'), '[1]');
+    const broken = await call(['chat', '--model', taught, '--state', at('taught-parts')], {stdin: 'a'});
+    expect([broken.code, broken.err]).toEqual([
+      1,
+      jasmine.stringMatching(/taught-parts\.json must hold what was said/),
+    ]);
+  });
+
   it('continue what is written where there is no template, and say so', async () => {
     const {code, out, err} = await call(['chat', '--model', plain, ...greedy], {stdin: 'hello\n\nyou'});
     expect(code).toBe(0);
