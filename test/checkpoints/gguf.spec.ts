@@ -20,10 +20,10 @@ import {bits, collect, folderFiles, golden, memorySource, readFiles} from './mem
 import {expectHarmless, readMutated} from './mutate';
 
 const folder = resolve(import.meta.dirname, '../fixtures/gguf');
-const path = (type: string) => join(folder, `mamba_${type}.gguf`);
+const path = (type: string, model = 'mamba') => join(folder, `${model}_${type}.gguf`);
 /** What llama.cpp, through node-llama-cpp 3.22, chose: bench/peers/llama.ts. */
-const {prompt, tokens} = JSON.parse(readFileSync(join(folder, 'llama.json'), 'utf8')) as Record<
-  'prompt' | 'tokens',
+const chosenByLlama = JSON.parse(readFileSync(join(folder, 'llama.json'), 'utf8')) as Record<
+  'prompt' | 'mamba' | 'falcon',
   number[]
 >;
 
@@ -55,14 +55,16 @@ describe('a GGUF file that llama.cpp runs', () => {
     });
   }
 
-  for (const [type, weights] of [
-    ['f32', 'float32'],
-    ['q8_0', 'float32'],
-    ['q8_0', 'int8'],
-    ['f32', 'int8'],
+  for (const [name, type, weights] of [
+    ['mamba', 'f32', 'float32'],
+    ['mamba', 'q8_0', 'float32'],
+    ['mamba', 'q8_0', 'int8'],
+    ['mamba', 'f32', 'int8'],
+    ['falcon', 'f32', 'float32'],
   ] as const) {
-    it(`of ${type}, held as ${weights}, chooses its tokens`, async () => {
-      const model = await fromPretrained(path(type), {weights});
+    it(`of ${type}, a ${name} held as ${weights}, chooses its tokens`, async () => {
+      const model = await fromPretrained(path(type, name), {weights});
+      const {prompt, [name]: tokens} = chosenByLlama;
       const chosen: number[] = [];
       const options = {temperature: 0, maxNewTokens: tokens.length, stopTokens: []};
       for await (const {id} of model.generate(prompt, options)) chosen.push(id);
