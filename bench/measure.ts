@@ -48,6 +48,11 @@ export function watchDevice(): void {
   };
 }
 
+/** Dispatches since {@link watchDevice}. */
+export function sentSoFar(): number {
+  return sent.dispatches;
+}
+
 /** Counts what `work` sends to the device. */
 export function countDispatches(work: () => void): Pick<Measured, 'dispatches' | 'megabytes'> {
   const before = {...sent};

@@ -3,6 +3,7 @@
  * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow` (8 bits beside float32), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together;
  * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
+ * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page);
  * `npm run bench -- length [--to 20]` and `npm run bench -- transformer`, whose figures are kept in results/. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
@@ -52,6 +53,10 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./lm')).benchLM();
 } else if (what === 'decode') {
   await (await import('./decode')).benchDecode(values.preset);
+} else if (what === 'epochs') {
+  await (await import('./epochs')).benchEpochs();
+} else if (what === 'browser') {
+  await (await import('./browser')).benchBrowser();
 } else if (what === 'packed') {
   await (await import('./packed')).benchPacked(values.preset);
 } else if (what === 'length') {
@@ -65,7 +70,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./packing')).benchPacking();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, packed, train, packing, finetune, length, transformer, cluster, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, packed, train, packing, finetune, length, transformer, cluster, and on tensorflow lm and device`,
   );
 }
 process.exit(0);

@@ -5,6 +5,7 @@ import type {AddressInfo} from 'node:net';
 import {extname, join, normalize} from 'node:path';
 import {build} from 'vite';
 import {root} from './asUser';
+import {contentPolicy} from './workerPage';
 
 const types: Record<string, string> = {
   '.html': 'text/html',
@@ -13,10 +14,6 @@ const types: Record<string, string> = {
   '.wasm': 'application/wasm',
   '.json': 'application/json',
 };
-
-const policy =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; " +
-  "img-src 'self' data:";
 
 /** What was asked for, and whether as a range. */
 export interface Asked {
@@ -45,7 +42,7 @@ export async function serveDemo(checkpoint: string, asked: Asked[]): Promise<{ur
     if (!found?.isFile()) return response.writeHead(404).end();
     const headers = {
       'content-type': types[extname(file)] ?? 'application/octet-stream',
-      'content-security-policy': policy,
+      'content-security-policy': contentPolicy,
       'accept-ranges': 'bytes',
       etag: `"${found.size}-${found.mtimeMs}"`,
     };
