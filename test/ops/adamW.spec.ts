@@ -149,6 +149,19 @@ describe('the AdamW kernels', () => {
     expect(Math.abs(norm.values[0] / expected - 1)).toBeLessThan(1e-6);
   });
 
+  it('find the norm of more tensors than a device binds at once, each of them counted', async () => {
+    const sizes = [300, 0, 1, 9000, 2, 127, 128, 129, 0, 5, 1, 1, 640, 3, 1, 2, 20];
+    // Squares that are different powers of two: none can be missed, or counted twice.
+    const tensors = sizes.map((size, i) => {
+      const first = (at: number) => (at === size - 1 ? 2 ** (i / 2 - 3) : 0);
+      return toTensor({shape: [size], values: Float64Array.from({length: size}, (_, at) => first(at))});
+    });
+    const expected = Math.sqrt(sizes.reduce((sum, size, i) => sum + (size > 0 ? 2 ** (i - 6) : 0), 0));
+    const {norm} = await readAndDispose({norm: globalNorm(tensors)});
+    tf.dispose(tensors);
+    expect(Math.abs(norm.values[0] / expected - 1)).toBeLessThan(1e-6);
+  });
+
   it('clip as torch does: min(1, maxNorm / (norm + 1e-6))', async () => {
     const scales = tf.tidy(() => ({
       smaller: clipScale(tf.scalar(0.5), 1),

@@ -1,6 +1,6 @@
 /**
- * AdamW and the global norm on WebGPU: one dispatch per variable, whose eight tensors are just what a shader may bind. Learning rate and
- * step are uniforms, so nothing is compiled or uploaded anew when they change.
+ * AdamW and the global norm on WebGPU: one dispatch per variable for the first, whose eight tensors are just what a shader may bind, and one
+ * per seven for the second. Learning rate and step are uniforms, so nothing is compiled or uploaded anew when they change.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
@@ -41,21 +41,32 @@ const update = defineProgram({
   }),
 });
 
-/** The squares of a tensor, added into PARTS places. */
+/** So many tensors, beside what is written, are all that a shader may bind on every device. */
+const TOGETHER = 7;
+
+/** The squares of some tensors, those of each added into as many places as it has workgroups, of which there are PARTS at most. */
 const squares = defineProgram({
   name: 'GlobalNorm (squares)',
-  variants: [{}],
-  build: () => ({
-    buffers: {x: read, parts: write},
-    uniforms: {size: 'u32', first: 'u32'},
-    workgroupSize: WIDTH,
-    declarations: workgroupSumWgsl(WIDTH),
-    main: `
+  variants: Array.from({length: TOGETHER}, (_, i) => ({count: i + 1})),
+  build: ({count}) => {
+    const each = Array.from({length: count}, (_, i) => i);
+    const named = <T>(name: string, value: T) => Object.fromEntries(each.map((i) => [`${name}${i}`, value] as const));
+    const branch = (i: number) => `if (group < p.end${i}) {
+    let own = group${i > 0 ? ` - p.end${i - 1}` : ''};
+    for (var i = own * ${WIDTH}u + lane; i < p.size${i}; i += ${WIDTH * PARTS}u) { sum += x${i}[i] * x${i}[i]; }
+  }`;
+    return {
+      buffers: {...named('x', read), parts: write},
+      uniforms: {first: 'u32', ...named('size', 'u32' as const), ...named('end', 'u32' as const)},
+      workgroupSize: WIDTH,
+      declarations: workgroupSumWgsl(WIDTH),
+      main: `
   var sum = 0.0;
-  for (var i = group * ${WIDTH}u + lane; i < p.size; i += ${WIDTH * PARTS}u) { sum += x[i] * x[i]; }
+  ${each.map(branch).join(' else ')}
   let total = workgroupSum(sum, lane);
   if (lane == 0u) { parts[p.first + group] = total; }`,
-  }),
+    };
+  },
 });
 
 const root = defineProgram({
@@ -123,10 +134,19 @@ registerWebGPUKernel('GlobalNorm', (gpu, tensors: TensorInfo[]) => {
   const size = counts.reduce((a, b) => a + b, 0);
   const parts = gpu.scratch(Math.max(size, 1));
   let first = 0;
-  filled.forEach((x, i) => {
-    gpu.run(squares, {}, {buffers: {x, parts}, uniforms: {size: sizeOf(x.shape), first}, workgroups: counts[i]});
-    first += counts[i];
-  });
+  for (let at = 0; at < filled.length; at += TOGETHER) {
+    const some = filled.slice(at, at + TOGETHER);
+    const buffers: Record<string, TensorInfo> = {parts};
+    const uniforms: Record<string, number> = {first};
+    let workgroups = 0;
+    some.forEach((x, i) => {
+      buffers[`x${i}`] = x;
+      uniforms[`size${i}`] = sizeOf(x.shape);
+      uniforms[`end${i}`] = workgroups += counts[at + i];
+    });
+    gpu.run(squares, {count: some.length}, {buffers, uniforms, workgroups});
+    first += workgroups;
+  }
   gpu.run(root, {}, {buffers: {parts, norm}, uniforms: {size}, workgroups: 1});
   return [norm];
 });
