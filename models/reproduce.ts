@@ -7,6 +7,10 @@ import {UsageError} from './support/job';
 const jobs: Record<string, () => Promise<{reproduce(args: readonly string[]): Promise<void>}>> = {
   'selective-copying': () => import('./selective-copying/train'),
   'induction-heads': () => import('./induction-heads/train'),
+  writer: () => import('./writer/train'),
+  scaling: () => import('./scaling/train'),
+  dna: () => import('./dna/train'),
+  splice: () => import('./dna/splice'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -19,7 +19,7 @@ const options = {
   seed: {help: 'of the weights and the data', value: recipe.seed},
   steps: {help: 'steps at the full length, after the shorter stages', value: recipe.steps},
   to: {help: 'the longest sequence that is evaluated', value: 2 ** 20},
-  'transformer-to': {help: 'the same for the Transformer, whose scores grow with the square of it', value: 2 ** 13},
+  'transformer-to': {help: 'the same for the Transformer, whose scores grow with the square of it', value: 2 ** 14},
   rows: {help: 'sequences at each length', value: 16},
 };
 
@@ -51,7 +51,8 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     const save = () => keep(model, `${given.out}/${mixer}`, {command: args.join(' '), seconds, heldOut, lengths});
     await save();
     for (let length = 64; length <= longest; length *= 2) {
-      const result = await evaluateAt(model, length, {rows: given.rows, piece: Math.min(length, 2048), seed: 3});
+      const piece = Math.min(length, 2048, mixer === 'mamba' ? length : 2 ** 22 / length); // of scores there are piece · length
+      const result = await evaluateAt(model, length, {rows: given.rows, piece, seed: 3});
       lengths.push(result);
       const {accuracy: right, seconds: taken, bytes} = result;
       console.log(

@@ -10,6 +10,8 @@ export const recipe = {
   length: 64,
   tokens: 8,
   steps: 3000,
+  /** At each of the shorter lengths 64, 256, … of a longer one. */
+  stepsOnShorter: 1000,
   batchSize: 32,
   peak: 4e-3,
   warmupSteps: 200,

@@ -32,10 +32,22 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     const model = mambaLM(config, {seed});
     console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
     const how = {...recipe, batchSize: batch, seed, minutes: given.minutes};
-    const trained = await trainInStages(model, [{name: mixer, draw, steps}], how);
+    const stages = [...shorter(length, tokens), {length, steps}].map((stage) => {
+      return {name: `${mixer} at ${stage.length}`, draw: selectiveCopying({...stage, tokens}), steps: stage.steps};
+    });
+    const trained = await trainInStages(model, stages, how);
     const right = await accuracy(model, draw, {rows: 512, batchSize: 32, seed: 2});
     console.log(`${mixer}: ${(100 * right).toFixed(2)} % of the tokens of 512 fresh sequences, after ${trained.steps} steps, ${trained.seconds.toFixed(0)} s`);
     await keep(model, `${given.out}/${mixer}`, {length, tokens, ...trained, batch, seed, accuracy: right});
     model.dispose();
   }
+}
+
+/** Longer sequences than the shipped model's are begun on short ones, where the pattern is found sooner. */
+function shorter(length: number, tokens: number): Array<{length: number; steps: number}> {
+  const stages = [];
+  for (let short = recipe.length; short < length; short *= 4) {
+    if (short >= tokens) stages.push({length: short, steps: recipe.stepsOnShorter});
+  }
+  return stages;
 }

@@ -111,6 +111,12 @@ function nodeBackend(name: string) {
 export async function keep(model: MambaLM, folder: string, result: object): Promise<void> {
   await mkdir(folder, {recursive: true});
   await savePretrained(model, folder);
+  await finish(folder, result);
+}
+
+/** Writes what was reached, and on what. */
+export async function finish(folder: string, result: object): Promise<void> {
+  await mkdir(folder, {recursive: true});
   await writeFile(`${folder}/result.json`, `${JSON.stringify({...result, machine: machine()}, null, 2)}\n`);
 }
 
