@@ -11,6 +11,11 @@ const jobs: Record<string, () => Promise<{reproduce(args: readonly string[]): Pr
   scaling: () => import('./scaling/train'),
   dna: () => import('./dna/train'),
   splice: () => import('./dna/splice'),
+  digits: () => import('./digits/train'),
+  'digit-speech': () => import('./digit-speech/train'),
+  vowels: () => import('./vowels/train'),
+  acsf1: () => import('./vowels/acsf1'),
+  weather: () => import('./weather/train'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);
