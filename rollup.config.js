@@ -28,9 +28,9 @@ const entries = [
   'entry/serve',
   ...kernels,
 ];
-/** The command line has a process of its own and no types. */
+/** The command line has a process of its own, the tokenizer a thread, and no types. */
 const withTypes = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]));
-const input = {...withTypes, 'cli/main': 'src/cli/main.ts'};
+const input = {...withTypes, 'cli/main': 'src/cli/main.ts', 'data/tokenizerWorker': 'src/data/tokenizerWorker.ts'};
 
 /** What the package that imports us brings: Node's own modules, peers and dependencies.
  * @param {string} id

@@ -11,6 +11,8 @@ import type {BatchDataset, TokenBatch, TokenSource} from '../training/data';
 import {tokenWindows} from '../training/data';
 import type {ByteStream, Example, Split, Splits} from './documents';
 import {openSplits} from './documents';
+import type {Encoder} from './encoding';
+import {ahead, openEncoder} from './encoding';
 import {exampleBatches, type Examples} from './exampleBatches';
 import {partOf, TokenFile} from './tokenFile';
 
@@ -97,17 +99,20 @@ export async function openData(source: string | ByteStream, options: OpenDataOpt
   checkBoolean(OP, 'pack', options.pack ?? false);
   checkOneOf(OP, 'order', options.order ?? 'random', ['random', 'continuous']);
   checkSignal(OP, signal);
+  const encoder = openEncoder(options.tokenizer);
   const files: TokenFile[] = [];
   const close = async () => void (await Promise.all(files.map((file) => file.close())));
   try {
-    return {...(await openParts(await openSplits(source), options, files)), close};
+    return {...(await openParts(await openSplits(source), options, files, encoder)), close};
   } catch (error) {
     await close();
     throw error;
+  } finally {
+    await encoder.close();
   }
 }
 
-async function openParts(splits: Splits, options: OpenDataOptions, files: TokenFile[]) {
+async function openParts(splits: Splits, options: OpenDataOptions, files: TokenFile[], encoder: Encoder) {
   const {heldOut = 0} = options;
   const parts: Omit<OpenedData, 'close'> = {};
   for (const [name, split] of Object.entries(splits) as [keyof Splits, Split][]) {
@@ -116,8 +121,8 @@ async function openParts(splits: Splits, options: OpenDataOptions, files: TokenF
     const share = name === 'train' && splits.valid === undefined ? heldOut : 0;
     const [part, held] =
       split.form === 'texts'
-        ? await openTexts(split, file, share, options)
-        : await openExamples(split, file, share, options);
+        ? await openTexts(split, file, share, options, encoder)
+        : await openExamples(split, file, share, options, encoder);
     parts[name] = part;
     if (held) parts.valid = held;
   }
@@ -132,13 +137,12 @@ async function openTexts(
   file: TokenFile,
   share: number,
   options: OpenDataOptions,
+  encoder: Encoder,
 ): Promise<Opened> {
-  const {tokenizer, endOfText, batchSize, length, seed = 0, pack} = options;
+  const {endOfText, batchSize, length, seed = 0, pack} = options;
   if (pack) throw new Error(`${OP}: pack is for examples, such as JSON lines, but ${split.name} is text`);
   for await (const {pieces} of split.read()) {
-    for await (const piece of pieces) {
-      await add(split, file, tokenizer.encode(piece), options);
-    }
+    for await (const ids of ahead(pieces, (piece) => encoder.encode(piece))) await add(split, file, ids, options);
     if (endOfText !== undefined) await file.append([endOfText]);
   }
   const from = Math.floor(file.length * (1 - share));
@@ -164,6 +168,7 @@ async function openExamples(
   file: TokenFile,
   share: number,
   options: OpenDataOptions,
+  encoder: Encoder,
 ): Promise<Opened> {
   const {batchSize, length, seed = 0} = options;
   if (options.order === 'continuous') {
@@ -175,8 +180,8 @@ async function openExamples(
   const starts = [0];
   const prompts: number[] = [];
   const cut: number[] = [];
-  for await (const example of split.read()) {
-    const {ids, prompt} = await encodeExample(example, options);
+  const encoded = ahead(split.read(), (example) => encodeExample(example, options, encoder));
+  for await (const {ids, prompt} of encoded) {
     if (ids.length > length + 1) cut.push(prompts.length);
     const kept = ids.slice(0, length + 1);
     if (kept.length < 2) continue; // nothing to predict
@@ -199,7 +204,7 @@ async function openExamples(
   return share === 0 ? [part(0, from)] : [part(0, from), part(from, prompts.length)];
 }
 
-async function add(split: Split, file: TokenFile, tokens: readonly number[], options: OpenDataOptions): Promise<void> {
+async function add(split: Split, file: TokenFile, tokens: ArrayLike<number>, options: OpenDataOptions): Promise<void> {
   options.signal?.throwIfAborted();
   await file.append(tokens);
   options.onProgress?.({name: split.name, tokens: file.length});
@@ -207,20 +212,25 @@ async function add(split: Split, file: TokenFile, tokens: readonly number[], opt
 }
 
 /** The tokens of an example, and how many of them are its prompt. */
-async function encodeExample(example: Example, options: OpenDataOptions): Promise<{ids: number[]; prompt: number}> {
+async function encodeExample(
+  example: Example,
+  options: OpenDataOptions,
+  encoder: Encoder,
+): Promise<{ids: number[]; prompt: number}> {
   const {tokenizer, endOfText, maskPrompt} = options;
+  const encode = async (text: string) => Array.from(await encoder.encode(text));
   const ended = (ids: number[]) => (endOfText === undefined || ids.at(-1) === endOfText ? ids : [...ids, endOfText]);
-  if ('text' in example) return {ids: ended(tokenizer.encode(example.text)), prompt: 0};
+  if ('text' in example) return {ids: ended(await encode(example.text)), prompt: 0};
   if ('prompt' in example && !hasChatTemplate(tokenizer)) {
-    const prompt = tokenizer.encode(example.prompt);
-    return {ids: ended([...prompt, ...tokenizer.encode(example.completion)]), prompt: maskPrompt ? prompt.length : 0};
+    const prompt = await encode(example.prompt);
+    return {ids: ended([...prompt, ...(await encode(example.completion))]), prompt: maskPrompt ? prompt.length : 0};
   }
   const messages =
     'messages' in example
       ? example.messages
       : [{role: 'user', content: example.prompt}, {role: 'assistant', content: example.completion}]; // prettier-ignore
-  const ids = ended(tokenizer.encode(await applyChatTemplate(tokenizer, messages)));
+  const ids = ended(await encode(await applyChatTemplate(tokenizer, messages)));
   if (!maskPrompt) return {ids, prompt: 0};
   const before = await applyChatTemplate(tokenizer, messages.slice(0, -1), {addGenerationPrompt: true});
-  return {ids, prompt: tokenizer.encode(before).length};
+  return {ids, prompt: (await encode(before)).length};
 }

@@ -3,8 +3,10 @@ import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type * as tf from '@tensorflow/tfjs';
+import {build} from 'esbuild';
 import type {OpenDataOptions} from '../../src/data';
 import {openData} from '../../src/data';
+import {ahead, thread} from '../../src/data/encoding';
 import {cutAtSpaces} from '../../src/data/streams';
 import {byteTokenizer, loadTokenizer, type Tokenizer} from '../../src/lm/tokenizers';
 import {tokenWindows, type BatchDataset, type TokenBatch} from '../../src/training/data';
@@ -193,6 +195,74 @@ describe('openData', () => {
       expect(learned((await rows(data[split]!.evaluation, 9))[0][1])).toBe(`${split}!`.slice(1));
     }
     await data.close();
+  });
+
+  describe('with a tokenizer of Hugging Face', () => {
+    let tokenizer: Tokenizer;
+    const text = `${readFileSync('README.md', 'utf8').slice(0, 3000)} 「你好」 🙂 `;
+
+    const {program} = thread;
+    beforeAll(async () => {
+      const json = readFileSync('test/fixtures/golden/tokenizer/tokenizer.json', 'utf8');
+      tokenizer = await loadTokenizer(JSON.parse(json));
+      // As the package has it.
+      thread.program = join(folder, 'tokenizerWorker.mjs');
+      const entryPoints = ['src/data/tokenizerWorker.ts'];
+      await build({entryPoints, bundle: true, format: 'esm', platform: 'node', outfile: thread.program});
+    });
+    afterAll(() => (thread.program = program));
+
+    it('encodes in a thread, in order: texts and examples', async () => {
+      const own = tokenizer.encode;
+      let asked = 0;
+      // Somebody's own `encode` is asked here.
+      const here = {...tokenizer, encode: (text: string) => own(text.slice(0, ++asked && text.length))};
+      const whole = text.repeat(60);
+      const data = await openData(file('long.txt', whole), {...options, tokenizer});
+      expect(data.train!.tokens).toBe(own(whole).length);
+      const start = (await rows(data.train!.evaluation, 1))[0][0];
+      expect(start).toEqual(own(whole).slice(0, 8));
+      await data.close();
+      const path = lines('threaded.jsonl', ...Array.from({length: 30}, (_, i) => ({prompt: `${i} and`, completion: ' so on'.repeat(i % 4 + 1)}))); // prettier-ignore
+      const [there, again] = await Promise.all(
+        [tokenizer, here].map((of) => openData(path, {...options, tokenizer: of, maskPrompt: true})),
+      );
+      expect(await rows(there.train!.evaluation, 15)).toEqual(await rows(again.train!.evaluation, 15));
+      expect(asked).toBe(60); // each prompt and each completion
+      await Promise.all([there.close(), again.close()]);
+    });
+
+    it('ends the thread on an abort, on an error of the reader, and on one of its own', async () => {
+      const threads = () => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+      const before = threads();
+      const stop = new AbortController();
+      const path = file('aborted.txt', text.repeat(120));
+      const aborted = openData(path, {...options, tokenizer, signal: stop.signal, onProgress: () => stop.abort(new Error('enough'))}); // prettier-ignore
+      await expectAsync(aborted).toBeRejectedWithError('enough');
+      const broken = file('broken.txt', Buffer.concat([Buffer.from(text.repeat(90)), Buffer.from([255, 255])]));
+      await expectAsync(openData(broken, {...options, tokenizer})).toBeRejectedWithError(
+        /broken\.txt is not UTF-8 text$/,
+      );
+      const failing = {...tokenizer, toJSON: () => ({model: {type: 'none'}})};
+      await expectAsync(openData(path, {...options, tokenizer: failing})).toBeRejectedWithError(
+        /^loadTokenizer: .*model/,
+      );
+      expect(threads()).toBe(before);
+    });
+
+    it('reads no further ahead than some texts', async () => {
+      let read = 0;
+      const taken: number[] = [];
+      const items = async function* () {
+        for (; read < 50; read++) yield read;
+      };
+      for await (const result of ahead(items(), async (item) => 2 * item, 4)) {
+        expect(result).toBe(2 * taken.length);
+        taken.push(result);
+        expect(read - taken.length).toBeLessThanOrEqual(4);
+      }
+      expect(taken.length).toBe(50);
+    });
   });
 
   it('names the file and line, or the option, that is wrong', async () => {

@@ -7,6 +7,14 @@ import {vocabulary} from './model';
 import {decoder, endsInBytes, normalizer, preTokenizer} from './pipeline';
 import type {Tokenizer} from './tokenizer';
 
+/** The `encode` of those that were made here, whatever object it has come into since. */
+const own = new WeakSet<Tokenizer['encode']>();
+
+/** Whether a tokenizer encodes as one that its `toJSON` is the file of. */
+export function isHuggingFaces({encode}: Tokenizer): boolean {
+  return own.has(encode);
+}
+
 /** @param json The content of the file. */
 export async function huggingFaceTokenizer(json: object): Promise<Tokenizer> {
   const file = new Field('', json);
@@ -34,9 +42,11 @@ export async function huggingFaceTokenizer(json: object): Promise<Tokenizer> {
   }
   // Ids need not be as many as tokens: a vocabulary may have gaps.
   const vocabSize = 1 + [...ids.values(), ...added.map(({id}) => id)].reduce((most, id) => Math.max(most, id), -1);
+  const encode = (text: string) => tokenizer.encode(checkText('tokenizer', text), {add_special_tokens: false}).ids;
+  own.add(encode);
   return {
     vocabSize,
-    encode: (text) => tokenizer.encode(checkText('tokenizer', text), {add_special_tokens: false}).ids,
+    encode,
     // The library passes over ids it does not know, such as those that pad a vocabulary, but wants at least one.
     decode: (tokens, {skipSpecialTokens = false} = {}) => {
       const checked = checkIds('tokenizer', tokens);
