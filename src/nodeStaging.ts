@@ -4,7 +4,7 @@
  * A staging folder is filled out of sight, each file flushed to the disk; then it gets its name, which a
  * file system does in one piece, and the folder that holds the name is flushed as well.
  */
-import {mkdir, open, rename, rm} from 'node:fs/promises';
+import {mkdir, open, rename, rm, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 
 /** Files that nobody sees yet. */
@@ -24,12 +24,15 @@ export async function openStaging(path: string): Promise<Staging> {
   await mkdir(path);
   return {
     async write(name, pieces) {
-      const file = await open(join(path, name), 'wx');
+      const place = join(path, name);
+      const file = await open(place, 'wx');
       try {
         for await (const piece of pieces) {
           for (let at = 0; at < piece.length;) at += (await file.write(piece, at)).bytesWritten;
         }
         await file.sync();
+      } catch (error) {
+        throw naming(place, error as Error);
       } finally {
         await file.close();
       }
@@ -45,6 +48,25 @@ export async function openStaging(path: string): Promise<Staging> {
     },
     discard: () => rm(path, {recursive: true, force: true}),
   };
+}
+
+/** Writes a small file in one piece: who reads it finds it as it was or as it is to be. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const unfinished = `${path}.unfinished`;
+  try {
+    await writeFile(unfinished, text);
+    await rename(unfinished, path);
+  } catch (error) {
+    await rm(unfinished, {force: true}).catch(() => {});
+    throw naming(path, error as Error);
+  }
+}
+
+/** An error that says which file: Node leaves it out where a disk is full. */
+function naming(path: string, error: Error): Error {
+  return error.message.includes(path)
+    ? error
+    : new Error(`${path} cannot be written: ${error.message}`, {cause: error});
 }
 
 /** Flushes the names in a folder; where the system has no such thing (Windows), they are as safe as it makes them. */

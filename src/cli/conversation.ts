@@ -3,8 +3,9 @@
  * which a chat template is filled with anew at each turn. Should the one be older than the other, what differs is read again.
  */
 import {existsSync} from 'node:fs';
-import {readFile, rename, writeFile} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import type {ChatMessage, MambaLM, StateHistory} from '../node';
+import {writeWhole} from '../nodeStaging';
 import type {Library} from './library';
 
 export interface Conversation {
@@ -26,8 +27,7 @@ export async function openConversation(lib: Library, model: MambaLM, file: strin
     messages,
     async keep() {
       await lib.saveState(model, history, file);
-      await writeFile(`${beside}.unfinished`, JSON.stringify(messages));
-      await rename(`${beside}.unfinished`, beside);
+      await writeWhole(beside, JSON.stringify(messages));
     },
   };
 }

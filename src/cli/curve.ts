@@ -1,7 +1,8 @@
 /** The losses of a round, kept beside the model as numbers and as a picture: `loss.json`, `loss.svg`. */
 import {existsSync} from 'node:fs';
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import type {LossPoint} from '../node';
+import {writeWhole} from '../nodeStaging';
 import {lossCurve} from '../training/lossCurve';
 
 export interface Curve {
@@ -27,8 +28,8 @@ export async function openCurve(folder: string, goesOn: boolean, title: string):
     },
     async write() {
       if (points.length === 0) return;
-      await writeFile(file, JSON.stringify(points));
-      await writeFile(`${folder}/loss.svg`, lossCurve(points, {title}));
+      await writeWhole(file, JSON.stringify(points));
+      await writeWhole(`${folder}/loss.svg`, lossCurve(points, {title}));
     },
   };
 }

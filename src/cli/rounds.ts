@@ -1,7 +1,8 @@
 /** Rounds of training on one model, and what a folder remembers of them. */
 import {existsSync, readFileSync, statSync} from 'node:fs';
-import {mkdir, rename, writeFile} from 'node:fs/promises';
+import {mkdir} from 'node:fs/promises';
 import {dirname, relative, resolve} from 'node:path';
+import {writeWhole} from '../nodeStaging';
 import {UsageError} from './io';
 
 /** What is known of a run, beside its model: `run.json`. */
@@ -101,11 +102,8 @@ export async function rounds(
     async write(step, ended) {
       await mkdir(folder, {recursive: true});
       // In one piece: a run whose note is cut off could not go on.
-      await writeFile(
-        `${file}.unfinished`,
-        JSON.stringify({round: number, step, steps: total, ended, settings} satisfies Run),
-      );
-      await rename(`${file}.unfinished`, file);
+      const run: Run = {round: number, step, steps: total, ended, settings};
+      await writeWhole(file, JSON.stringify(run));
     },
   };
 }

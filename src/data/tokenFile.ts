@@ -5,7 +5,7 @@
 import type {FileHandle} from 'node:fs/promises';
 import {mkdtemp, open, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import type {TokenSource} from '../training/data';
 
 const BYTES = Int32Array.BYTES_PER_ELEMENT;
@@ -30,9 +30,17 @@ export class TokenFile implements TokenSource {
 
   async append(tokens: ArrayLike<number>): Promise<void> {
     const bytes = new Uint8Array(Int32Array.from(tokens).buffer);
-    for (let at = 0; at < bytes.length;) {
-      const {bytesWritten} = await this.file.write(bytes, at, bytes.length - at, this.length * BYTES + at);
-      at += bytesWritten;
+    try {
+      for (let at = 0; at < bytes.length;) {
+        const {bytesWritten} = await this.file.write(bytes, at, bytes.length - at, this.length * BYTES + at);
+        at += bytesWritten;
+      }
+    } catch (error) {
+      const {message} = error as Error;
+      throw new Error(
+        `openData: the tokens, so far ${this.length}, cannot be written to ${dirname(this.folder)}: ${message}; TMPDIR names another place`,
+        {cause: error},
+      );
     }
     this.length += tokens.length;
   }

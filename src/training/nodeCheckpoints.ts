@@ -39,8 +39,13 @@ export function folderCheckpoints(folder: string, options: FolderCheckpointsOpti
       await rm(unfinished, {recursive: true, force: true});
       await mkdir(folder, {recursive: true});
       const staging = await openStaging(unfinished);
-      for (const [name, bytes] of Object.entries(files)) await staging.write(name, [bytes]);
-      await staging.publish(join(folder, String((older.at(-1) ?? 0) + 1)));
+      try {
+        for (const [name, bytes] of Object.entries(files)) await staging.write(name, [bytes]);
+        await staging.publish(join(folder, String((older.at(-1) ?? 0) + 1)));
+      } catch (error) {
+        await staging.discard().catch(() => {}); // room for what else is to be saved
+        throw error;
+      }
       for (const number of older.slice(0, older.length - keep + 1)) {
         await rename(join(folder, String(number)), unfinished); // what has a number is whole, to the end
         await rm(unfinished, {recursive: true});

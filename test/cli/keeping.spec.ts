@@ -4,6 +4,8 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {mambaLM} from '../../src/lm/model';
 import {adamW, byteTokenizer, fromPretrained, openData, tokenWindows, trainer, warmupConstant} from '../../src/node';
+import {folderCheckpoints, loadCheckpoint} from '../../src/node';
+import {onFullDisk} from '../support/dyingDisk';
 import {call} from './call';
 import {smallFolder} from './smallFolder';
 
@@ -67,6 +69,24 @@ describe('training from the command line', () => {
     await fitting.averaged(async () => expect(values(saved)).toEqual(values(model)));
     expect(values(saved)).not.toEqual(values(model));
     for (const part of [saved, model, fitting]) part.dispose();
+  });
+
+  it('names the file when the disk is full, keeps the last checkpoint, and with room goes on to the same bits', async () => {
+    const args = (name: string) => ['train', '--data', at('text.txt'), '--out', at(name), '--iters', '6', '--save-every', '2', '--held-out', '0', ...small]; // prettier-ignore
+    expect((await call(args('whole'))).code).toBe(0);
+    for (const room of [45_000, 500, 12_000]) {
+      const {code, err} = await onFullDisk(room, () => call(args('full')));
+      expect([code, err]).toEqual([
+        1,
+        jasmine.stringMatching(/^tfjs-mamba train: (\S*full\/|openData: the tokens).* ENOSPC.*\n$/),
+      ]);
+      const model = await fromPretrained(at('full'));
+      expect((await loadCheckpoint(folderCheckpoints(at('full/training')), model)).step).toBeGreaterThan(1);
+      model.dispose();
+    }
+    expect((await call(['train', '--data', at('text.txt'), '--out', at('full')])).code).toBe(0);
+    const [full, whole] = ['full', 'whole'].map((name) => readFileSync(at(`${name}/model.safetensors`)));
+    expect(full.equals(whole)).toBeTrue();
   });
 
   it('packs examples into rows, and refuses to pack or to carry what has no such parts', async () => {

@@ -1,4 +1,4 @@
-/** For specs of interrupted saves: a file layer that dies, and where files are quick. */
+/** For specs of interrupted saves: a file layer that dies, a disk that is full, and where files are quick. */
 import {existsSync} from 'node:fs';
 import fs from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -52,6 +52,37 @@ export async function onDyingDisk(k: number, work: () => Promise<unknown>): Prom
     return {calls, died: true};
   } finally {
     Object.assign(fs, own);
+    syncBuiltinESMExports();
+  }
+}
+
+/** Runs the work on a disk on which, after so many bytes, nothing more is written; what is there can be read, renamed and removed. */
+export async function onFullDisk<T>(room: number, work: () => Promise<T>): Promise<T> {
+  let left = room;
+  const taken = (bytes: number) => {
+    if (bytes > left) throw Object.assign(new Error('ENOSPC: no space left on device, write'), {code: 'ENOSPC'});
+    left -= bytes;
+  };
+  const {open, writeFile} = fs;
+  const patched = fs as unknown as Record<string, Call>;
+  patched['open'] = async (...args) => {
+    const file = (await (open as unknown as Call)(...args)) as Record<string, Call>;
+    const write = file['write'].bind(file);
+    file['write'] = async (bytes, from = 0, ...rest) => {
+      taken((bytes as Uint8Array).length - (from as number));
+      return write(bytes, from, ...rest);
+    };
+    return file;
+  };
+  patched['writeFile'] = async (path, data) => {
+    taken((data as string).length);
+    return (writeFile as unknown as Call)(path, data);
+  };
+  syncBuiltinESMExports();
+  try {
+    return await work();
+  } finally {
+    Object.assign(fs, {open, writeFile});
     syncBuiltinESMExports();
   }
 }
