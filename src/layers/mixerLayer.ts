@@ -267,7 +267,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     return {output: this.returnSequences ? (aligned?.moveBack(y) ?? y) : lastPosition(y), state};
   }
 
-  private checkTakesIds(sequenceIds: tf.Tensor | undefined): void {
+  /** @internal Throws if there are ids that the mixer cannot follow. */
+  checkTakesIds(sequenceIds: tf.Tensor | undefined): void {
     if (!sequenceIds || this.mixer.takesSequenceIds) return;
     throw new Error(
       `${this.getClassName()}: the mixer ${this.mixer.name} cannot keep packed documents apart, so it takes no sequenceIds`,

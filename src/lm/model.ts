@@ -11,6 +11,7 @@ import {countParameters, largestWeight} from '../config/weightTable';
 import {checkStates} from '../layers/inputs';
 import type {LayerOfMatrices} from '../layers/matrices';
 import {MixerBlock} from '../layers/mixerBlock';
+import {checkSequenceIds} from '../layers/sequenceCall';
 import {RMSNormalization} from '../layers/rmsNormalization';
 import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
 import {checkIndices, checkKeys, checkNotEmpty, checkRank, checkShape, checkWhole, toTensor} from '../ops/check';
@@ -137,28 +138,31 @@ export class MambaLM extends tf.LayersModel {
    * @param ids Token ids [B,L].
    * @param options Where the pass begins, and what of it is padding.
    * @param options.state The state to go on from; it is not disposed.
+   * @param options.sequenceIds [B,L], of packed documents: wherever the id changes along a row another begins. The logits and the state are
+   *   those of a row's last document; its first goes on from `state`.
    * @param options.mask [B,L], 0 at padding, on the left or the right or in between: each row gets what it would get alone.
    * @throws Error naming the argument that is wrong.
    */
   prefill(
     ids: TokenIds,
-    options: {state?: MambaState; mask?: TokenIds} = {},
+    options: {state?: MambaState; mask?: TokenIds; sequenceIds?: TokenIds} = {},
   ): {logits: tf.Tensor2D; state: MambaState} {
     return tf.tidy(() => {
-      checkKeys('prefill', options, ['state', 'mask']);
+      checkKeys('prefill', options, ['state', 'mask', 'sequenceIds']);
       const {state, mask} = options;
       const tokens = toIds('prefill', 'ids', ids, 2);
       const real = mask === undefined ? undefined : toIds('prefill', 'mask', mask, 2);
       checkShape('prefill', 'mask', real, tokens.shape, 'the shape of ids');
       if (state !== undefined) this.checkState('prefill', state, tokens.shape[0]);
       const {embeddings, blocks} = this.parts;
+      const sequenceIds = this.documentsOf(options.sequenceIds, tokens, real);
       const lookBack = Math.max(...blocks.map(({mixer, mixerConfig}) => mixer.lookBack(mixerConfig)));
       const aligned = real && align(real, state ? lookBack : 0);
       const next: State[] = [];
       let x = embeddings.embed(tokens) as tf.Tensor3D;
       if (aligned) x = aligned.move(x);
       blocks.forEach((block, i) => {
-        const result = block.runAligned(x, state?.[i], {padding: aligned?.padding});
+        const result = block.runAligned(x, state?.[i], {padding: aligned?.padding, sequenceIds});
         x = result.y;
         next.push(result.state);
       });
@@ -208,6 +212,15 @@ export class MambaLM extends tf.LayersModel {
    */
   weightsByName(): Map<string, tf.LayerVariable> {
     return new Map(this.weights.map((weight) => [weight.originalName, weight]));
+  }
+
+  /** The documents of packed rows, if they are. */
+  private documentsOf(ids: TokenIds | undefined, tokens: tf.Tensor, mask?: tf.Tensor): tf.Tensor2D | undefined {
+    if (ids === undefined) return undefined;
+    const sequenceIds = toIds('prefill', 'sequenceIds', ids, 2) as tf.Tensor2D;
+    checkSequenceIds('prefill', sequenceIds, tokens, mask);
+    for (const block of this.parts.blocks) block.checkTakesIds(sequenceIds);
+    return sequenceIds;
   }
 
   /** Vectors [B,dModel] → logits [B,V]. */

@@ -98,6 +98,43 @@ describe('documents packed for a model', () => {
       expect(mismatches(await gradients(model, packed()), sums!, gradient)).toEqual([]);
     });
 
+    it(`are to the prefill of a ${name} model what each is alone: the first goes on from a state, the last is what is left`, async () => {
+      const model = make();
+      const [before, first, last] = [
+        [7, 1, 2],
+        [3, 1, 4, 1],
+        [5, 9, 2],
+      ];
+      const own = (tokens: number[], options = {}) => model.prefill([tokens], options);
+      const {state} = own(before);
+      const row = own([...first, ...last], {state, sequenceIds: [[...first.map(() => 4), ...last.map(() => 7)]]});
+      const end = own(last);
+      // All but the last document is the one that went on.
+      const one = own(first, {state, sequenceIds: [first.map(() => 4)]});
+      const [goneOn, whole] = [own(first, {state}), own([...before, ...first])];
+      const {output} = backendSettings();
+      for (const [got, expected] of [
+        [row, end],
+        [one, goneOn],
+        [one, whole],
+      ]) {
+        const arrays = async ({logits, state: after}: typeof row) =>
+          Object.fromEntries(
+            await Promise.all(
+              [logits, ...after.flatMap((part) => Object.values(part))].map(async (tensor, i) => [
+                i,
+                await read(tensor),
+              ]),
+            ),
+          ) as Arrays;
+        expect(mismatches(await arrays(got), await arrays(expected), output)).toEqual([]);
+      }
+      expect(() => model.prefill([first], {sequenceIds: [[1, 2]]})).toThrowError(
+        /^prefill: sequenceIds must have an id per position/,
+      );
+      tf.dispose([row, end, one, goneOn, whole, state] as never);
+    });
+
     it(`do not see NaN in another document of a ${name} model`, async () => {
       const model = make();
       const clean = await logitsByDocument(model);
