@@ -14,7 +14,7 @@ import {MixerBlock} from '../layers/mixerBlock';
 import {checkSequenceIds} from '../layers/sequenceCall';
 import {RMSNormalization} from '../layers/rmsNormalization';
 import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
-import {checkIndices, checkKeys, checkNotEmpty, checkRank, checkShape, checkWhole, toTensor} from '../ops/check';
+import {checkIndices, checkKeys, checkRank, checkShape, checkWhole} from '../ops/check';
 import {mixerOf} from '../mixers';
 import {stepChain} from '../mixers/block';
 import type {Draws} from '../mixers/draws';
@@ -31,6 +31,8 @@ import {checkFits} from './memory';
 import {Packing} from './packing';
 import type {Prompt} from './prompts';
 import type {Tokenizer} from './tokenizers';
+import type {TokenIds} from './tokenIds';
+import {toIds} from './tokenIds';
 import type {TokenizerFiles} from '../checkpoints/tokenizerFiles';
 
 /**
@@ -38,9 +40,6 @@ import type {TokenizerFiles} from '../checkpoints/tokenizerFiles';
  * tf.keep work on it.
  */
 export type MambaState = Array<State & LayerState>;
-
-/** Token ids, [B,L] or [B]. */
-export type TokenIds = tf.Tensor | number[] | number[][];
 
 /** What a language model is compiled with; the loss is cross entropy unless another is given. */
 export type MambaCompileArgs = Omit<tf.ModelCompileArgs, 'loss'> & {
@@ -420,19 +419,6 @@ function checkIds(ids: tf.Tensor | tf.Tensor[]): void {
   for (const tensor of Array.isArray(ids) ? ids : [ids]) {
     if (tensor instanceof tf.Tensor && tensor.dtype === 'float32') checkWhole('MambaLM', 'ids', tensor);
   }
-}
-
-/** Checks ids, or a mask; the result is int32. */
-function toIds(op: string, name: string, value: TokenIds, rank: 1 | 2): tf.Tensor {
-  const isBool = value instanceof tf.Tensor && value.dtype === 'bool';
-  const tensor = toTensor(op, name, isBool ? value.toInt() : value, 'int32');
-  checkRank(op, name, tensor, rank, rank === 2 ? '[batch, length]' : '[batch]');
-  checkNotEmpty(op, name, tensor);
-  const fraction = Array.isArray(value) ? value.flat().find((id) => !Number.isInteger(id)) : undefined;
-  if (fraction !== undefined) {
-    throw new Error(`${op}: ${name} must hold integers, but has ${fraction}`);
-  }
-  return tensor;
 }
 
 function tokenAccuracy(labels: tf.Tensor, logits: tf.Tensor, ignoreIndex: number): tf.Tensor {
