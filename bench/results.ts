@@ -11,17 +11,38 @@ const folder = join(import.meta.dirname, 'results');
 /** Rows of figures; the name of a column says its unit. */
 export type Figures = Array<Record<string, number | string | undefined>>;
 
+/** A file of results. */
+export interface Kept {
+  command: string;
+  date: string;
+  versions: {package: string; commit?: string; tfjs: string; node: string; tensorflow?: string};
+  machine: {
+    processor?: string;
+    cores: number;
+    architecture: string;
+    memoryGB: number;
+    backend: string;
+    /** Of the backend, if it is one. */
+    gpu?: string;
+    threads?: number;
+    simd?: string;
+    loadOfTheMachine: number;
+  };
+  figures: Figures;
+  findings: Record<string, number>;
+}
+
 /** @param name Of the file, without its ending. */
 export function saveResults(name: string, figures: Figures, findings: Record<string, number>): void {
   const {version} = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {version: string};
   const {backend, tensorflow, threads, simd} = backendInfo();
-  const result = {
+  const result: Kept = {
     command: `npm run bench -- ${process.argv.slice(2).join(' ')}`,
     date: new Date().toISOString(),
     versions: {package: version, commit: commit(), tfjs: tf.version_core, node: process.version, tensorflow},
     machine: {
       ...{processor: cpus()[0]?.model, cores: availableParallelism(), architecture: arch()},
-      ...{memoryGB: Math.round(totalmem() / 2 ** 30), backend, threads, simd},
+      ...{memoryGB: Math.round(totalmem() / 2 ** 30), backend, gpu: gpuName(), threads, simd},
       loadOfTheMachine: loadavg()[0],
     },
     figures,
@@ -30,6 +51,13 @@ export function saveResults(name: string, figures: Figures, findings: Record<str
   mkdirSync(folder, {recursive: true});
   writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
   console.log(`kept in bench/results/${name}.json; load of the machine ${loadavg()[0].toFixed(1)}`);
+}
+
+function gpuName(): string | undefined {
+  const {device, adapterInfo} = tf.backend() as {device?: GPUDevice; adapterInfo?: {architecture?: string}};
+  if (!device) return undefined;
+  const {vendor, architecture, description} = (device as {adapterInfo?: Partial<GPUAdapterInfo>}).adapterInfo ?? {};
+  return description || [vendor, architecture ?? adapterInfo?.architecture].filter(Boolean).join(' ') || 'a GPU';
 }
 
 function commit(): string | undefined {

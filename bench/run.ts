@@ -4,7 +4,8 @@
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together;
  * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
  * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page);
- * `npm run bench -- length [--to 20]` and `npm run bench -- transformer`, whose figures are kept in results/. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
+ * `npm run bench -- length [--to 20]`, `npm run bench -- transformer` and `npm run bench -- speed`, whose figures are kept in results/,
+ * of which `npm run bench -- guide` makes guides/benchmarks.md and its pictures. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
 import {parseArgs} from 'node:util';
@@ -36,6 +37,10 @@ if (what === 'finetune') {
   (await import('./finetune')).benchFinetune(backend);
   process.exit(0);
 }
+if (what === 'guide') {
+  await (await import('./guide')).writeGuide();
+  process.exit(0);
+}
 await startBackend(backend);
 watchDevice();
 
@@ -63,6 +68,8 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./length')).benchLength(Number(values.to));
 } else if (what === 'transformer') {
   await (await import('./transformer')).benchTransformer();
+} else if (what === 'speed') {
+  await (await import('./speed')).benchSpeed();
 } else if (what === 'train') {
   await (await import('./train')).benchTrain();
   if (backend === 'tensorflow') await (await import('./train130m')).benchTrain130m();
@@ -70,7 +77,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./packing')).benchPacking();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, packed, train, packing, finetune, length, transformer, cluster, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, packed, train, packing, finetune, length, transformer, speed, guide, cluster, and on tensorflow lm and device`,
   );
 }
 process.exit(0);

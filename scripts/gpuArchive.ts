@@ -20,7 +20,9 @@ rmSync(folder, {recursive: true, force: true});
 const bundles = resolve(folder, 'test/support');
 // Two folders down, as the scripts look for data and runs/ from where they lie.
 const models = resolve(folder, 'models/support');
-for (const path of [bundles, models]) mkdirSync(path, {recursive: true});
+// Beside which results/ is made, and package.json looked for.
+const bench = resolve(folder, 'bench');
+for (const path of [bundles, models, bench]) mkdirSync(path, {recursive: true});
 
 // These start other backends, which stay behind.
 const elsewhere = ['autoBackend.spec.ts', 'backends/wasm.spec.ts'];
@@ -67,7 +69,7 @@ await build({
   stdin: {contents: suite, resolveDir: '.', loader: 'ts'},
   outfile: resolve(bundles, 'specs.mjs'),
 });
-await build({...common, entryPoints: ['bench/run.ts'], outfile: resolve(bundles, 'bench.mjs')});
+await build({...common, entryPoints: ['bench/run.ts'], outfile: resolve(bench, 'bench.mjs')});
 await build({...common, entryPoints: ['models/reproduce.ts'], outfile: resolve(models, 'reproduce.mjs')});
 for (const kind of ['', '-simd', '-threaded-simd']) {
   const binary = `tfjs-backend-wasm${kind}.wasm`;
@@ -80,13 +82,14 @@ for (const part of ['package.json', 'index.js', `dist/${process.platform}-${proc
   cpSync(`node_modules/webgpu/${part}`, resolve(folder, 'node_modules/webgpu', part), {recursive: true});
 }
 cpSync('node_modules/jasmine-core', resolve(folder, 'node_modules/jasmine-core'), {recursive: true});
+copyFileSync('package.json', resolve(folder, 'package.json'));
 for (const data of ['test/fixtures', 'models/data']) cpSync(data, resolve(folder, data), {recursive: true});
 writeFileSync(
   resolve(folder, 'run.sh'),
   `#!/bin/sh
 cd "$(dirname "$0")" && name=$1 && shift
 export TFJS_MAMBA_GPU=\${TFJS_MAMBA_GPU-1} TFJS_MAMBA_BACKEND=webgpu
-exec ./node */support/"$name.mjs" "$@"
+exec ./node $(ls bench/"$name.mjs" */support/"$name.mjs" 2> /dev/null) "$@"
 `,
 );
 chmodSync(resolve(folder, 'run.sh'), 0o755);

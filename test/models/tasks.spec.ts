@@ -1,6 +1,6 @@
 /** The synthetic tasks are what the paper says they are, their scripts read their options, and what is measured on them is right. */
 import * as tf from '@tensorflow/tfjs';
-import {mambaLM} from '../../src';
+import {mambaLM, warmupCosine} from '../../src';
 import {Random} from '../../src/random';
 import {inductionHeads, inductionPieces} from '../../models/induction-heads/data';
 import {evaluateAt} from '../../models/induction-heads/evaluate';
@@ -8,6 +8,7 @@ import {priceOfForgetting, unlearnForgetting} from '../../models/induction-heads
 import {selectiveCopying} from '../../models/selective-copying/data';
 import {accuracy, drawBatch, episodes, UNASKED} from '../../models/support/episodes';
 import {readOptions, UsageError} from '../../models/support/job';
+import {Pace} from '../../models/support/pace';
 import {trainInStages} from '../../models/support/stages';
 
 const [blank, mark, special] = [14, 15, 15];
@@ -133,6 +134,42 @@ describe('the price of forgetting', () => {
   }); // prettier-ignore
 });
 
+describe('the pace of a training', () => {
+  const peak = 0.2;
+
+  it('rises to the peak and comes down with the steps, as warmupCosine has it', () => {
+    const expected = warmupCosine({peak, warmupSteps: 10, totalSteps: 50, floor: peak / 100});
+    const pace = new Pace({steps: 50});
+    const rate = pace.learningRate({peak, warmupSteps: 10});
+    for (const step of [1, 9, 10, 25, 49, 50]) expect(rate(step)).withContext(String(step)).toBeCloseTo(expected(step), 12);
+    expect(pace.signal).toBeUndefined();
+  });
+
+  it('comes down with the clock where that is further, and says when time is up', async () => {
+    const now = spyOn(performance, 'now').and.returnValue(0);
+    const pace = new Pace({steps: 1e6, minutes: 1e-4});
+    const rate = pace.learningRate({peak, warmupSteps: 10});
+    now.and.returnValue(3); // half of the 6 ms
+    expect(rate(20)).toBeCloseTo((peak + peak / 100) / 2, 4);
+    now.and.returnValue(60);
+    expect(rate(20)).toBeCloseTo(peak / 100, 12);
+    now.and.callThrough();
+    if (!pace.signal!.aborted) await new Promise((resolve) => pace.signal!.addEventListener('abort', resolve));
+    expect(pace.signal!.aborted).toBeTrue();
+  });
+
+  it('ends a training by stages in the middle, which says how many steps it made', async () => {
+    spyOn(console, 'log');
+    const model = mambaLM({vocabSize: 16, dModel: 8, nLayer: 1}, {seed: 1});
+    const stages = [1, 2].map((i) => ({name: String(i), draw: inductionHeads(5), steps: 1e6}));
+    const how = {seed: 1, batchSize: 2, peak: 0.02, warmupSteps: 1, weightDecay: 0, every: 1e6, minutes: 0.002};
+    const {steps} = await trainInStages(model, stages, how);
+    expect(steps).toBeGreaterThan(0);
+    expect(steps).toBeLessThan(1e6);
+    model.dispose();
+  });
+});
+
 describe('the options of the scripts', () => {
   const numbers = {steps: {help: 'steps', value: 7}};
   const read = (...args: string[]) => readOptions('task', args, numbers, ['mamba', 'other']);
@@ -142,12 +179,18 @@ describe('the options of the scripts', () => {
     expect(read('--steps', '12', '--mixer', 'other', '--out', 'x')).toEqual({mixers: ['other'], out: 'x', steps: 12});
   });
 
+  it('are what to run on, where the data lies and how long it may take', () => {
+    const {backend, data, minutes} = read('--backend', 'wasm', '--data', 'y', '--minutes', '0.5')!;
+    expect([backend, data, minutes]).toEqual(['wasm', 'y', 0.5]);
+  });
+
   it('that are wrong are refused in one line', () => {
     const cases: Array<[string[], RegExp]> = [
       [['--steps', '0'], /^--steps must be a positive whole number, but is '0'$/],
       [['--steps', '1.5'], /^--steps must be a positive whole number, but is '1.5'$/],
       [['--mixer', 'mamba,lstm'], /^--mixer takes mamba, other, but was given lstm$/],
       [['--stesp', '3'], /^Unknown option '--stesp'; --help lists the options$/],
+      [['--minutes', 'soon'], /^--minutes must be a positive number, but is 'soon'$/],
     ];
     for (const [args, message] of cases) expect(() => read(...args)).toThrowError(UsageError, message);
   });
