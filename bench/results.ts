@@ -32,8 +32,11 @@ export interface Kept {
   findings: Record<string, number>;
 }
 
-/** @param name Of the file, without its ending. */
-export function saveResults(name: string, figures: Figures, findings: Record<string, number>): void {
+/**
+ * @param name Of the file, without its ending.
+ * @param ran What it ran on, if that was not the backend of this process.
+ */
+export function saveResults(name: string, figures: Figures, findings: Record<string, number>, ran?: string): void {
   const {version} = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {version: string};
   const {backend, tensorflow, threads, simd} = backendInfo();
   const result: Kept = {
@@ -42,7 +45,7 @@ export function saveResults(name: string, figures: Figures, findings: Record<str
     versions: {package: version, commit: commit(), tfjs: tf.version_core, node: process.version, tensorflow},
     machine: {
       ...{processor: cpus()[0]?.model, cores: availableParallelism(), architecture: arch()},
-      ...{memoryGB: Math.round(totalmem() / 2 ** 30), backend, gpu: gpuName(), threads, simd},
+      ...{memoryGB: Math.round(totalmem() / 2 ** 30), backend: ran ?? backend, gpu: gpuName(), threads, simd},
       loadOfTheMachine: loadavg()[0],
     },
     figures,

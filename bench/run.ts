@@ -4,12 +4,13 @@
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together;
  * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
  * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page);
- * `npm run bench -- length [--to 20]`, `npm run bench -- transformer` and `npm run bench -- speed`, whose figures are kept in results/,
+ * `npm run bench -- induction --backend wasm@chromium --to 16`, `npm run bench -- length [--to 20]`, `npm run bench -- transformer` and `npm run bench -- speed`, whose figures are kept in results/,
  * of which `npm run bench -- guide` makes guides/benchmarks.md and its pictures. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
 import {parseArgs} from 'node:util';
 import {startBackend, testTarget, type TestBackend} from '../test/support/backend';
+import type {InductionFigures} from './induction';
 import {watchDevice} from './measure';
 
 const {values, positionals} = parseArgs({
@@ -24,8 +25,12 @@ const {values, positionals} = parseArgs({
 });
 const {backend, inBrowser} = testTarget(values.backend);
 const [what = 'ops'] = positionals;
+if (what === 'induction') {
+  await benchInduction();
+  process.exit(0);
+}
 if (inBrowser) {
-  if (what !== 'ops') throw new Error(`In a browser there is only the benchmark ops, not ${what}`);
+  if (what !== 'ops') throw new Error(`In a browser there are only the benchmarks ops and induction, not ${what}`);
   await benchInBrowser(backend);
   process.exit(0);
 }
@@ -81,6 +86,27 @@ if (what === 'ops' && backend === 'tensorflow') {
   );
 }
 process.exit(0);
+
+/** Runs the induction heads, in Node or in headless Chromium, and keeps what it reached. */
+async function benchInduction(): Promise<void> {
+  const to = Number(values.to);
+  const {saveResults} = await import('./results');
+  let figures: InductionFigures;
+  if (inBrowser) {
+    const {inChromium} = await import('../test/support/inChromium');
+    const code = [
+      `import {startBackend} from './test/support/backend';`,
+      `import {measureInduction} from './bench/induction';`,
+      `await startBackend('${backend}');`,
+      `await report(await measureInduction(${to}));`,
+    ];
+    figures = await inChromium<InductionFigures>(code.join('\n'), {});
+  } else {
+    await startBackend(backend);
+    figures = await (await import('./induction')).measureInduction(to);
+  }
+  saveResults(`induction-${values.backend.replace('@', '-')}`, figures, {}, values.backend);
+}
 
 /** Runs the benchmark of the ops in headless Chromium. */
 async function benchInBrowser(name: TestBackend): Promise<void> {

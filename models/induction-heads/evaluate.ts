@@ -1,6 +1,6 @@
 /** Accuracy far beyond the length of training: by pieces with the state carried on, so that memory does not grow with the length. */
 import * as tf from '@tensorflow/tfjs';
-import type {MambaLM, MambaState} from '../../src/node';
+import type {MambaLM, MambaState} from '../../src';
 import {Random} from '../../src/random';
 import {inductionPieces} from './data';
 
