@@ -5,14 +5,13 @@ export const sizes = {vocabSize: 4, dModel: 128, nLayer: 4};
 
 export const recipe = {
   seed: 1,
-  steps: 6000,
-  batchSize: 16,
+  steps: 1500,
+  batchSize: 8,
   length: 2048,
-  peak: 2e-3,
-  warmupSteps: 150,
+  peak: 3e-3,
+  warmupSteps: 50,
   weightDecay: 0.1,
-  emaDecay: 0.998,
-  every: 250,
+  every: 100,
 };
 
 /** Of each file: its regions as shares of the sequence. A model is chosen by `validation` and measured on `heldOut`. */

@@ -59,8 +59,8 @@ export async function reproduce(args: readonly string[]): Promise<void> {
         `length ${String(length).padStart(7)}: ${(100 * right).toFixed(1).padStart(5)} %, ${taken.toFixed(1)} s, ` +
           `${(bytes / 1e6).toFixed(2)} MB held`,
       );
+      await save();
     }
-    await save();
     model.dispose();
   }
 }

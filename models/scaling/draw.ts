@@ -41,7 +41,7 @@ const curves = names.flatMap((size, group) =>
   architectures.flatMap((architecture) =>
     of(architecture, size).slice(0, 1).map<Line>(({curve}) => ({
       ...{name: `${architecture} ${size}`, group, dashed: architecture === 'transformer'},
-      points: curve.filter(({step}) => step >= 120).map(({step, validation}) => [step, validation]),
+      points: curve.filter(({step}) => step >= 100).map(({step, validation}) => [step, validation]),
     })),
   ),
 );
@@ -53,7 +53,7 @@ const law = architectures.map<Line>((architecture) => ({
   }),
 }));
 const y = {label: 'nats a byte, held out'};
-save('curves', chart(curves, {title: 'Loss while training, seed 1', x: {label: 'steps of 8,192 bytes'}, y}));
+save('curves', chart(curves, {title: 'Loss while training, seed 1', x: {label: 'steps of 2,048 bytes'}, y}));
 save('law', chart(law, {title: 'Loss over size', x: {label: 'parameters', log: 10}, y}));
 for (const size of names) {
   for (const architecture of architectures) {

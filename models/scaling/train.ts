@@ -31,7 +31,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   const from = Math.floor(text.length * (1 - heldOut));
   const [training, rest] = [text.subarray(0, from), text.subarray(from)];
   const {length} = recipe;
-  // Every eighth window is enough to see where a run is.
+  // Enough to see where a run is; at its end it is measured on all.
   const some = rest.subarray(0, 64 * length + 1);
   for (let i = 0; i < seeds; i++) {
     for (const which of given.mixers) {

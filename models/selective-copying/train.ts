@@ -33,7 +33,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
     const how = {...recipe, batchSize: batch, seed, minutes: given.minutes};
     const stages = [...shorter(length, tokens), {length, steps}].map((stage) => {
-      return {name: `${mixer} at ${stage.length}`, draw: selectiveCopying({...stage, tokens}), steps: stage.steps};
+      return {...stage, name: `${mixer} at ${stage.length}`, draw: selectiveCopying({length: stage.length, tokens})};
     });
     const trained = await trainInStages(model, stages, how);
     const right = await accuracy(model, draw, {rows: 512, batchSize: 32, seed: 2});
@@ -44,10 +44,10 @@ export async function reproduce(args: readonly string[]): Promise<void> {
 }
 
 /** Longer sequences than the shipped model's are begun on short ones, where the pattern is found sooner. */
-function shorter(length: number, tokens: number): Array<{length: number; steps: number}> {
+function shorter(length: number, tokens: number): Array<{length: number; steps: number; until?: number}> {
   const stages = [];
   for (let short = recipe.length; short < length; short *= 4) {
-    if (short >= tokens) stages.push({length: short, steps: recipe.stepsOnShorter});
+    if (short >= tokens) stages.push({length: short, ...recipe.shorter});
   }
   return stages;
 }

@@ -14,8 +14,6 @@ export interface LanguageOptions {
   peak: number;
   warmupSteps: number;
   weightDecay: number;
-  /** Of the running mean of the weights, which is what is validated. */
-  emaDecay?: number;
   /** Steps between two validations, each a line of the log and a point of the curve. */
   every: number;
 }
@@ -39,7 +37,7 @@ export interface Trained {
  * Trains on random windows, or on batches of one's own.
  *
  * @param validation What it does not train on, in windows of a length of its own.
- * @param onBest Called with the mean of the weights in place whenever the validation was never better.
+ * @param onBest Called whenever the validation was never better.
  */
 export async function trainLanguage(
   model: MambaLM,
@@ -48,11 +46,11 @@ export async function trainLanguage(
   options: LanguageOptions,
   onBest?: (point: CurvePoint) => Promise<void>,
 ): Promise<Trained> {
-  const {seed, steps, minutes, batchSize, length, weightDecay, emaDecay, every} = options;
+  const {seed, steps, minutes, batchSize, length, weightDecay, every} = options;
   const pace = new Pace({steps, minutes});
   const optimizer = adamW({learningRate: pace.learningRate(options), weightDecay, clipNorm: 1, beta2: 0.95});
   const dataset = 'length' in tokens ? tokenWindows(tokens, {batchSize, length, seed}) : tokens;
-  const work = trainer(model, {optimizer, ...(emaDecay !== undefined && {emaDecay})});
+  const work = trainer(model, {optimizer});
   const curve: CurvePoint[] = [];
   let losses: number[] = [];
   let best = Infinity;
@@ -64,7 +62,7 @@ export async function trainLanguage(
     console.log(`step ${step}: training ${training.toFixed(4)}, validation ${loss.toFixed(4)}, ${pace.seconds.toFixed(0)} s`);
     if (!(loss < best)) return;
     best = loss;
-    await work.averaged(async () => onBest?.(point));
+    await onBest?.(point);
   };
   const {step} = await work.fit(dataset, {
     steps,
@@ -79,9 +77,8 @@ export async function trainLanguage(
   });
   if (curve.at(-1)?.step !== step) {
     // The clock ended it, and the last steps have not been looked at.
-    await add(step, await work.averaged(async () => (await work.evaluate(validation)).loss));
+    await add(step, (await work.evaluate(validation)).loss);
   }
-  work.dispose();
   optimizer.dispose();
   return {steps: step, seconds: pace.seconds, parameters: model.countParams(), curve};
 }

@@ -23,7 +23,7 @@ export class Pace {
   /** The clock starts here. */
   constructor(private readonly options: PaceOptions) {
     const {minutes} = options;
-    this.signal = minutes === undefined ? undefined : AbortSignal.timeout(6e4 * minutes);
+    this.signal = minutes === undefined ? undefined : AbortSignal.timeout(Math.round(6e4 * minutes));
   }
 
   get seconds(): number {

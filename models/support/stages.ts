@@ -9,7 +9,10 @@ export interface Stage {
   /** What the log calls it. */
   name: string;
   draw: Draw;
+  /** The most steps. */
   steps: number;
+  /** A mean loss below which there is no more to learn here. */
+  until?: number;
 }
 
 export interface StagesOptions {
@@ -35,16 +38,21 @@ export async function trainInStages(
   const pace = new Pace({steps: stages.reduce((sum, {steps}) => sum + steps, 0), minutes});
   const optimizer = adamW({learningRate: pace.learningRate(options), weightDecay, clipNorm: 1});
   let made = 0;
-  for (const [i, {name, draw, steps}] of stages.entries()) {
+  for (const [i, {name, draw, steps, until = 0}] of stages.entries()) {
     let losses: number[] = [];
+    let last = Infinity;
+    const learned = new AbortController();
     const {step: done} = await trainer(model, {optimizer}).fit(episodes(draw, {batchSize, seed: 1000 * seed + i}), {
       steps,
       verbose: 0,
-      signal: pace.signal,
+      signal: AbortSignal.any([learned.signal, ...(pace.signal ? [pace.signal] : [])]),
       reportEvery: Math.min(10, every),
       callbacks: {
         onStep: ({step, loss}) => {
           losses.push(loss);
+          // Twice in a row, as one batch may be easy.
+          if (Math.max(loss, last) < until) learned.abort();
+          last = loss;
           if (step % every !== 0 && step !== steps) return;
           const mean = losses.reduce((sum, value) => sum + value, 0) / losses.length;
           console.log(`${name}, step ${step} of ${steps}: loss ${mean.toPrecision(3)}, ${pace.seconds.toFixed(0)} s`);

@@ -1,16 +1,15 @@
 /** What the writer is and how it is trained. */
 
-export const sizes = {dModel: 192, nLayer: 7};
+export const sizes = {dModel: 160, nLayer: 7};
 
 export const recipe = {
   seed: 1,
-  steps: 6000,
-  batchSize: 32,
-  length: 512,
-  peak: 3e-3,
-  warmupSteps: 150,
+  steps: 5000,
+  batchSize: 16,
+  length: 256,
+  peak: 4e-3,
+  warmupSteps: 100,
   weightDecay: 0.1,
-  emaDecay: 0.998,
   every: 250,
 };
 
