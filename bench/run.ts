@@ -78,6 +78,8 @@ if (what === 'ops' && backend === 'tensorflow') {
 } else if (what === 'train') {
   await (await import('./train')).benchTrain();
   if (backend === 'tensorflow') await (await import('./train130m')).benchTrain130m();
+} else if (what === 'streaming') {
+  await (await import('./streaming')).benchStreaming();
 } else if (what === 'packing') {
   await (await import('./packing')).benchPacking();
 } else {

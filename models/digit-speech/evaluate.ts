@@ -1,7 +1,7 @@
 /** How well the model foresees sound that it has not heard. */
 import type {MambaLM, TokenBatch} from '../../src/node';
 import {adamW, trainer} from '../../src/node';
-import type {Recording} from '../digits/recordings';
+import type {Recording} from '../digits/recording';
 import {speechBatch, tokensOf} from './tokens';
 
 const ROWS = 8;

@@ -1,6 +1,6 @@
 /** Spoken digits out of the model, as sound. */
 import type {MambaLM} from '../../src/node';
-import type {Recording} from '../digits/recordings';
+import type {Recording} from '../digits/recording';
 import {decodeSample, END, promptOf} from './tokens';
 
 export interface SpeakOptions {

@@ -6,8 +6,8 @@ import * as tf from '@tensorflow/tfjs';
 import type {BatchDataset, Json, TokenBatch} from '../../src/node';
 import type {RandomState} from '../../src/random';
 import {Random} from '../../src/random';
-import type {Recording} from '../digits/recordings';
-import {speakers} from '../digits/recordings';
+import type {Recording} from '../digits/recording';
+import {speakers} from '../digits/recording';
 import {UNASKED} from '../support/episodes';
 
 const STEPS = 256;

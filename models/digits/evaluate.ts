@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {batchOf} from './frames';
 import {heard} from './models';
-import type {Recording} from './recordings';
+import type {Recording} from './recording';
 
 const ROWS = 50;
 

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type {BatchDataset, Json} from '../../src/node';
 import type {RandomState} from '../../src/random';
 import {drawNormal, Random} from '../../src/random';
-import type {Recording} from './recordings';
+import type {Recording} from './recording';
 
 /** Samples from one frame to the next, and in a frame: each holds the 48 before it too. */
 export const HOP = 16;
@@ -17,15 +17,16 @@ const GAIN = 4;
 /** How many frames so many samples give. */
 export const framesOf = (samples: number): number => Math.ceil(samples / HOP);
 
-/** Writes the frames of samples to `target`, one behind the other; before the first sample is silence. */
+/** Writes the frames of samples to `target`, one behind the other; before the first sample and behind the last is silence. */
 export function writeFrames(samples: Float32Array, target: Float32Array): void {
-  const count = framesOf(samples.length);
-  for (let frame = 0; frame < count; frame++) {
-    const first = (frame + 1) * HOP - FRAME;
-    for (let i = Math.max(0, -first); i < FRAME && first + i < samples.length; i++) {
-      target[frame * FRAME + i] = GAIN * samples[first + i];
-    }
+  for (let frame = 0; frame < framesOf(samples.length); frame++) {
+    writeFrame(samples, (frame + 1) * HOP - FRAME, target.subarray(frame * FRAME, (frame + 1) * FRAME));
   }
+}
+
+/** Writes the frame that begins at a sample, which may lie before the first. */
+export function writeFrame(samples: Float32Array, first: number, target: Float32Array): void {
+  for (let i = Math.max(0, -first); i < FRAME && first + i < samples.length; i++) target[i] = GAIN * samples[first + i];
 }
 
 /** Frames [B,T,FRAME] of recordings that are followed by silence, and for each [B,2] its digit and which share of the frames is its own. */
@@ -57,13 +58,13 @@ const between = (random: Random, low: number, high: number): number => low + (hi
 /** Of a recording: another speed and pitch, loudness, sign and place, less of its ends, noise, and a gap. */
 export function augment(recording: Recording, random: Random, longest: number): Pick<Recording, 'digit' | 'samples'> {
   const {digit, samples: source} = recording;
-  const speed = between(random, 0.85, 1.18);
+  const speed = between(random, 0.88, 1.14);
   const start = Math.floor(between(random, 0, 0.04) * source.length);
   const end = source.length - Math.floor(between(random, 0, 0.04) * source.length);
-  const lead = Math.floor(between(random, 0, 800));
+  const lead = Math.floor(between(random, 0, 320));
   const length = Math.min(longest, lead + Math.floor((end - start - 1) / speed));
-  const gain = Math.exp(between(random, -1.4, 1.1)) * (unit(random) < 0.5 ? -1 : 1);
-  const noise = unit(random) < 0.5 ? Math.exp(between(random, -8, -4)) : 0;
+  const gain = Math.exp(between(random, -0.8, 0.8)) * (unit(random) < 0.5 ? -1 : 1);
+  const noise = unit(random) < 0.5 ? Math.exp(between(random, -8, -5)) : 0;
   const samples = noise > 0 ? drawNormal(length, noise, random.uint32()) : new Float32Array(length);
   for (let i = lead; i < length; i++) {
     const at = start + (i - lead) * speed;

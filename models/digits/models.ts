@@ -4,7 +4,7 @@
  * the convolution are causal, so that they hear as the sound comes in.
  */
 import * as tf from '@tensorflow/tfjs';
-import {layers} from '../../src/node';
+import {layers} from '../../src';
 import {FRAME} from './frames';
 
 export const kinds = ['mamba', 'lstm', 'gru', 'conv'] as const;

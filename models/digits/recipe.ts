@@ -1,8 +1,8 @@
 /** How all of them are trained. */
 export const recipe = {
   seed: 1,
-  steps: 6000,
-  batchSize: 32,
+  steps: 8000,
+  batchSize: 16,
   peak: 3e-3,
   warmupSteps: 100,
   weightDecay: 0.05,

@@ -8,20 +8,8 @@ import {readdir, readFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {gunzipSync} from 'node:zlib';
 import {cacheFolder, download, keepFile} from '../support/sources';
-import {readWav} from '../support/wav';
-
-/** Samples per second. */
-export const RATE = 8000;
-export const speakers = ['george', 'jackson', 'lucas', 'nicolas', 'theo', 'yweweler'] as const;
-
-export interface Recording {
-  digit: number;
-  /** Its place in {@link speakers}. */
-  speaker: number;
-  /** Which one of that digit and speaker. */
-  index: number;
-  samples: Float32Array;
-}
+import type {Recording} from './recording';
+import {parse} from './recording';
 
 const commit = '26eb9aaf76e81b692f806f9140c2d2777410d7a1';
 const archive = `https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/tar.gz/${commit}`;
@@ -49,19 +37,6 @@ export async function readRecordings(folder = join(cacheFolder, 'spoken-digits')
     throw new Error(`${folder} does not hold the 3,000 recordings of the dataset's commit ${commit}: SHA-256 ${found}`);
   }
   return recordings;
-}
-
-/** Whether a recording is of the official test split. */
-export const isForTest = ({index}: Recording): boolean => index < 5;
-
-/** A recording of a file that is called `<digit>_<speaker>_<index>.wav`. */
-export function parse(name: string, bytes: Uint8Array): Recording {
-  const [, digit, speaker, index] = /^(\d)_(\w+)_(\d+)\.wav$/.exec(name) ?? [];
-  const known = speakers.indexOf(speaker as (typeof speakers)[number]);
-  if (known < 0) throw new Error(`${name}: expected <digit>_<speaker>_<index>.wav, of the speakers ${speakers.join(', ')}`);
-  const {samples, rate} = readWav(bytes, name);
-  if (rate !== RATE) throw new Error(`${name}: expected ${RATE} samples a second, but it has ${rate}`);
-  return {digit: Number(digit), speaker: known, index: Number(index), samples};
 }
 
 async function fetchRecordings(folder: string): Promise<void> {

@@ -10,7 +10,8 @@ import {saveLayers} from '../support/layersFiles';
 import {accuracy} from './evaluate';
 import {digitBatches} from './frames';
 import {digitModel, heard, kinds, type Kind} from './models';
-import {isForTest, readRecordings} from './recordings';
+import {isForTest} from './recording';
+import {readRecordings} from './recordings';
 import {recipe} from './recipe';
 
 const name = 'digits';

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type {BatchDataset} from '../../src/node';
 import {Random} from '../../src/random';
-import type {Series} from './data';
+import type {Series} from './series';
 
 /** Series [B,L,channels], followed by zeros where they are shorter, and their labels int32 [B]. */
 export interface SeriesBatch {

@@ -4,18 +4,14 @@
  */
 import type {SourceFile} from '../support/sources';
 import {sourceFile} from '../support/sources';
-
-export interface Series {
-  /** One array of values a channel, all of one length. */
-  channels: Float32Array[];
-  /** Counted from 0. */
-  label: number;
-}
+import type {Scale, Series} from './series';
+import {parseSeries, scaled, scaleOf} from './series';
 
 export interface SeriesSet {
   training: Series[];
   test: Series[];
-  classes: number;
+  /** What the values were brought to, by channel. */
+  scales: Scale[];
 }
 
 const commit = '7bd7d1620c0656f3210eeb850bb1c0034159ee47';
@@ -48,44 +44,12 @@ export type SetName = keyof typeof sets;
  */
 export async function readSet(name: SetName, folder?: string): Promise<SeriesSet> {
   const [training, test] = await Promise.all(
-    sets[name].map(async (source) => parseSeries(new TextDecoder().decode(await sourceFile(source, folder)), source.name)),
+    sets[name].map(async (source) => {
+      return parseSeries(new TextDecoder().decode(await sourceFile(source, folder)), source.name);
+    }),
   );
-  const classes = 1 + Math.max(...training.map(({label}) => label));
-  training[0].channels.forEach((_, channel) => standardize(channel, training, test));
-  return {training, test, classes};
-}
-
-function standardize(channel: number, training: Series[], test: Series[]): void {
-  const values = training.flatMap(({channels}) => [...channels[channel]]);
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
-  for (const {channels} of [...training, ...test]) {
-    channels[channel] = channels[channel].map((value) => (value - mean) / deviation);
-  }
-}
-
-/**
- * The series of a `.ts` file: after `@data` one a line, channels divided by colons, values by commas, the class at the end.
- *
- * @param name What the error calls it.
- * @throws Error naming the line that is none.
- */
-export function parseSeries(text: string, name: string): Series[] {
-  const lines = text.split(/\r?\n/);
-  const [classLine] = lines.filter((line) => line.startsWith('@classLabel true'));
-  const first = 1 + lines.indexOf('@data');
-  if (classLine === undefined || first === 0) throw new Error(`${name}: expected a .ts file with @classLabel and @data`);
-  const classes = classLine.trim().split(/\s+/).slice(2);
-  return lines.slice(first).flatMap((line, i) => {
-    if (line === '') return [];
-    const parts = line.split(':');
-    const label = classes.indexOf(parts.pop()!.trim());
-    const channels = parts.map((part) => Float32Array.from(part.split(','), Number));
-    const isSeries =
-      label >= 0 &&
-      channels.length > 0 &&
-      channels.every((values) => values.length === channels[0].length && values.every(Number.isFinite));
-    if (!isSeries) throw new Error(`${name}: line ${first + i + 1} is no series of a class that @classLabel names`);
-    return [{channels, label}];
+  const scales = training[0].channels.map((_, channel) => {
+    return scaleOf(training.flatMap(({channels}) => [...channels[channel]]));
   });
+  return {training: scaled(training, scales), test: scaled(test, scales), scales};
 }

@@ -2,7 +2,7 @@
  * The nearest neighbour by dynamic time warping (Sakoe & Chiba 1978), the usual yardstick of this data: the series of the training part that
  * differs least once both are stretched to fit. No band, all channels warped together (DTW_D).
  */
-import type {Series} from './data';
+import type {Series} from './series';
 
 /** The sum of squared differences along the best path through both. */
 export function dtw(a: readonly Float32Array[], b: readonly Float32Array[], bound = Infinity): number {

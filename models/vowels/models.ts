@@ -1,6 +1,6 @@
 /** Classifiers of series as `tf.sequential` has them, that read both ways: Mamba, and tfjs's LSTM and GRU with as many weights. */
 import * as tf from '@tensorflow/tfjs';
-import {layers} from '../../src/node';
+import {layers} from '../../src';
 import type {SetName} from './data';
 
 export const kinds = ['mamba', 'lstm', 'gru'] as const;

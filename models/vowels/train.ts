@@ -27,7 +27,7 @@ export async function reproduceSet(set: SetName, args: readonly string[]): Promi
   const given = readOptions(set, args, options, [...kinds, 'dtw']);
   if (!given) return;
   const {steps, batch, out, minutes} = given;
-  const {training, test} = await readSet(set, given.data);
+  const {training, test, scales} = await readSet(set, given.data);
   await startJob(given);
   for (const kind of given.mixers as Array<Kind | 'dtw'>) {
     const folder = `${out}/${kind}`;
@@ -53,6 +53,7 @@ export async function reproduceSet(set: SetName, args: readonly string[]): Promi
       console.log(`${kind}, ${parameters} parameters, seed ${seed}: ${(100 * right).toFixed(1)} % of ${test.length} series`);
       results.push({...{kind, seed, parameters, accuracy: right}, ...fitted});
       await saveLayers(model, `${folder}/${seed}`);
+      await writeFile(`${folder}/scales.json`, `${JSON.stringify(scales)}\n`);
       await write({...spread(results.map((one) => one.accuracy)), results, machine: machine()});
       model.dispose();
     }

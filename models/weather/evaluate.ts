@@ -1,7 +1,7 @@
 /** Errors of forecasts on the months that training has not seen, in °C. */
 import * as tf from '@tensorflow/tfjs';
-import type {Weather} from './data';
-import {hourAt, trainingEnd} from './data';
+import type {Weather} from './table';
+import {hourAt, trainingEnd} from './table';
 import {HORIZON, UNIT} from './models';
 import {weatherBatch} from './windows';
 

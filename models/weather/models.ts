@@ -3,8 +3,8 @@
  * or a GRU of as many weights in the middle. What comes out is the change against now, in units of 5 °C.
  */
 import * as tf from '@tensorflow/tfjs';
-import {layers} from '../../src/node';
-import {FEATURES} from './data';
+import {layers} from '../../src';
+import {FEATURES} from './table';
 
 export const kinds = ['mamba', 'lstm', 'gru'] as const;
 export type Kind = (typeof kinds)[number];

@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type {BatchDataset} from '../../src/node';
 import {Random} from '../../src/random';
-import type {Weather} from './data';
-import {FEATURES, hourAt, trainingEnd} from './data';
+import type {Weather} from './table';
+import {FEATURES, hourAt, trainingEnd} from './table';
 import {HORIZON, UNIT} from './models';
 
 /** Features [B,L,FEATURES] and changes [B,L,HORIZON], in units of {@link UNIT}. */
