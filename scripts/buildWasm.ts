@@ -5,6 +5,7 @@
  */
 import {readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
+import {toText} from '../src/backends/wasm/text';
 
 /** What is used of the compiler. Its own types bring in AssemblyScript's globals, which would change TypeScript's for every file. */
 interface Compiler {
@@ -22,7 +23,7 @@ const compiler: string = 'assemblyscript/asc';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The sources that say what is in a binary, and the names of the binaries. */
-export const families = ['shared', 'mamba', 'mamba2', 'lm'];
+export const families = ['shared', 'mamba', 'mamba2', 'lm', 'draw'];
 
 /**
  * The module imports its memory, so that it works on TensorFlow.js's heap. It is compiled for a shared memory of any size; the loader
@@ -52,11 +53,10 @@ export async function compileWasm(family: string): Promise<Uint8Array> {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   for (const family of families) {
     const binary = await compileWasm(family);
-    const text = Buffer.from(binary).toString('hex');
     await writeFile(
       `${root}/src/backends/wasm/binaries/${family}.ts`,
-      `/** Compiled from custom-ops/wasm/${family}.ts by \`npm run build:wasm\`, in hexadecimal: gzip shortens that further than base64. */\n` +
-        `export const ${family} =\n  '${text}';\n`,
+      `/** Compiled from custom-ops/wasm/${family}.ts by \`npm run build:wasm\`; src/backends/wasm/text.ts reads it. */\n` +
+        `export const ${family} =\n  ${JSON.stringify(toText(binary))};\n`,
     );
     console.log(`src/backends/wasm/binaries/${family}.ts: ${binary.length} bytes`);
   }

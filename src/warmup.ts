@@ -3,7 +3,7 @@
  * milliseconds, and a model has some thirty of them: the first token and the first step of training would wait for one after the other.
  */
 import * as tf from '@tensorflow/tfjs';
-import {compileOnly} from './backends/webgpuPipelines';
+import {compileOnly} from './backends/webgpuAhead';
 import type {MambaLM} from './lm/model';
 import {checkKeys} from './ops/check';
 import {checkNumber} from './ops/adamW/hyperparameters';

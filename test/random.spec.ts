@@ -1,6 +1,9 @@
-/** The generator against the published outputs of its reference. */
-import {drawNormal, drawUniform, Random} from '../src/random';
+/** The generator against the published outputs of its reference, and what weights start as. */
+import {CHUNK, drawNormal, drawUniform, plainNormal, plainUniform, stateOf} from '../src/draw';
+import {Random} from '../src/random';
+import {drawerWithSimd} from '../src/simdDraw';
 
+const take4 = <T>(f: (i: number) => T): [T, T, T, T] => [f(0), f(1), f(2), f(3)];
 const take = (count: number, draw: () => number) => Array.from({length: count}, draw);
 
 describe('Random', () => {
@@ -53,13 +56,32 @@ describe('many numbers at once', () => {
   };
   const count = 100_001;
 
-  it('evenly spread are those of the generator', () => {
-    const random = new Random(7);
-    const expected = Float32Array.from(
-      take(count, random.uint32.bind(random)),
-      (word) => -3 + (5 * (word + 0.5)) / 2 ** 32,
-    );
+  it('evenly spread are those of four generators, a word each in turn', () => {
+    const state = stateOf(7);
+    const generators = take4((lane) => new Random(take4((word) => state[4 * word + lane])));
+    const expected = Float32Array.from({length: count}, (_, i) => {
+      const place = (generators[i % 4].uint32() >>> 9) + 0.5;
+      return -3 + Math.fround(Math.fround(5 / 2 ** 23) * place);
+    });
     expect(drawUniform(count, -3, 2, 7)).toEqual(expected);
+  });
+
+  it('are the same bits with SIMD and without', () => {
+    const state = stateOf(3);
+    const uniform = plainUniform(state.slice());
+    const simd = drawerWithSimd(state.slice())!;
+    for (const some of [CHUNK, CHUNK, 7]) {
+      expect(simd.uniform(some, -0.3, 1e-7)).toEqual(uniform(some, -0.3, 1e-7));
+    }
+    // Enough for some beyond four deviations, where another polynomial begins.
+    const normal = plainNormal(state.slice());
+    const other = drawerWithSimd(state.slice())!;
+    let differing = 0;
+    for (let i = 0; i < 50; i++) {
+      const [a, b] = [normal(CHUNK, 0.7), other.normal(CHUNK, 0.7)];
+      a.forEach((value, k) => (differing += Number(!Object.is(value, b[k]))));
+    }
+    expect(differing).toBe(0);
   });
 
   it('of a normal distribution have its moments, and its tails', () => {
@@ -78,7 +100,7 @@ describe('many numbers at once', () => {
   it('of a normal distribution lie beyond each bound as often as they must, on either side', () => {
     const many = 1e7;
     const values = drawNormal(many, 1, 11);
-    // erfc(z/√2); the last but one is where the ziggurat's tail begins.
+    // erfc(z/√2); from 2.9 on another polynomial is taken.
     const beyond: Array<[bound: number, probability: number]> = [
       [0.25, 0.802587348634],
       [0.5, 0.617075077452],

@@ -5,6 +5,7 @@
  */
 import type {DataType, TensorInfo} from '@tensorflow/tfjs';
 import {getKernel, registerKernel} from '@tensorflow/tfjs';
+import {offerForm} from './wasm/forms';
 import type {OutputSpec, WasmBackend} from './wasm/heap';
 import {makeOutputs} from './wasm/heap';
 
@@ -15,15 +16,19 @@ export interface Operand {
   readonly values: Float32Array;
 }
 
-/**
- * A kernel in two steps: first the shapes of its results, then the computation into them. The split is needed because making a
- * tensor on wasm can move the heap and void every view taken before.
- */
-export interface TypedArrayKernel {
+/** The name of a kernel and the shapes of its results. */
+export interface KernelShape {
   kernelName: string;
   // A spec alone, not in an array, is for kernels that tfjs's own ops call: these want a tensor back and not a list of one.
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- attributes differ from op to op
   outputs(inputs: ReadonlyArray<{shape: readonly number[]}>, attrs: any): OutputSpec[] | OutputSpec;
+}
+
+/**
+ * A kernel in two steps: first the shapes of its results, then the computation into them. The split is needed because making a
+ * tensor on wasm can move the heap and void every view taken before.
+ */
+export interface TypedArrayKernel extends KernelShape {
   /** Writes every element of every output: on wasm they start as whatever the memory held. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as above
   compute(inputs: Operand[], outputs: Operand[], attrs: any): void;
@@ -34,18 +39,19 @@ interface CpuBackend {
   makeTensorInfo(shape: number[], dtype: DataType, values: Float32Array | Int32Array): TensorInfo;
 }
 
-/** Registers the kernel for `cpu` and `wasm`, unless a backend has one of that name already. */
+/** Registers the kernel for `cpu`, and for `wasm` where that has no SIMD, unless a backend has one of that name already. */
 export function registerTypedArrayKernel(
   kernel: TypedArrayKernel,
   backends: readonly ('cpu' | 'wasm')[] = ['cpu', 'wasm'],
 ): void {
-  const run = {cpu: runOnCpu, wasm: runOnWasm};
-  for (const backendName of backends) {
-    if (getKernel(kernel.kernelName, backendName) === undefined) {
-      const kernelFunc = ({inputs, backend, attrs}: {inputs: unknown; backend: unknown; attrs?: unknown}) =>
-        run[backendName](kernel, Object.values(inputs as object) as TensorInfo[], backend as never, attrs);
-      registerKernel({kernelName: kernel.kernelName, backendName, kernelFunc});
-    }
+  const {kernelName} = kernel;
+  if (backends.includes('cpu') && getKernel(kernelName, 'cpu') === undefined) {
+    const kernelFunc = ({inputs, backend, attrs}: {inputs: object; backend: unknown; attrs?: unknown}) =>
+      runOnCpu(kernel, Object.values(inputs) as TensorInfo[], backend as CpuBackend, attrs);
+    registerKernel({kernelName, backendName: 'cpu', kernelFunc});
+  }
+  if (backends.includes('wasm')) {
+    offerForm(kernelName, 'plain', (inputs, backend, attrs) => runOnWasm(kernel, inputs, backend, attrs));
   }
 }
 
@@ -69,30 +75,7 @@ function runOnCpu(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: CpuBa
 function runOnWasm(kernel: TypedArrayKernel, inputs: TensorInfo[], backend: WasmBackend, attrs: unknown): Results {
   const specs = kernel.outputs(inputs, attrs);
   const infos = makeOutputs(backend, kernel.kernelName, inputs, [specs].flat());
-  compute(kernel, inputs, infos, backend, attrs);
-  return Array.isArray(specs) ? infos : infos[0];
-}
-
-/** A faster form of a kernel on `wasm`: writes the outputs and returns true, or does nothing and returns false where it cannot run. */
-export type FasterForm = (backend: WasmBackend, inputs: TensorInfo[], outputs: TensorInfo[], attrs: unknown) => boolean;
-
-/** Handed over rather than imported, so that `cpu` alone does not bring the binary of `wasm` into a page. */
-const fasterForms = new Map<string, FasterForm>();
-
-/** Gives the kernel of that name a faster form on `wasm`; outputs are as the kernel declares them. */
-export function offerFasterForm(kernelName: string, form: FasterForm): void {
-  fasterForms.set(kernelName, form);
-}
-
-/** By the kernel's faster form if there is one and it can run, otherwise by the typed-array form. */
-function compute(
-  kernel: TypedArrayKernel,
-  inputs: TensorInfo[],
-  outputs: TensorInfo[],
-  backend: WasmBackend,
-  attrs: unknown,
-): void {
-  if (fasterForms.get(kernel.kernelName)?.(backend, inputs, outputs, attrs)) return;
   const operand = (info: TensorInfo): Operand => ({shape: info.shape, values: backend.typedArrayFromHeap(info)});
-  kernel.compute(inputs.map(operand), outputs.map(operand), attrs);
+  kernel.compute(inputs.map(operand), infos.map(operand), attrs);
+  return Array.isArray(specs) ? infos : infos[0];
 }

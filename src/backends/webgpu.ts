@@ -10,7 +10,7 @@ import {env, getKernel, registerKernel} from '@tensorflow/tfjs';
 import type {UniformPool} from './webgpuBindings';
 import type {WatchedBackend} from './webgpuHealth';
 import {healthOf} from './webgpuHealth';
-import {pipelineOf, preparePipeline} from './webgpuPipelines';
+import {pipelineOf, prepare} from './webgpuPipelines';
 import type {Program, Variant} from './webgpuProgram';
 
 /** What is used of TensorFlow.js's WebGPUBackend. */
@@ -37,8 +37,8 @@ export interface WebGPUBackendInternals extends WatchedBackend, UniformPool {
 
 /** One dispatch of a program. */
 export interface Dispatch {
-  /** A tensor for each buffer that the program's variant has. */
-  buffers: Record<string, TensorInfo>;
+  /** A tensor for each buffer that the program's variant has; others are left alone. */
+  buffers: Record<string, TensorInfo | undefined>;
   uniforms: Record<string, number>;
   /** How many workgroups; more than fit into one dimension are spread over two. */
   workgroups: number;
@@ -81,7 +81,7 @@ export class Gpu {
   run<V extends Variant>(program: Program<V>, variant: V, dispatch: Dispatch): void {
     const {backend} = this;
     if (env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) {
-      preparePipeline(backend, program, variant);
+      prepare(backend, program, variant);
       return;
     }
     const {buffers, uniforms, pipeline, bindings} = pipelineOf(backend, program, variant);

@@ -17,7 +17,7 @@ const AFTER_LOSS =
   'restartBackend() starts webgpu anew; then load the model again, or have backupWeights write its weights back';
 
 /** A shader and the pipeline that is made of it. */
-interface Making<Pipeline> {
+export interface Making<Pipeline> {
   module: GPUShaderModule;
   pipeline: Pipeline;
 }
@@ -68,27 +68,13 @@ export class Health {
     return pipeline;
   }
 
-  /** Waits for a pipeline; should that fail, it throws the error, and what comes next throws it too. */
-  async awaitPipeline(name: string, make: () => Making<Promise<GPUComputePipeline>>): Promise<GPUComputePipeline> {
-    const {device} = this.backend;
-    device.pushErrorScope('validation'); // of the module; the pipeline is rejected with the same
-    const {module, pipeline} = make();
-    void device.popErrorScope();
-    try {
-      return await pipeline;
-    } catch (error) {
-      const failure = await invalid(name, module, (error as Error).message);
-      this.fail(failure);
-      throw failure;
-    }
-  }
-
   private async afterPipelines(then: () => void): Promise<void> {
     await Promise.all(this.pending);
     then();
   }
 
-  private fail(failure: Error): void {
+  /** @internal */
+  fail(failure: Error): void {
     this.failure ??= failure;
   }
 
@@ -104,7 +90,8 @@ export class Health {
   }
 }
 
-async function invalid(name: string, module: GPUShaderModule, message: string): Promise<Error> {
+/** The error of a shader that does not compile. */
+export async function invalid(name: string, module: GPUShaderModule, message: string): Promise<Error> {
   const {messages} = await module.getCompilationInfo();
   const details = messages.slice(0, 3).map(({lineNum, message: text}) => `\n  line ${lineNum}: ${text}`);
   return new Error(`${name}: its shader is not valid: ${message}${details.join('')}`);

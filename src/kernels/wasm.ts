@@ -1,5 +1,6 @@
 /**
- * The kernels of the backend `wasm`, with SIMD, and over typed arrays where there is none. Importing this registers them.
+ * The kernels of the backend `wasm`, with SIMD. Importing this registers them. For engines without SIMD import `tfjs-mamba/backends/cpu` as
+ * well; `tfjs-mamba` brings both.
  *
  * @packageDocumentation
  */

@@ -25,6 +25,7 @@ import type {State} from '../mixers/mixer';
 import {stateNames, stateShapes} from '../mixers/states';
 import {crossEntropy} from '../ops/crossEntropy';
 import {registerClass} from '../registerClass';
+import '../simdDraw';
 import type {GeneratedText, GeneratedToken, GenerateOptions} from './generate';
 import {generate} from './generate';
 import {checkFits} from './memory';

@@ -3,7 +3,7 @@
  * dt starts between dtMin and dtMax, so that a channel remembers for about 1/dt steps.
  */
 import * as tf from '@tensorflow/tfjs';
-import {drawNormal, drawUniform} from '../random';
+import {drawNormal, drawUniform} from '../draw';
 
 /** Makes the first value of a weight of the given shape. */
 export type Start = (shape: readonly number[], seed?: number) => tf.Tensor;

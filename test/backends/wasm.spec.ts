@@ -5,6 +5,8 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {mamba} from '../../src/backends/wasm/binaries/mamba';
+import {registerTypedArrayKernel} from '../../src/backends/typedArrays';
+import {offerForm} from '../../src/backends/wasm/forms';
 import type {WasmBackend} from '../../src/backends/wasm/heap';
 import {simdFor} from '../../src/backends/wasm/simd';
 import {causalConv1d, linear, selectiveScan} from '../../src/ops';
@@ -121,6 +123,22 @@ describe('the SIMD modules of wasm', () => {
       wrong.push(...mismatches(y, {y: expected}, 2e-6).map((text) => `${rows}×${width}×${out}: ${text}`));
     }
     expect(wrong).toEqual([]);
+  });
+
+  it('says what to import where there is no SIMD and a page has no kernel that runs without', async () => {
+    const name = 'ThisSpecsOwn';
+    const run = () => onBackend('wasm', () => tf.engine().runKernel(name, {x: tf.zeros([2])}));
+    offerForm(name, 'simd', () => undefined);
+    await expectAsync(run()).toBeRejectedWithError(/^ThisSpecsOwn: .*no SIMD here; import 'tfjs-mamba\/backends\/cpu'/);
+    registerTypedArrayKernel({
+      kernelName: name,
+      outputs: ([{shape}]) => [{shape: [...shape]}],
+      compute: (_inputs, [y]) => void y.values.fill(3),
+    });
+    const [y] = (await run()) as unknown as tf.Tensor[];
+    expect([...(await y.data())]).toEqual([3, 3]);
+    tf.unregisterKernel(name, 'wasm');
+    tf.unregisterKernel(name, 'cpu');
   });
 
   it('is done without where there is no SIMD, which is said once', async () => {

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {backupWeights, rmsNorm} from '../../src';
 import {Gpu, registerWebGPUKernel} from '../../src/backends/webgpu';
-import {pipelinesReady} from '../../src/backends/webgpuPipelines';
+import {pipelinesReady} from '../../src/backends/webgpuAhead';
 import type {Program, Variant} from '../../src/backends/webgpuProgram';
 import {write} from '../../src/backends/webgpuProgram';
 import {linear} from '../../src/ops';

@@ -5,9 +5,19 @@ import {shortenTemplates} from '../../scripts/shortShaders.js';
 const shorten = (code: string) => shortenTemplates(code, parseAst);
 
 describe('shaders as they are built', () => {
-  it('lose comments and indentation, and no line', () => {
-    const code = 'const a = `\n  let x = 1; // one\n    // two\n    ${b}\n  y(); // ${c} three\n`;';
-    expect(shorten(code)).toBe('const a = `\nlet x = 1;\n\n${b}\ny(); // ${c} three\n`;');
+  it('lose comments, indentation and spaces, and no line', () => {
+    const code = 'const a = `\n  let x = 1 - -b - (c - d); // one\n    // two\n    ${b}\n  y(); // ${c} three\n`;';
+    expect(shorten(code)).toBe('const a = `\nlet x=1 - -b -(c-d);\n\n${b}\ny();//${c} three\n`;');
+  });
+
+  it('keep the words of a single line, which may be an error, and what the preprocessor of GLSL needs', () => {
+    const code = 'f(`a: b, ${c} - d`, `\n  #define A (1)\n  x = A;`);';
+    expect(shorten(code)).toBe('f(`a: b, ${c} - d`, `\n#define A (1)\nx=A;`);');
+  });
+
+  it('come without the list of their variants, and keep their lines', () => {
+    const code = 'define({\n  variants: all({\n    a: 1,\n  }),\n  b,\n});';
+    expect(shorten(code)).toBe('define({\n  \n\n\n  b,\n});');
   });
 
   it('keep what is no shader, and templates in the values of templates are shortened by themselves', () => {

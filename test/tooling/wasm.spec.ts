@@ -1,6 +1,7 @@
 /** The compiled modules that are committed, against their source. */
 import {readdirSync} from 'node:fs';
 import {compileWasm, families} from '../../scripts/buildWasm';
+import {fromText, toText} from '../../src/backends/wasm/text';
 
 const folder = new URL('../../src/backends/wasm/binaries/', import.meta.url);
 
@@ -14,13 +15,19 @@ describe('src/backends/wasm/binaries', () => {
     expect(readdirSync(folder).sort()).toEqual(families.map((family) => `${family}.ts`).sort());
   });
 
+  it('are text that is read as it was written', () => {
+    const bytes = Uint8Array.from({length: 512}, (_, i) => i); // each byte twice
+    expect(fromText(toText(bytes))).toEqual(bytes);
+    expect(JSON.stringify(toText(bytes))).toBe(`"${toText(bytes)}"`);
+  });
+
   for (const family of families) {
     it(`has for ${family} what is made of custom-ops/wasm`, async () => {
-      expect(Buffer.from(await compileWasm(family)).toString('hex')).toBe(await committed(family));
+      expect(toText(await compileWasm(family))).toBe(await committed(family));
     });
 
     it(`imports in ${family} its memory and has no data to put there, which would overwrite that of TensorFlow.js`, async () => {
-      const bytes = Buffer.from(await committed(family), 'hex');
+      const bytes = fromText(await committed(family));
       const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map(
         ({module, name}) => `${module}.${name}`,
       );

@@ -3,11 +3,14 @@
  * tensors where they lie. They have no data and no stack of their own, and take scratch from TensorFlow.js's allocator, so nothing is
  * copied and no module can disturb another.
  *
- * Where it cannot be had – no SIMD, a page whose policy forbids it – the typed-array kernels do the work, and that is said once.
+ * Where it cannot be had – no SIMD, a page whose policy forbids it – the typed-array kernels do the work if they are imported too, and
+ * that is said once.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
-import {offerFasterForm} from '../typedArrays';
-import {operandOf} from './heap';
+import type {KernelShape} from '../typedArrays';
+import {offerForm} from './forms';
+import {makeOutputs, operandOf} from './heap';
+import {fromText} from './text';
 
 /** The functions of a module, with pointers and numbers as arguments. */
 type SimdFunctions = Record<string, (...args: number[]) => number>;
@@ -53,16 +56,18 @@ export function offsets(operands: ReadonlyArray<HeapOperand | undefined>): numbe
 const instances = new WeakMap<EmscriptenModule, Map<string, Simd> | undefined>();
 
 /**
- * Gives the typed-array kernel of that name a SIMD form, for machines that can run it; outputs are as that kernel declares them.
+ * Registers a kernel with SIMD for machines that can run it.
  *
- * @param binary the module that has the form's functions, one of ./binaries.
+ * @param binary the module that has the kernel's functions, one of ./binaries.
  */
-export function registerSimdKernel(binary: string, kernelName: string, kernel: SimdKernel): void {
-  offerFasterForm(kernelName, (backend, inputs, outputs, attrs) => {
+export function registerSimdKernel(binary: string, {kernelName, outputs}: KernelShape, kernel: SimdKernel): void {
+  offerForm(kernelName, 'simd', (inputs, backend, attrs) => {
     const simd = simdFor(backend.wasm, binary);
+    if (simd === undefined) return undefined;
+    const results = makeOutputs(backend, kernelName, inputs, [outputs(inputs, attrs)].flat());
     const operand = (info: TensorInfo) => operandOf(backend, info);
-    if (simd) kernel(simd, inputs.map(operand), outputs.map(operand), attrs);
-    return simd !== undefined;
+    kernel(simd, inputs.map(operand), results.map(operand), attrs);
+    return results;
   });
 }
 
@@ -85,20 +90,25 @@ function instantiate(wasm: EmscriptenModule, binary: string): Simd {
   if (memory === undefined) {
     throw new Error('this version of the backend does not show its memory');
   }
+  return {functions: functionsOn(memory, binary), withScratch: (bytes, use) => withScratch(wasm, bytes, use)};
+}
+
+/** The functions of a module, on a memory. @throws Error if it cannot be had here. */
+export function functionsOn(memory: WebAssembly.Memory, binary: string): SimdFunctions {
   const bytes = moduleBytes(binary, !(memory.buffer instanceof ArrayBuffer));
   if (!WebAssembly.validate(bytes)) {
     throw new Error('WebAssembly has no SIMD here');
   }
   // Compiled at once, because kernels are; browsers allow it up to 8 MB (before 2023 Chrome's main thread did not, and throws here).
   const {exports} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {memory, log: Math.log}});
-  return {functions: exports as SimdFunctions, withScratch: (bytes, use) => withScratch(wasm, bytes, use)};
+  return exports as SimdFunctions;
 }
 
 /** The import of the memory: its two names, its kind, and 3 for "shared, with a maximum". */
 const memoryImport = [...'\x03env\x06memory\x02\x03'].map((character) => character.charCodeAt(0));
 
 function moduleBytes(binary: string, shared: boolean): Uint8Array<ArrayBuffer> {
-  const bytes = Uint8Array.from(binary.match(/../g)!, (byte) => parseInt(byte, 16));
+  const bytes = fromText(binary);
   const at = bytes.findIndex((_, i) => memoryImport.every((byte, k) => bytes[i + k] === byte));
   bytes[at + memoryImport.length - 1] = shared ? 3 : 1;
   return bytes;

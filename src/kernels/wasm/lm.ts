@@ -1,6 +1,6 @@
 /**
- * Kernels of the backend `wasm`, with SIMD, and over typed arrays where there is none: what a language model and its
- * training run besides its layers. Importing this registers them.
+ * Kernels of the backend `wasm`, with SIMD where it makes a difference: what a language model and its training run besides its layers.
+ * Importing this registers them. For engines without SIMD import `tfjs-mamba/backends/cpu/lm` as well.
  *
  * @packageDocumentation
  */
@@ -9,4 +9,5 @@ import '../../ops/crossEntropy/wasm';
 import '../../ops/linear/wasm';
 import '../../ops/packedLinear/wasm';
 import '../../ops/rmsNorm/wasm';
-import '../cpu/lm';
+import '../../ops/unpackRows/typed';
+import '../../ops/unsortedSegmentSum/typed';

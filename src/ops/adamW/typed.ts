@@ -5,6 +5,7 @@
 import {registerTypedArrayKernel} from '../../backends/typedArrays';
 import type {Operand} from '../../backends/typedArrays';
 import type {AdamWAttrs} from './kernels';
+import {adamWShape, globalNormShape} from './shapes';
 
 function update(inputs: Operand[], outputs: Operand[], attrs: AdamWAttrs): void {
   const {learningRate, beta1, beta2, epsilon, step, weightDecay} = attrs;
@@ -28,17 +29,12 @@ function update(inputs: Operand[], outputs: Operand[], attrs: AdamWAttrs): void 
 }
 
 registerTypedArrayKernel({
-  kernelName: 'AdamW',
-  outputs: (inputs, {weightDecay}: AdamWAttrs) => {
-    const params = inputs.slice(0, weightDecay.length);
-    return [...params, ...params, ...params].map(({shape}) => ({shape: [...shape]}));
-  },
+  ...adamWShape,
   compute: update,
 });
 
 registerTypedArrayKernel({
-  kernelName: 'GlobalNorm',
-  outputs: () => [{shape: []}],
+  ...globalNormShape,
   compute: (tensors, [norm]) => {
     let sum = 0;
     for (const {values} of tensors) {

@@ -2,10 +2,11 @@
 import {lm} from '../../backends/wasm/binaries/lm';
 import {registerSimdKernel} from '../../backends/wasm/simd';
 import type {AdamWAttrs} from './kernels';
+import {adamWShape, globalNormShape} from './shapes';
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
-registerSimdKernel(lm, 'AdamW', (simd, inputs, outputs, attrs: AdamWAttrs) => {
+registerSimdKernel(lm, adamWShape, (simd, inputs, outputs, attrs: AdamWAttrs) => {
   const {learningRate, beta1, beta2, epsilon, step, weightDecay} = attrs;
   const count = weightDecay.length;
   const gradScale = inputs[4 * count].at;
@@ -19,7 +20,7 @@ registerSimdKernel(lm, 'AdamW', (simd, inputs, outputs, attrs: AdamWAttrs) => {
   });
 });
 
-registerSimdKernel(lm, 'GlobalNorm', (simd, inputs, [norm]) => {
+registerSimdKernel(lm, globalNormShape, (simd, inputs, [norm]) => {
   const squares = inputs.reduce((sum, {at, shape}) => sum + simd.functions.sumSquares(at, sizeOf(shape)), 0);
   simd.functions.storeFloat(norm.at, Math.sqrt(squares));
 });

@@ -11,6 +11,7 @@ import {byName} from '../kernel';
 import {sigmoid, siluSlope} from '../scalar';
 import type {ConvAttrs, ConvGradInput, ConvInput} from './kernels';
 import {convInputs} from './kernels';
+import {convShape, convGradShape} from './shapes';
 
 type Operands = Record<'x' | 'weight', Operand> & {[K in ConvGradInput]?: Operand};
 
@@ -137,21 +138,13 @@ function backward(
 }
 
 registerTypedArrayKernel({
-  kernelName: 'CausalConv1d',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const {x, weight} = byName(inputs, present) as Operands;
-    return [{shape: [...x.shape]}, {shape: [x.shape[0], weight.shape[1] - 1, x.shape[2]]}];
-  },
+  ...convShape,
   compute: (inputs, outputs, {present, activation}: ConvAttrs & PresentAttr) =>
     forward(byName(inputs, present) as Operands, outputs, activation),
 });
 
 registerTypedArrayKernel({
-  kernelName: 'CausalConv1dGrad',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const named = byName<ConvGradInput, (typeof inputs)[number]>(inputs, present);
-    return convInputs.filter((name) => named[name]).map((name) => ({shape: [...named[name]!.shape]}));
-  },
+  ...convGradShape,
   compute: (inputs, outputs, {present, activation}: ConvAttrs & PresentAttr) =>
     backward(
       byName(inputs, present) as Operands & Record<'dy' | 'dFinalState', Operand>,

@@ -27,7 +27,6 @@ const either = [false, true];
 
 /** `packed`: the rows are packed documents. */
 type Sums = {past: Past; bias: boolean; silu: boolean; packed: boolean};
-const sumVariants = combinations<Sums>({past: pasts, bias: either, silu: either, packed: either});
 
 const pastBuffer = (past: Past) => past === 'given' && {initialState: read};
 
@@ -72,7 +71,7 @@ const sizes = {length: 'u32', channels: 'u32', width: 'u32', size: 'u32'} as con
 /** Elements of y, and after them those of the final state. */
 const forward = defineProgram<Sums>({
   name: 'CausalConv1d',
-  variants: sumVariants,
+  variants: combinations({past: pasts, bias: either, silu: either, packed: either}),
   build: ({past, bias, silu, packed}) => ({
     buffers: {
       x: read,
@@ -250,11 +249,11 @@ export function convolve(
       buffers: {
         x,
         weight,
-        ...(bias && {bias}),
-        ...(past === 'given' && {initialState}),
-        ...(ids && {ids}),
+        bias,
+        initialState,
+        ids,
         y,
-        ...(past !== 'none' && {finalState}),
+        finalState,
       },
       uniforms: {length, channels, width, size, ySize},
       workgroups: Math.ceil(size / 64),
@@ -288,7 +287,6 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
   const gradients = Object.fromEntries(
     convInputs.filter((name) => named[name]).map((name) => [name, gpu.output(named[name].shape)]),
   );
-  const outside = {...(past === 'given' && {initialState}), ...(ids && {ids})};
   const packed = ids !== undefined;
 
   let dSum = dy;
@@ -298,7 +296,7 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
       throughSilu,
       {past, bias: hasBias, packed},
       {
-        buffers: {x, weight, ...(hasBias && {bias}), ...outside, dy, dSum},
+        buffers: {x, weight, bias, initialState, ids, dy, dSum},
         uniforms: {length, channels, width, size: xSize},
         workgroups: Math.ceil(xSize / 64),
       },
@@ -311,12 +309,12 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     {past, packed},
     {
       buffers: {
-        ...(ids && {ids}),
+        ids,
         weight,
         dSum,
         dx: gradients.x,
-        ...(past !== 'none' && {dFinalState}),
-        ...(past === 'given' && {dInitialState: gradients.initialState}),
+        dFinalState,
+        dInitialState: gradients.initialState,
       },
       uniforms: {length, channels, width, size: inputSize, xSize},
       workgroups: Math.ceil(inputSize / 64),
@@ -330,7 +328,7 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     weightGradient,
     {past, packed},
     {
-      buffers: {x, ...outside, dSum, blocks},
+      buffers: {x, initialState, ids, dSum, blocks},
       uniforms: {length, channels, width, size: blockCount * columns, rows},
       workgroups: Math.ceil((blockCount * columns) / 64),
     },
@@ -341,7 +339,7 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     spread,
     {bias: hasBias},
     {
-      buffers: {total, dWeight: gradients.weight, ...(hasBias && {dBias: gradients.bias})},
+      buffers: {total, dWeight: gradients.weight, dBias: gradients.bias},
       uniforms: {channels, width},
       workgroups: Math.ceil(channels / 64),
     },

@@ -6,6 +6,7 @@ import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sigmoid} from '../scalar';
 import type {ConvUpdateInput} from './kernels';
+import {convUpdateShape} from './shapes';
 
 type Operands = Record<'x' | 'state' | 'weight', Operand> & {[K in ConvUpdateInput]?: Operand};
 
@@ -31,11 +32,7 @@ function update({x, state, weight, bias}: Operands, [y, next]: Operand[], activa
 }
 
 registerTypedArrayKernel({
-  kernelName: 'CausalConv1dUpdate',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const {x, state} = byName(inputs, present) as Operands;
-    return [{shape: [...x.shape]}, {shape: [...state.shape]}];
-  },
+  ...convUpdateShape,
   compute: (inputs, outputs, {present, activation}: ConvAttrs & PresentAttr) =>
     update(byName(inputs, present) as Operands, outputs, activation),
 });

@@ -2,6 +2,7 @@
 import type {Operand} from '../../backends/typedArrays';
 import {registerTypedArrayKernel} from '../../backends/typedArrays';
 import type {CrossEntropyAttrs} from './kernels';
+import {crossEntropyShape, crossEntropyGradShape} from './shapes';
 
 /** The number of rows whose label is in range and not ignored. */
 function countRows(labels: ArrayLike<number>, classes: number, ignoreIndex: number): number {
@@ -57,13 +58,11 @@ function backward([logits, labels, logSumExp, dy]: Operand[], [dLogits]: Operand
 }
 
 registerTypedArrayKernel({
-  kernelName: 'CrossEntropy',
-  outputs: ([logits]) => [{shape: []}, {shape: [logits.shape[0]]}],
+  ...crossEntropyShape,
   compute: (inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => forward(inputs, outputs, ignoreIndex),
 });
 
 registerTypedArrayKernel({
-  kernelName: 'CrossEntropyGrad',
-  outputs: ([logits]) => [{shape: [...logits.shape]}],
+  ...crossEntropyGradShape,
   compute: (inputs, outputs, {ignoreIndex}: CrossEntropyAttrs) => backward(inputs, outputs, ignoreIndex),
 });

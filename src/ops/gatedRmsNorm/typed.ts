@@ -6,6 +6,7 @@ import {byName} from '../kernel';
 import {sigmoid, siluSlope} from '../scalar';
 import type {GatedRmsNormAttrs, GatedRmsNormGradInput, GatedRmsNormInput} from './kernels';
 import {gatedRmsNormInputs} from './kernels';
+import {gatedRmsNormShape, gatedRmsNormGradShape} from './shapes';
 
 type Operands = Record<'x' | 'weight', Operand> & {[K in GatedRmsNormGradInput]?: Operand};
 
@@ -85,18 +86,13 @@ function backward(inputs: Operands, gradients: {[K in GatedRmsNormInput]?: Opera
 }
 
 registerTypedArrayKernel({
-  kernelName: 'GatedRmsNorm',
-  outputs: ([x]) => [{shape: [...x.shape]}],
+  ...gatedRmsNormShape,
   compute: (inputs, outputs, attrs: GatedRmsNormAttrs & PresentAttr) =>
     forward(byName(inputs, attrs.present) as Operands, outputs, attrs),
 });
 
 registerTypedArrayKernel({
-  kernelName: 'GatedRmsNormGrad',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const named = byName(inputs, present);
-    return gatedRmsNormInputs.filter((name) => named[name]).map((name) => ({shape: [...named[name]!.shape]}));
-  },
+  ...gatedRmsNormGradShape,
   compute: (inputs, outputs, attrs: GatedRmsNormAttrs & PresentAttr) =>
     backward(
       byName(inputs, attrs.present) as Operands,

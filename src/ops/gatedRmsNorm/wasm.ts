@@ -5,6 +5,7 @@ import {offsets, registerSimdKernel} from '../../backends/wasm/simd';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import type {GatedRmsNormAttrs, GatedRmsNormGradInput, GatedRmsNormInput} from './kernels';
+import {gatedRmsNormShape, gatedRmsNormGradShape} from './shapes';
 
 const FLOAT = 4;
 const DOUBLE = 8;
@@ -16,14 +17,14 @@ function settings(x: HeapOperand, {groups, normBeforeGate, epsilon}: GatedRmsNor
   return [size / width, groups, width, Number(normBeforeGate), epsilon];
 }
 
-registerSimdKernel(mamba2, 'GatedRmsNorm', (simd, inputs, [y], attrs: GatedRmsNormAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, gatedRmsNormShape, (simd, inputs, [y], attrs: GatedRmsNormAttrs & PresentAttr) => {
   const {x, weight, z} = byName<GatedRmsNormInput, HeapOperand>(inputs, attrs.present);
   simd.functions.gatedRmsNorm(...offsets([x, weight, z, y]), ...settings(x!, attrs));
 });
 
 registerSimdKernel(
   mamba2,
-  'GatedRmsNormGrad',
+  gatedRmsNormGradShape,
   (simd, inputs, [dx, dWeight, dz], attrs: GatedRmsNormAttrs & PresentAttr) => {
     const {x, weight, z, dy} = byName<GatedRmsNormGradInput, HeapOperand>(inputs, attrs.present);
     const [channels] = weight!.shape;

@@ -108,7 +108,7 @@ fn valueB(term: u32, column: u32, end: u32) -> f32 {
 /** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. */
 const thin = defineProgram<Thin>({
   name: 'Linear (thin)',
-  variants: thinVariants,
+  variants: thinVariants(),
   build: ({bias, rows}) => ({
     buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
     uniforms: thinUniforms,
@@ -137,7 +137,7 @@ const thin = defineProgram<Thin>({
 /** For few rows and a transposed kernel: 16 invocations a column, which read a row of the kernel side by side. */
 const thinTransposed = defineProgram<Thin>({
   name: 'Linear (thin, transposed)',
-  variants: thinVariants,
+  variants: thinVariants(),
   build: ({bias, rows}) => ({
     buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
     uniforms: thinUniforms,
@@ -176,7 +176,7 @@ function multiply(
     product,
     {transposeA, transposeB, bias: bias !== undefined},
     {
-      buffers: {a, b, ...(bias && {bias}), c: result},
+      buffers: {a, b, bias, c: result},
       uniforms: {m, n, k, slice, tilesM, tilesN},
       workgroups: tilesM * tilesN * used,
     },
@@ -198,7 +198,7 @@ registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel}: LinearA
     transposeKernel ? thinTransposed : thin,
     {bias: bias !== undefined, rows: rowsTogether(rows, THIN_ROWS)},
     {
-      buffers: {x, kernel, ...(bias && {bias}), y},
+      buffers: {x, kernel, bias, y},
       uniforms: {m: rows, n, k},
       workgroups: Math.ceil(n / (transposeKernel ? 4 : 64)),
     },

@@ -14,7 +14,7 @@ import type {PackedLinearAttrs, PackedLinearInput} from './kernels';
 
 const thin = defineProgram<Thin>({
   name: 'PackedLinear',
-  variants: thinVariants,
+  variants: thinVariants(),
   build: ({bias, rows}) => ({
     buffers: {x: read, words: readInts, scales: read, ...(bias && {bias: read}), y: write},
     uniforms: thinUniforms,

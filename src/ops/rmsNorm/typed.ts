@@ -4,6 +4,7 @@ import {registerTypedArrayKernel} from '../../backends/typedArrays';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import type {RmsNormAttrs, RmsNormGradInput, RmsNormInput} from './kernels';
+import {rmsNormShape, rmsNormGradShape} from './shapes';
 
 type Operands = Record<'x' | 'weight', Operand> & {[K in RmsNormInput]?: Operand};
 type GradOperands = Record<'r' | 'weight' | 'dy', Operand> & {[K in RmsNormGradInput]?: Operand};
@@ -58,19 +59,13 @@ function backward(
 }
 
 registerTypedArrayKernel({
-  kernelName: 'RmsNorm',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const {x, residual} = byName<RmsNormInput, (typeof inputs)[number]>(inputs, present);
-    const shape = [...x!.shape];
-    return residual ? [{shape}, {shape}] : [{shape}];
-  },
+  ...rmsNormShape,
   compute: (inputs, outputs, {present, epsilon}: RmsNormAttrs & PresentAttr) =>
     forward(byName(inputs, present) as Operands, outputs, epsilon),
 });
 
 registerTypedArrayKernel({
-  kernelName: 'RmsNormGrad',
-  outputs: ([r, weight]) => [{shape: [...r.shape]}, {shape: [...weight.shape]}],
+  ...rmsNormGradShape,
   compute: (inputs, outputs, {present, epsilon}: RmsNormAttrs & PresentAttr) =>
     backward(byName(inputs, present) as GradOperands, outputs, epsilon),
 });

@@ -121,7 +121,7 @@ registerWebGPUKernel('RmsNorm', (gpu, inputs, {present, epsilon}: RmsNormAttrs &
     forward,
     {residual: residual !== undefined},
     {
-      buffers: {x: x!, weight: weight!, y, ...(residual && {residual, r: r!})},
+      buffers: {x: x!, weight: weight!, y, residual, r},
       uniforms: {channels, epsilon},
       workgroups: sizeOf(x!.shape) / channels,
     },
@@ -142,7 +142,7 @@ registerWebGPUKernel('RmsNormGrad', (gpu: Gpu, inputs, {present, epsilon}: RmsNo
     backward,
     {residual: dResidual !== undefined},
     {
-      buffers: {r, weight, dy, dr, scales, ...(dResidual && {dResidual})},
+      buffers: {r, weight, dy, dr, scales, dResidual},
       uniforms: {channels, epsilon},
       workgroups: rows,
     },

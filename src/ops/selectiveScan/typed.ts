@@ -16,9 +16,7 @@ import {byName} from '../kernel';
 import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from './kernels';
 import {sigmoid, siluSlope, softplus} from '../scalar';
 import {scanInputs} from './kernels';
-
-/** Steps between kept states: the kept states are then N/64 of the size of u, and a channel's chunk fits the cache. */
-export const CHUNK = 64;
+import {CHUNK, scanGradShape, scanShape} from './shapes';
 
 /** Where a channel finds its row of B or C: at `batch·b + time·t + channel(d)`. */
 function rows({shape}: Operand, channels: number) {
@@ -45,13 +43,6 @@ function chunksOf(ids: Operand | undefined, b: number, length: number) {
       return {start, end: Math.min(start + CHUNK, end), isFirst: c === 0};
     }),
   );
-}
-
-function scanOutputs(shapes: Record<'u' | 'A', {shape: readonly number[]}>, keepStates: boolean) {
-  const [batch, length, channels] = shapes.u.shape;
-  const dState = shapes.A.shape[1];
-  const outputs = [{shape: [batch, length, channels]}, {shape: [batch, channels, dState]}];
-  return keepStates ? [...outputs, {shape: [batch, Math.ceil(length / CHUNK), channels, dState]}] : outputs;
 }
 
 function forward(
@@ -239,19 +230,13 @@ function backward(
 }
 
 registerTypedArrayKernel({
-  kernelName: 'SelectiveScan',
-  outputs: (inputs, {present, keepStates}: ScanAttrs & PresentAttr) =>
-    scanOutputs(byName(inputs, present) as Record<'u' | 'A', {shape: number[]}>, keepStates),
+  ...scanShape,
   compute: (inputs, outputs, {present, deltaSoftplus}: ScanAttrs & PresentAttr) =>
     forward(byName(inputs, present) as Operands, outputs, deltaSoftplus),
 });
 
 registerTypedArrayKernel({
-  kernelName: 'SelectiveScanGrad',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const named = byName(inputs, present);
-    return scanInputs.filter((name) => named[name]).map((name) => ({shape: [...named[name]!.shape]}));
-  },
+  ...scanGradShape,
   compute: (inputs, outputs, {present, deltaSoftplus}: ScanGradAttrs & PresentAttr) =>
     backward(
       byName(inputs, present) as Operands & Record<'states' | 'dy' | 'dFinalState', Operand>,

@@ -6,7 +6,7 @@ import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput} from './kernels';
 import {scanInputs} from './kernels';
-import {CHUNK} from './typed';
+import {CHUNK, scanGradShape, scanShape} from './shapes';
 
 type Operands = Record<'u' | 'delta' | 'A' | 'B' | 'C', HeapOperand> & {[K in ScanGradInput]?: HeapOperand};
 
@@ -20,24 +20,20 @@ function settings({u, A, B, C}: Operands, deltaSoftplus: boolean): number[] {
   return [batch, length, channels, A.shape[1], ...groups(B), ...groups(C), Number(deltaSoftplus), CHUNK];
 }
 
-registerSimdKernel(
-  mamba,
-  'SelectiveScan',
-  (simd, inputs, outputs, {present, deltaSoftplus}: ScanAttrs & PresentAttr) => {
-    const operands = byName(inputs, present) as Operands;
-    const [y, finalState, states] = outputs;
-    const {A} = operands;
-    const order = [...scanInputs, 'sequenceIds'] as const;
-    simd.withScratch(2 * A.shape[0] * A.shape[1] * VECTOR, (scratch) => {
-      const pointers = offsets([...order.map((name) => operands[name]), y, finalState, states]);
-      simd.functions.selectiveScan(...pointers, scratch, ...settings(operands, deltaSoftplus));
-    });
-  },
-);
+registerSimdKernel(mamba, scanShape, (simd, inputs, outputs, {present, deltaSoftplus}: ScanAttrs & PresentAttr) => {
+  const operands = byName(inputs, present) as Operands;
+  const [y, finalState, states] = outputs;
+  const {A} = operands;
+  const order = [...scanInputs, 'sequenceIds'] as const;
+  simd.withScratch(2 * A.shape[0] * A.shape[1] * VECTOR, (scratch) => {
+    const pointers = offsets([...order.map((name) => operands[name]), y, finalState, states]);
+    simd.functions.selectiveScan(...pointers, scratch, ...settings(operands, deltaSoftplus));
+  });
+});
 
 registerSimdKernel(
   mamba,
-  'SelectiveScanGrad',
+  scanGradShape,
   (simd, inputs, outputs, {present, deltaSoftplus}: ScanGradAttrs & PresentAttr) => {
     const operands = byName(inputs, present) as Operands;
     const gradients: {[K in ScanInput]?: HeapOperand} = byName(

@@ -5,6 +5,7 @@ import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sigmoid, softplus} from '../scalar';
 import type {StateUpdateAttrs, StateUpdateInput} from './kernels';
+import {stateUpdateShape} from './shapes';
 
 type Operands = Record<'state' | 'u' | 'delta' | 'A' | 'B' | 'C', Operand> & {[K in StateUpdateInput]?: Operand};
 
@@ -37,11 +38,7 @@ function update(
 }
 
 registerTypedArrayKernel({
-  kernelName: 'SelectiveStateUpdate',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const {u, state} = byName(inputs, present) as Operands;
-    return [{shape: [...u.shape]}, {shape: [...state.shape]}];
-  },
+  ...stateUpdateShape,
   compute: (inputs, outputs, {present, deltaSoftplus}: StateUpdateAttrs & PresentAttr) =>
     update(byName(inputs, present) as Operands, outputs, deltaSoftplus),
 });

@@ -6,11 +6,12 @@ import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import type {StateUpdateAttrs, StateUpdateInput} from './kernels';
 import {stateUpdateInputs} from './kernels';
+import {stateUpdateShape} from './shapes';
 
 /** Three vectors. */
 const SCRATCH_BYTES = 48;
 
-registerSimdKernel(mamba, 'SelectiveStateUpdate', (simd, inputs, outputs, attrs: StateUpdateAttrs & PresentAttr) => {
+registerSimdKernel(mamba, stateUpdateShape, (simd, inputs, outputs, attrs: StateUpdateAttrs & PresentAttr) => {
   const operands = byName<StateUpdateInput, HeapOperand>(inputs, attrs.present);
   const {state, B, C} = operands as Record<StateUpdateInput, HeapOperand>;
   simd.withScratch(SCRATCH_BYTES, (scratch) => {

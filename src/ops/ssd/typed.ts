@@ -16,15 +16,10 @@ import {ssdInputs} from './kernels';
 import type {StepSizeAttrs} from './stepSize';
 import {stepSize, stepSlope} from './stepSize';
 import type {BackwardScratch, Scratch} from './typedWalk';
-import {CHUNK, LANES, scratch, walk, walkBack} from './typedWalk';
+import {LANES, scratch, walk, walkBack} from './typedWalk';
+import {CHUNK, sizesOf, ssdGradShape, ssdShape} from './shapes';
 
 type Operands = Record<'u' | 'delta' | 'A' | 'B' | 'C', Operand> & {[K in SsdGradInput]?: Operand};
-
-function sizesOf({u, B}: Record<'u' | 'B', {shape: readonly number[]}>) {
-  const [batch, length, heads, headDim] = u.shape;
-  const [, , groups, dState] = B.shape;
-  return {batch, length, heads, headDim, groups, dState, chunks: Math.ceil(length / CHUNK)};
-}
 
 /** Fills in step sizes, decays and inputs of the positions from `start` on. */
 function enter(
@@ -179,23 +174,13 @@ function backward(
 }
 
 registerTypedArrayKernel({
-  kernelName: 'SSD',
-  outputs: (inputs, {present, keepStates}: SsdAttrs & PresentAttr) => {
-    const {u, B} = byName(inputs, present) as Record<'u' | 'B', {shape: number[]}>;
-    const {batch, heads, headDim, dState, chunks} = sizesOf({u, B});
-    const outputs = [{shape: [...u.shape]}, {shape: [batch, heads, headDim, dState]}];
-    return keepStates ? [...outputs, {shape: [batch, chunks, heads, headDim, dState]}] : outputs;
-  },
+  ...ssdShape,
   compute: (inputs, outputs, attrs: SsdAttrs & PresentAttr) =>
     forward(byName(inputs, attrs.present) as Operands, outputs, attrs),
 });
 
 registerTypedArrayKernel({
-  kernelName: 'SSDGrad',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const named = byName(inputs, present);
-    return ssdInputs.filter((name) => named[name]).map((name) => ({shape: [...named[name]!.shape]}));
-  },
+  ...ssdGradShape,
   compute: (inputs, outputs, attrs: StepSizeAttrs & PresentAttr) =>
     backward(
       byName(inputs, attrs.present) as Operands & Record<'states' | 'dy' | 'dFinalState', Operand>,

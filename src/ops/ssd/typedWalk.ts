@@ -2,9 +2,7 @@
  * The inner loops of the typed-array kernels of Mamba-2's scan: four channels of a head walk over a chunk together, forwards and back.
  * Their states lie in the first-level cache, and they share what they read of B and C. Sums are float64.
  */
-
-/** Steps between kept states. */
-export const CHUNK = 64;
+import {CHUNK} from './shapes';
 
 /** Channels that walk together; a head's are filled up to a multiple with zeros. */
 export const LANES = 4;

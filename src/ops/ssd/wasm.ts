@@ -7,6 +7,7 @@ import {byName} from '../kernel';
 import type {SsdAttrs, SsdGradAttrs, SsdGradInput, SsdInput} from './kernels';
 import {ssdInputs} from './kernels';
 import {wasmStepSize} from './stepSize';
+import {ssdShape, ssdGradShape} from './shapes';
 
 type Operands = Record<'u' | 'delta' | 'A' | 'B' | 'C', HeapOperand> & {[K in SsdGradInput]?: HeapOperand};
 
@@ -16,7 +17,7 @@ function sizes({u, B, D}: Operands): number[] {
   return [...u.shape, groups, dState, D ? D.shape[1] : 1];
 }
 
-registerSimdKernel(mamba2, 'SSD', (simd, inputs, [y, finalState, states], attrs: SsdAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, ssdShape, (simd, inputs, [y, finalState, states], attrs: SsdAttrs & PresentAttr) => {
   const operands = byName(inputs, attrs.present) as Operands;
   const [, , heads, headDim, , dState] = sizes(operands);
   simd.withScratch(simd.functions.ssdBytes(heads, headDim, dState), (scratch) => {
@@ -25,7 +26,7 @@ registerSimdKernel(mamba2, 'SSD', (simd, inputs, [y, finalState, states], attrs:
   });
 });
 
-registerSimdKernel(mamba2, 'SSDGrad', (simd, inputs, outputs, attrs: SsdGradAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, ssdGradShape, (simd, inputs, outputs, attrs: SsdGradAttrs & PresentAttr) => {
   const operands = byName(inputs, attrs.present) as Operands;
   const gradients: {[K in SsdInput]?: HeapOperand} = byName(
     outputs,

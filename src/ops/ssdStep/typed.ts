@@ -7,6 +7,7 @@ import {sigmoid} from '../scalar';
 import type {StepSizeAttrs} from '../ssd/stepSize';
 import {stepSize} from '../ssd/stepSize';
 import type {SsdStepInput} from './kernels';
+import {ssdStepShape} from './shapes';
 
 type Operands = Record<'state' | 'u' | 'delta' | 'A' | 'B' | 'C', Operand> & {[K in SsdStepInput]?: Operand};
 
@@ -39,11 +40,7 @@ function update(
 }
 
 registerTypedArrayKernel({
-  kernelName: 'SSDStep',
-  outputs: (inputs, {present}: PresentAttr) => {
-    const {u, state} = byName(inputs, present) as Operands;
-    return [{shape: [...u.shape]}, {shape: [...state.shape]}];
-  },
+  ...ssdStepShape,
   compute: (inputs, outputs, attrs: StepSizeAttrs & PresentAttr) =>
     update(byName(inputs, attrs.present) as Operands, outputs, attrs),
 });

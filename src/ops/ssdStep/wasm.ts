@@ -8,8 +8,9 @@ import type {StepSizeAttrs} from '../ssd/stepSize';
 import {wasmStepSize} from '../ssd/stepSize';
 import type {SsdStepInput} from './kernels';
 import {ssdStepInputs} from './kernels';
+import {ssdStepShape} from './shapes';
 
-registerSimdKernel(mamba2, 'SSDStep', (simd, inputs, outputs, attrs: StepSizeAttrs & PresentAttr) => {
+registerSimdKernel(mamba2, ssdStepShape, (simd, inputs, outputs, attrs: StepSizeAttrs & PresentAttr) => {
   const operands = byName<SsdStepInput, HeapOperand>(inputs, attrs.present);
   const {state, B, D} = operands as Record<'state' | 'B', HeapOperand> & {D?: HeapOperand};
   const [batch, heads, headDim, dState] = state.shape;
