@@ -4,8 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {BatchDataset, Json} from '../../src/node';
+import {drawNormal} from '../../src/draw';
 import type {RandomState} from '../../src/random';
-import {drawNormal, Random} from '../../src/random';
+import {Random} from '../../src/random';
 import type {Recording} from './recording';
 
 /** Samples from one frame to the next, and in a frame: each holds the 48 before it too. */

@@ -31,7 +31,9 @@ export function addAdapter(model: MambaLM, options: AdapterOptions = {}): Adapte
   const {targets, seed, ...settings} = readOptions(options);
   if (model.adapter) throw new Error('addAdapter: the model has an adapter already; removeAdapter takes it off');
   const {rank, alpha, dora} = settings;
-  const corrections = findTargets('addAdapter', model, targets).map((target): Correction => {
+  const found = findTargets('addAdapter', model, targets);
+  checkRank(rank, found);
+  const corrections = found.map((target): Correction => {
     const {path, isTable} = target;
     const [rows, columns] = target.shape;
     const own = seedFor(seed, path);
@@ -46,6 +48,15 @@ export function addAdapter(model: MambaLM, options: AdapterOptions = {}): Adapte
     };
   });
   return new Adapter(model, settings, corrections, seed).info;
+}
+
+/** Beyond the smaller side of a matrix a correction has more numbers than the matrix and can express no more. */
+function checkRank(rank: number, targets: readonly Target[]): void {
+  const most = Math.max(...targets.map(({shape}) => Math.min(...shape)));
+  if (rank <= most) return;
+  throw new Error(
+    `addAdapter: rank must be at most ${most}, the smaller side of the largest matrix to correct, but is ${rank}`,
+  );
 }
 
 /** How an adapter is loaded: abort, revision, cache, time-out. */

@@ -27,6 +27,11 @@ export const nodeFiles: FilePlatform = {
     }
     await finishSave(found.isDirectory() ? local : dirname(local));
     if (found.isDirectory()) return folderSource(local);
+    if (!/\.(safetensors|bin|gguf|json)$/.test(local)) {
+      throw new Error(
+        `${local} is no model: that is a folder, or a file .safetensors, .bin (of state-spaces), .gguf or config.json`,
+      );
+    }
     return {...folderSource(dirname(local)), name: local, weights: weightFileName(basename(local))};
   },
 

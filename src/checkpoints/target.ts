@@ -1,4 +1,5 @@
 /** Where a checkpoint is written to: a folder (Node), or a function of the caller's that takes whole files (browsers). */
+import {blocked} from '../fileErrors';
 import {filePlatform} from './platform';
 
 /**
@@ -35,7 +36,11 @@ export async function openTarget(target: string | SaveHandler, op = 'savePretrai
         'elsewhere give an object {write(name, bytes)}',
     );
   }
-  return platform.openTarget(target);
+  try {
+    return await platform.openTarget(target);
+  } catch (error) {
+    throw blocked(op, 'target', target, 'a folder', error as Error);
+  }
 }
 
 function handlerTarget(handler: SaveHandler): CheckpointTarget {

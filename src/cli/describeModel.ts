@@ -1,16 +1,19 @@
 /** A model's configuration and what follows from it. */
+import {readFile} from 'node:fs/promises';
 import {totalmem} from 'node:os';
+import {join} from 'node:path';
 import {readCheckpoint} from '../checkpoints/load';
 import {registerFilePlatform} from '../checkpoints/platform';
 import {nodeFiles} from '../checkpoints/nodeFiles';
-import type {ResolvedMambaConfig} from '../config/config';
+import type {MambaConfig, ResolvedMambaConfig} from '../config/config';
 import {resolveConfig} from '../config/config';
 import type {PresetName} from '../config/presets';
 import {presets} from '../config/presets';
-import {countParameters} from '../config/weightTable';
+import {countParameters, embedding, weightTable} from '../config/weightTable';
 import {wasmBytes} from '../lm/memory';
 import {mixerOf} from '../mixers';
 import {stateShapes} from '../mixers/states';
+import {GROUP} from '../ops/unpackRows/kernels';
 
 export interface ModelDescription {
   config: ResolvedMambaConfig;
@@ -19,6 +22,8 @@ export interface ModelDescription {
   parameters: number;
   /** Bytes. */
   memory: {weights: number; state: number; training: number};
+  /** Bytes of the weights with matrices in 8 bits. */
+  int8: number;
   runsOn: {backend: string; generates: boolean; trains: boolean; limit?: number}[];
 }
 
@@ -27,7 +32,7 @@ export async function describeModel(source: string, revision?: string): Promise<
   const isPreset = Object.hasOwn(presets, source);
   const {config, format} = isPreset
     ? {config: resolveConfig(source as PresetName), format: undefined}
-    : await readCheckpoint(source, {revision});
+    : ((await layersModel(source)) ?? (await readCheckpoint(source, {revision})));
   const parameters = countParameters(config);
   const weights = 4 * parameters;
   // Gradients, and the optimizer's two moments.
@@ -43,6 +48,7 @@ export async function describeModel(source: string, revision?: string): Promise<
     format,
     parameters,
     memory: {weights, state: stateBytes(config), training},
+    int8: int8Bytes(config),
     runsOn: Object.entries(limits).map(([backend, limit]) => ({
       backend,
       generates: weights <= (limit ?? Infinity),
@@ -50,6 +56,36 @@ export async function describeModel(source: string, revision?: string): Promise<
       limit,
     })),
   };
+}
+
+/** The configuration in a folder that `model.save` or `convert --to layers` wrote. */
+async function layersModel(folder: string): Promise<{config: ResolvedMambaConfig; format: string} | undefined> {
+  const path = join(folder, 'model.json');
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  const {modelTopology} = JSON.parse(text) as {modelTopology?: {class_name?: string; config?: {mamba?: object}}};
+  const {class_name: name, config: {mamba} = {}} = modelTopology ?? {};
+  if (name !== 'MambaLM' || mamba === undefined) {
+    throw new Error(`${path} is no language model of this package, but ${JSON.stringify(name)}`);
+  }
+  // TensorFlow.js writes names as Python has them.
+  const own = Object.entries(mamba).map(([key, value]) => [
+    key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()),
+    value as unknown,
+  ]);
+  return {config: resolveConfig(Object.fromEntries(own) as MambaConfig), format: 'tf.LayersModel'};
+}
+
+/** With matrices as Q8_0 where their rows are whole groups: a byte for each number and a scale for each group. */
+function int8Bytes(config: ResolvedMambaConfig): number {
+  let bytes = 0;
+  for (const {shape, layout, published} of weightTable(config)) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const isMatrix = layout === 'transposed' || published === embedding;
+    const along = layout === 'transposed' ? shape[0] : shape[shape.length - 1];
+    bytes += isMatrix && along % GROUP === 0 ? size + (4 * size) / GROUP : 4 * size;
+  }
+  return bytes;
 }
 
 /** Of all blocks, for one row. */

@@ -80,6 +80,7 @@ async function measureTexts(lib: Library, model: MambaLM, named: string, flags: 
       tokenizer,
       batchSize: flags.batchSize,
       length: flags.maxSeqLength,
+      order: 'sequential',
       endOfText: model.config.eosTokenIds[0],
       signal: io.signal,
       onProgress: ({tokens}) => line.show(`${tokens.toLocaleString('en')} tokens`),

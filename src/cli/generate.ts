@@ -1,5 +1,5 @@
 /** `tfjs-mamba generate`: continues a text, as a stream. */
-import {existsSync} from 'node:fs';
+import {existsSync, statSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import type {Command} from 'commander';
 import type {StateHistory} from '../node';
@@ -48,10 +48,13 @@ export function generate(command: Command, io: Io): void {
 
 async function act(argument: string | undefined, flags: Flags, io: Io): Promise<void> {
   modelSource(flags);
+  const {state} = flags;
+  if (state !== undefined && existsSync(state) && !statSync(state).isFile()) {
+    throw new UsageError(`--state must be a file, or a place for one, but ${state} is a folder`);
+  }
   const prompt = await readPrompt(argument, flags, io);
   const {lib, backend} = await startLibrary(flags);
   const model = await loadModel(lib, flags, io);
-  const {state} = flags;
   let text = '';
   let tokens = 0;
   let reason = 'abort';

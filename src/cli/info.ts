@@ -2,7 +2,7 @@
 import type {Command} from 'commander';
 import type {RunFlags} from './flags';
 import {withOutput} from './flags';
-import type {Io} from './io';
+import {tellBytes, type Io} from './io';
 import type {ModelFlags} from './library';
 import {modelSource, withModel} from './library';
 
@@ -26,20 +26,18 @@ export function info(command: Command, io: Io): void {
 async function act(flags: Flags, io: Io): Promise<void> {
   const source = modelSource(flags);
   const {describeModel} = await import('./describeModel');
-  const {config, format, parameters, memory, runsOn} = await describeModel(source, flags.revision);
+  const {config, format, parameters, memory, int8, runsOn} = await describeModel(source, flags.revision);
   if (flags.json) return io.out(`${JSON.stringify({model: source, format, parameters, config, memory, runsOn})}\n`);
-  const gigabytes = (bytes: number) =>
-    bytes < 1e8 ? `${(bytes / 1e6).toPrecision(3)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
   io.out(
     `${source}: ${parameters.toLocaleString('en')} parameters${format === undefined ? '' : `, in the layout of ${format}`}\n\n`,
   );
   for (const [name, value] of Object.entries(config)) io.out(`  ${name.padEnd(18)}${JSON.stringify(value)}\n`);
   io.out(`\nmemory
-  weights           ${gigabytes(memory.weights)} in float32
-  state             ${gigabytes(memory.state)} for each text that is being read or written, whatever its length
-  training          ${gigabytes(memory.training)} for weights, gradients and moments, and what a batch keeps\n\nwould run on\n`);
+  weights           ${tellBytes(memory.weights)} in float32, ${tellBytes(int8)} with --weights int8
+  state             ${tellBytes(memory.state)} for each text that is being read or written, whatever its length
+  training          ${tellBytes(memory.training)} for weights, gradients and moments, and what a batch keeps\n\nwould run on\n`);
   for (const {backend, generates, trains, limit} of runsOn) {
     const what = trains ? 'to generate and to train' : generates ? 'to generate, not to train' : 'no: it is too large';
-    io.out(`  ${backend.padEnd(18)}${what}${limit === undefined ? '' : ` (${gigabytes(limit)} at most)`}\n`);
+    io.out(`  ${backend.padEnd(18)}${what}${limit === undefined ? '' : ` (${tellBytes(limit)} at most)`}\n`);
   }
 }

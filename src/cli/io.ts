@@ -14,6 +14,12 @@ export interface Io {
 /** What is wrong with how a command was called: told in one line, and the process ends with 2. */
 export class UsageError extends Error {}
 
+/** A size in words. */
+export function tellBytes(bytes: number): string {
+  if (bytes < 1e5) return `${(bytes / 1e3).toPrecision(3)} kB`;
+  return bytes < 1e8 ? `${(bytes / 1e6).toPrecision(3)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
 /** A line that is written over itself in a terminal; elsewhere only its last form is, if it is to stay. */
 export class StatusLine {
   private open = false;

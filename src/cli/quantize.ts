@@ -5,7 +5,7 @@ import type {Command} from 'commander';
 import type {RunFlags} from './flags';
 import {withOutput} from './flags';
 import type {Io} from './io';
-import {UsageError} from './io';
+import {tellBytes, UsageError} from './io';
 import type {ModelFlags} from './library';
 import {loadModel, modelSource, startLibrary, withModel} from './library';
 import {checkFolder, holdsModel, show} from './rounds';
@@ -47,7 +47,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
     if (json) io.out(`${JSON.stringify({model: source, savePath, bytes, floats})}\n`);
     else
       io.out(
-        `${source} is in ${show(savePath)}: ${(bytes / 1e6).toFixed(1)} MB, ${((100 * bytes) / floats).toFixed(0)} % of float32\n`,
+        `${source} is in ${show(savePath)}: ${tellBytes(bytes)}, ${((100 * bytes) / floats).toFixed(0)} % of float32\n`,
       );
   } finally {
     model.dispose();

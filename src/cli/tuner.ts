@@ -1,6 +1,7 @@
 /** What of a model is trained further, and how that is kept. */
 import {dirname} from 'node:path';
 import type {AdapterInfo, MambaLM} from '../node';
+import {UsageError} from './io';
 import type {Library} from './library';
 
 export interface TunerFlags {
@@ -67,5 +68,10 @@ function freeze(model: MambaLM, numLayers: number): void {
 }
 
 function firstTrained({config: {nLayer}}: MambaLM, numLayers: number): number {
-  return nLayer - Math.min(numLayers, nLayer);
+  if (numLayers > nLayer) {
+    throw new UsageError(
+      `--num-layers must be at most the ${nLayer} blocks that the model has, or -1 for all, but is ${numLayers}`,
+    );
+  }
+  return nLayer - numLayers;
 }

@@ -33,9 +33,9 @@ export interface OpenDataOptions {
   pack?: boolean;
   /**
    * How a text is trained on: `random` windows, or `continuous` ones, each row going on where it ended in the batch before, for a trainer
-   * that is `stateful` ('random').
+   * that is `stateful`, or each token once, `sequential`, which may also be fewer than a row ('random').
    */
-  order?: 'random' | 'continuous';
+  order?: 'random' | 'continuous' | 'sequential';
   /** The token that ends each text and example (none). */
   endOfText?: number;
   signal?: AbortSignal;
@@ -97,7 +97,7 @@ export async function openData(source: string | ByteStream, options: OpenDataOpt
   if (typeof options.tokenizer?.encode !== 'function')
     throw new Error(`${OP}: tokenizer must be one, as loadTokenizer gives`);
   checkBoolean(OP, 'pack', options.pack ?? false);
-  checkOneOf(OP, 'order', options.order ?? 'random', ['random', 'continuous']);
+  checkOneOf(OP, 'order', options.order ?? 'random', ['random', 'continuous', 'sequential']);
   checkSignal(OP, signal);
   const encoder = openEncoder(options.tokenizer);
   const files: TokenFile[] = [];
@@ -140,6 +140,9 @@ async function openTexts(
   encoder: Encoder,
 ): Promise<Opened> {
   const {endOfText, batchSize, length, seed = 0, pack} = options;
+  if (options.maskPrompt) {
+    throw new Error(`${OP}: maskPrompt is for examples with a prompt, such as JSON lines, but ${split.name} is text`);
+  }
   if (pack) throw new Error(`${OP}: pack is for examples, such as JSON lines, but ${split.name} is text`);
   for await (const {pieces} of split.read()) {
     for await (const ids of ahead(pieces, (piece) => encoder.encode(piece))) await add(split, file, ids, options);
@@ -147,7 +150,12 @@ async function openTexts(
   }
   const from = Math.floor(file.length * (1 - share));
   const part = (tokens: TokenSource, order = options.order ?? 'random'): DataPart => {
-    const needed = order === 'random' ? length + 1 : batchSize * length + 1;
+    const needed = {random: length + 1, continuous: batchSize * length + 1, sequential: 2}[order];
+    if (tokens.length < 2) {
+      throw new Error(
+        `${OP}: ${split.name} gives ${tokens.length === 1 ? 'one token' : 'no tokens'}, but there must be one to learn after another`,
+      );
+    }
     if (tokens.length < needed) {
       throw new Error(
         `${OP}: ${split.name} gives ${tokens.length} tokens, but ${order === 'random' ? 'a row' : 'a batch'} takes ${needed}; a smaller length takes fewer`,
@@ -171,7 +179,8 @@ async function openExamples(
   encoder: Encoder,
 ): Promise<Opened> {
   const {batchSize, length, seed = 0} = options;
-  if (options.order === 'continuous') {
+  const {order = 'random'} = options;
+  if (order === 'continuous') {
     throw new Error(
       `${OP}: order must be random, since the examples of ${split.name} do not follow on from each other`,
     );
@@ -190,6 +199,9 @@ async function openExamples(
     prompts.push(prompt);
   }
   const examples: Examples = {tokens: file, starts, prompts};
+  if (options.maskPrompt && prompts.length > 0 && prompts.every((prompt) => prompt === 0)) {
+    throw new Error(`${OP}: maskPrompt is for examples with a prompt, but none of ${split.name} has one`);
+  }
   const from = prompts.length - Math.floor(prompts.length * share);
   const part = (...range: [number, number]): DataPart => {
     if (range[0] === range[1]) throw new Error(`${OP}: ${split.name} has no examples, or too few to hold some out`);
@@ -197,7 +209,7 @@ async function openExamples(
       tokens: starts[range[1]] - starts[range[0]],
       examples: range[1] - range[0],
       cut: cut.filter((i) => i >= range[0] && i < range[1]).length,
-      training: exampleBatches(examples, {batchSize, order: 'random', seed, range, pack}),
+      training: exampleBatches(examples, {batchSize, order, seed, range, pack}),
       evaluation: exampleBatches(examples, {batchSize, order: 'sequential', seed, range, pack}),
     };
   };

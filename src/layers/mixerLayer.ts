@@ -51,7 +51,7 @@ const sequenceFields: Fields<Omit<SequenceOptions, keyof KernelOptions>> = {
   returnSequences: flag(true),
   goBackwards: flag(false),
   dropout: {fallback: undefined, expected: 'a number from 0 to below 1', type: 'number', holds: isFraction},
-  seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
+  seed: {fallback: undefined, expected: 'a whole number', type: 'number', holds: Number.isSafeInteger},
 };
 
 /** What a recurrent layer of tfjs has and these have not. */

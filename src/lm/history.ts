@@ -40,6 +40,7 @@ export class StateHistory {
   private readonly all: number[] = [];
   private kept: Kept[] = [];
   private isBusy = false;
+  private isDisposed = false;
 
   /** @param depth How many of the last states are kept. */
   constructor(readonly depth: number) {}
@@ -73,16 +74,18 @@ export class StateHistory {
 
   /** The same once more, to be continued in another way. The numbers of the states are shared, not copied. */
   fork(): StateHistory {
+    this.checkInUse('fork');
     const other = new StateHistory(this.depth);
     for (const id of this.all) other.all.push(id);
     other.kept = this.kept.map(({count, state}) => ({count, state: forkState(state)}));
     return other;
   }
 
-  /** Frees the states; the history is empty then. */
+  /** Frees the states; the history is empty then, and of no further use. */
   dispose(): void {
-    this.checkIdle('dispose');
+    if (this.isDisposed) return;
     this.rollBack(this.all.length);
+    this.isDisposed = true;
   }
 
   /** @internal The newest state, and of how many ids it is. */
@@ -136,7 +139,13 @@ export class StateHistory {
   }
 
   private checkIdle(op: string): void {
+    this.checkInUse(op);
     if (this.isBusy) throw new Error(`${op}: the history is in use by a generate that has not ended`);
+  }
+
+  /** @internal */
+  checkInUse(op: string): void {
+    if (this.isDisposed) throw new Error(`${op}: the history has been disposed; stateHistory() makes a new one`);
   }
 }
 

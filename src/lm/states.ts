@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {bytesFile, type ByteFile} from '../checkpoints/bytes';
 import {filePlatform} from '../checkpoints/platform';
+import {blocked} from '../fileErrors';
 import {openDatabase} from '../indexedDb';
 import {describe} from '../ops/check';
 import {fingerprintOf} from './fingerprint';
@@ -36,7 +37,9 @@ export async function saveState(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const write = target === undefined ? undefined : placeOf('saveState', target).write;
   const bytes = encodeState(await stored(model, state));
-  await write?.(bytes);
+  await write?.(bytes).catch((error: Error) => {
+    throw blocked('saveState', 'target', target!, 'a file', error);
+  });
   return bytes;
 }
 
@@ -86,6 +89,7 @@ export async function deleteState(target: string): Promise<void> {
 async function stored(model: MambaLM, of: MambaState | StateHistory): Promise<StoredState> {
   if (!(model instanceof MambaLM)) throw new Error('saveState: model must be a MambaLM, such as mambaLM makes');
   const isHistory = !Array.isArray(of) && typeof (of as Partial<StateHistory> | undefined)?.rollBack === 'function';
+  if (isHistory) of.checkInUse('saveState');
   const {count, state} = isHistory ? of.newest : {count: 0, state: of as MambaState};
   if (isHistory && state === undefined) throw new Error('saveState: the history is empty; there is no state yet');
   model.checkState('saveState', state!);

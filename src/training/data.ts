@@ -69,6 +69,8 @@ export interface TokenSource {
 export interface TokenWindows extends BatchDataset<TokenBatch> {
   /** As of every dataset; its position can always be saved. */
   iterator(state?: Json): Promise<Required<BatchIterator<TokenBatch>>>;
+  /** Whether each row goes on where that of the batch before ended, as a `stateful` trainer needs it. */
+  readonly isContinuous: boolean;
   /** The number of batches in one pass; infinite for random crops, and where passes follow on each other. */
   readonly size: number;
 }
@@ -100,21 +102,28 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
     throw new Error(`${OP}: tokens must be a list of at least ${needed} token ids, but has ${tokens.length}`);
   }
   const source = toSource(tokens);
+  const cutAs = {batchSize, length};
+  const taken = (state: Json) => {
+    checkCut(OP, state, cutAs);
+    return state;
+  };
   const labels = tokens.length - 1;
   if (order === 'sequential') {
     const rows = Math.ceil(labels / length);
     return {
       size: Math.ceil(rows / batchSize),
-      iterator: async (state = {row: 0}) => sequential(source, rows, batchSize, length, savedRow(OP, state)),
+      isContinuous: batchSize === 1,
+      iterator: async (state = {row: 0}) => sequential(source, rows, cutAs, savedRow(OP, taken(state))),
     };
   }
   if (order === 'continuous') {
     const stretch = Math.floor(labels / batchSize);
     const windows = Math.floor(stretch / length);
     return {
+      isContinuous: true,
       size: Infinity,
       iterator: async (state = {row: 0}) => {
-        let window = savedRow(OP, state);
+        let window = savedRow(OP, taken(state));
         return {
           next: async () => {
             const isStart = window % windows === 0;
@@ -122,24 +131,38 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
             window++;
             return {done: false, value: {...(await cut(source, starts, length)), isStart}};
           },
-          state: () => ({row: window}),
+          state: () => ({row: window, ...cutAs}),
         };
       },
     };
   }
   return {
+    isContinuous: false,
     size: Infinity,
     iterator: async (state) => {
-      const random = new Random(state === undefined ? seed : savedRandom(OP, state));
+      const random = new Random(state === undefined ? seed : savedRandom(OP, taken(state)));
       return {
         next: async () => {
           const starts = Array.from({length: batchSize}, () => random.below(labels - length + 1));
           return {done: false, value: await cut(source, starts, length)};
         },
-        state: () => ({random: random.state}),
+        state: () => ({random: random.state, ...cutAs}),
       };
     },
   };
+}
+
+/** Checks that a position is of data cut alike; those of earlier releases do not say. */
+function checkCut(op: string, state: Json, own: {batchSize: number; length: number}): void {
+  const saved = (state ?? {}) as Partial<Record<string, Json>>;
+  for (const name of ['batchSize', 'length'] as const) {
+    if (saved[name] !== undefined && saved[name] !== own[name]) {
+      throw new Error(
+        `${op}: the position is of data with ${name} ${JSON.stringify(saved[name])}, but here it is ${own[name]}; a run goes on ` +
+          'with the data it was begun with',
+      );
+    }
+  }
 }
 
 /** The row that a saved position says. */
@@ -165,7 +188,8 @@ export function savedRandom(op: string, state: Json): RandomState {
   return random as RandomState;
 }
 
-function sequential(tokens: TokenSource, rows: number, batchSize: number, length: number, first: number) {
+function sequential(tokens: TokenSource, rows: number, cutAs: {batchSize: number; length: number}, first: number) {
+  const {batchSize, length} = cutAs;
   let row = first;
   return {
     next: async (): Promise<IteratorResult<TokenBatch>> => {
@@ -175,7 +199,7 @@ function sequential(tokens: TokenSource, rows: number, batchSize: number, length
       row += count;
       return {done: false, value: await cut(tokens, starts, length)};
     },
-    state: () => ({row}),
+    state: () => ({row, ...cutAs}),
   };
 }
 

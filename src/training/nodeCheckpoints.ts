@@ -7,6 +7,7 @@
  */
 import {mkdir, open, readdir, rename, rm} from 'node:fs/promises';
 import {join} from 'node:path';
+import {blocked} from '../fileErrors';
 import {openStaging} from '../nodeStaging';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkKeys, describe} from '../ops/check';
@@ -32,7 +33,11 @@ export function folderCheckpoints(folder: string, options: FolderCheckpointsOpti
   checkKeys(OP, options, ['keep']);
   const {keep = 1} = options;
   checkNumber(OP, 'keep', keep, 'positiveCount');
-  return {
+  const explained = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: Error) => {
+      throw blocked(OP, 'folder', folder, 'a folder', error);
+    });
+  const store: TrainingStore = {
     async save(files) {
       const older = await finished(folder);
       const unfinished = join(folder, UNFINISHED);
@@ -56,6 +61,7 @@ export function folderCheckpoints(folder: string, options: FolderCheckpointsOpti
       return last === undefined ? undefined : readFiles(join(folder, String(last)));
     },
   };
+  return {save: (files) => explained(store.save(files)), load: () => explained(store.load())};
 }
 
 /** The numbers of the finished checkpoints, rising. */

@@ -138,6 +138,16 @@ export function checkRun(model: tf.LayersModel, run: Run, cluster: Cluster | und
   if (run.stateful && cluster) throw new Error(`${OP}: stateful does not go with a cluster`);
 }
 
+/** Throws if matrices of few bits would stay as they are while the rest trains. */
+export function checkTrains(model: tf.LayersModel & {adapter?: object}): void {
+  const isPacked = sequenceLayers(model).some(({matrices}) => !matrices.areDense);
+  if (isPacked && model.adapter === undefined) {
+    throw new Error(
+      `${OP}: model must have weights in floats, but its matrices are in 8 bits, which do not train; addAdapter trains corrections beside them`,
+    );
+  }
+}
+
 /** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */
 export function checkFit(dataset: BatchDataset, options: FitOptions): void {
   checkDataset('dataset', dataset);

@@ -120,6 +120,8 @@ export interface PackedBatches extends BatchDataset<PackedBatch> {
   iterator(state?: Json): Promise<Required<BatchIterator<PackedBatch>>>;
   /** The number of batches in one pass. */
   readonly size: number;
+  /** As of {@link TokenWindows}: rows are documents of their own. */
+  readonly isContinuous: false;
 }
 
 /**
@@ -141,6 +143,7 @@ export function packedBatches(
   const count = rows.ids.length;
   const inOrder = Array.from({length: count}, (_, i) => i);
   return {
+    isContinuous: false,
     size: Math.ceil(count / batchSize),
     iterator: async (state) => {
       let row = state === undefined ? 0 : savedRow(NAME, state);

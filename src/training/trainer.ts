@@ -26,12 +26,12 @@ import {
   withPrefix,
 } from './checkpoint';
 import type {StoredRun} from './checkpointFiles';
-import type {Batch, BatchDataset} from './data';
+import type {Batch, BatchDataset, TokenWindows} from './data';
 import {restoreDraws, storedDraws} from './draws';
 import type {Objective, Run, StepGradients} from './gradients';
 import {asMeans, batchLoss, countRows, gradientSums, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
-import {checkCluster, checkDataset, checkFit, checkRun} from './options';
+import {checkCluster, checkDataset, checkFit, checkRun, checkTrains} from './options';
 import type {NamedTensor} from './moments';
 import {macrotask} from '../macrotask';
 import {Clock} from './pace';
@@ -120,6 +120,13 @@ export class Trainer {
     if (this.model.trainableWeights.length === 0) {
       throw new Error(`${OP}: model must have weights to train, but all are frozen or beneath a merged adapter`);
     }
+    if (this.how.stateful && (dataset as Partial<TokenWindows>).isContinuous === false) {
+      throw new Error(
+        `${OP}: stateful carries states from batch to batch, so each row must go on where the last ended, as those of tokenWindows ` +
+          "with order 'continuous' do, but dataset has rows that do not",
+      );
+    }
+    checkTrains(this.model);
     const mine = [this.model, this.optimizer];
     if (mine.some((object) => atWork.has(object))) {
       throw new Error(`${OP}: another fit of this model or optimizer is still at work; wait until it has ended`);
