@@ -86,7 +86,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
   const goes = trains && (flags.resume || (!flags.force && goesOn(folder, '--resume', flag)));
   const source = await dataSource(named, io);
   try {
-    const {lib} = await startLibrary(flags);
+    const {lib, backend} = await startLibrary(flags);
     const {openTrainingData} = await import('./session');
     const {startTuning} = await import('./tuner');
     const base = fineTuneType === 'full' && goes ? {model: folder} : flags;
@@ -98,6 +98,8 @@ async function act(flags: Flags, io: Io): Promise<void> {
       const round = await rounds(folder, goes, flags.iters, settingsOf(flags));
       const begin = goes || (!trains && holdsModel(folder)) ? folder : flags.resumeAdapterFile;
       const tuning = await startTuning(lib, model, flags, begin);
+      const {checkTrains} = await import('./fits');
+      if (trains) checkTrains(backend, tuning.total, tuning.trained);
       const data = await openTrainingData(lib, source.path, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
       try {
         const command = `finetune --model ${modelSource(flags)} --data ${named} ${flag} ${folder}`;

@@ -90,7 +90,7 @@ async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Pro
   const {out, json} = flags;
   const {lib, backend} = await startLibrary(flags);
   const session = await import('./session');
-  const model = goes ? await lib.fromPretrained(out) : await newModel(lib, source, flags);
+  const model = goes ? await lib.fromPretrained(out) : await newModel(lib, backend, source, flags);
   const tokenizer = model.tokenizer!;
   const round = await rounds(out, goes, flags.iters, settingsOf(flags));
   const data = await session.openTrainingData(lib, source, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
@@ -115,7 +115,7 @@ async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Pro
   }
 }
 
-async function newModel(lib: Library, source: string, flags: Flags): Promise<MambaLM> {
+async function newModel(lib: Library, backend: string, source: string, flags: Flags): Promise<MambaLM> {
   const tokenizer = await chooseTokenizer(lib, source, flags.tokenizer);
   const {preset, dModel, nLayer, dState, mixer} = flags;
   if (preset !== undefined && !Object.hasOwn(lib.presets, preset)) {
@@ -124,6 +124,12 @@ async function newModel(lib: Library, source: string, flags: Flags): Promise<Mam
   const own = {mixer, dModel, nLayer, ...(mixer === 'mamba1' && {dState: 8}), ...(dState !== undefined && {dState})};
   const sizes = preset === undefined ? own : lib.presets[preset as keyof Library['presets']];
   const text = {vocabSize: tokenizer.vocabSize, eosTokenIds: endOfText(tokenizer)};
+  const [{countParameters}, {resolveConfig}, {checkTrains}] = await Promise.all([
+    import('../config/weightTable'),
+    import('../config/config'),
+    import('./fits'),
+  ]);
+  checkTrains(backend, countParameters(resolveConfig({...sizes, ...text})));
   const model = lib.mambaLM({...sizes, ...text}, {seed: flags.seed + 1});
   model.tokenizer = tokenizer;
   return model;

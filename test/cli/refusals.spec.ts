@@ -20,6 +20,7 @@ import {
   tokenWindows,
   trainer,
 } from '../../src/node';
+import {checkTrains} from '../../src/cli/fits';
 import {call} from './call';
 import {letters, smallFolder} from './smallFolder';
 
@@ -156,6 +157,18 @@ describe('what cannot be meant', () => {
       expect(err.trimEnd()).withContext(args.join(' ')).toMatch(message);
       expect(err.match(/\n/g)!.length).withContext(err).toBe(1);
     }
+  });
+
+  it('is refused where training cannot fit the backend, with the sizes', () => {
+    const billion = 1e9;
+    expect(() => checkTrains('wasm', billion)).toThrowError(
+      'training takes 16.00 GB for weights, gradients and moments, and what a batch keeps, but the wasm backend holds 3.50 GB at most; ' +
+        '--backend tensorflow or cpu holds more; a smaller model, or an adapter of finetune, takes less',
+    );
+    expect(() => checkTrains('cpu', 1e15)).toThrowError(
+      / but the cpu backend holds [\d.]+ GB at most; a smaller model/,
+    );
+    expect(() => checkTrains('wasm', 0.8 * billion, 1e6)).not.toThrow(); // an adapter
   });
 
   it('tells sizes of small models, and what they take in 8 bits', async () => {
