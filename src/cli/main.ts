@@ -2,6 +2,9 @@
 import type {Io} from './io';
 import {run} from './program';
 
+/** Milliseconds for what a failed command has still to write. */
+const PATIENCE = 2000;
+
 /** Runs what the command line says, and sets how the process ends. */
 export async function main(args: readonly string[], version: string): Promise<void> {
   // TensorFlow's remarks on how it was built are nobody's business here.
@@ -21,6 +24,9 @@ export async function main(args: readonly string[], version: string): Promise<vo
     stdin: process.stdin,
     signal: stop.signal,
   };
-  process.exitCode = await run(args, io, version);
+  const code = await run(args, io, version);
+  process.exitCode = code;
+  // Threads of wasm that ran out of memory may never end: after a failure nothing holds the process for long.
+  if (code !== 0) setTimeout(() => process.exit(code), PATIENCE).unref();
   process.stdin.destroy(); // or a terminal that is still read from would keep the process
 }

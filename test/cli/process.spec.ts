@@ -13,6 +13,12 @@ describe('the process of a command', () => {
   });
   afterAll(() => rmSync(root, {recursive: true}));
 
+  it('ends after a failure, whatever still runs in it', async () => {
+    const program = `setInterval(() => {}, 1000); process.argv.push('nonsense'); await import('./test/cli/process.ts');`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program]);
+    expect(await new Promise<number | null>((resolve) => child.on('close', resolve))).toBe(2);
+  });
+
   it('saves on Ctrl-C, says how to go on, and ends with 0', async () => {
     const out = join(root, 'run');
     const args = ['train', '--data', join(root, 'text.txt'), '--out', out, '--backend', 'cpu', '--d-model', '4', '--n-layer', '1', '--max-seq-length', '8', '--iters', '1000000', '--steps-per-report', '1', '--steps-per-eval', '1000000']; // prettier-ignore
