@@ -7,7 +7,7 @@ import {existsSync, readFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
 
 const usage = `Usage: tfjs-mamba setup-native [--cuda] [--force]
-       tfjs-mamba launch --workers N -- command…
+       tfjs-mamba launch --workers N [--restart N] [--min-workers N] -- command…
 
 setup-native gives TensorFlow.js in Node the fused Mamba kernels: finds or fetches TensorFlow, builds tfjs-node's binding for it and
 the op library, and checks them by running an op. Repeat it after \`npm ci\` or \`npm install\`, which take tfjs-node out again; what has
@@ -18,7 +18,11 @@ been built once is kept.
   TF_DIR    (environment) a folder with a TensorFlow of your own: libtensorflow*.so.2, also in lib/, and include/
 
 launch runs a command as N processes on this machine that joinCluster makes one cluster of: each gets its TF_CONFIG and its share of
-the cores. Their output comes with the rank before each line; when one fails, all end.`;
+the cores. Their output comes with the rank before each line; when one fails, all end.
+
+  --restart N       when a worker fails, start the group anew, up to N times: the command must go on from its last checkpoint, as
+                    train and finetune with --cluster do
+  --min-workers N   a worker that failed is not replaced as long as N others are left`;
 
 const [command, ...rest] = process.argv.slice(2);
 /** @type {Record<string, () => Promise<number>>} */
@@ -30,13 +34,21 @@ const commands = {
     return 0;
   },
   launch: async () => {
-    const {values, positionals} = parse({workers: {type: 'string'}}, true);
-    const workers = Number(values.workers);
-    if (!Number.isInteger(workers) || workers < 1)
-      misused(`--workers must be a whole number of 1 or more, but is ${values.workers}`);
+    const numbers = {workers: {type: 'string'}, restart: {type: 'string'}, 'min-workers': {type: 'string'}};
+    const {values, positionals} = parse(/** @type {Record<string, {type: 'string'}>} */ (numbers), true);
+    const count = (/** @type {string} */ name, /** @type {number} */ least) => {
+      const value = Number(values[name]);
+      if (!Number.isInteger(value) || value < least)
+        misused(`--${name} must be a whole number of ${least} or more, but is ${values[name]}`);
+      return value;
+    };
+    const workers = count('workers', 1);
+    const restarts = values.restart === undefined ? 0 : count('restart', 0);
+    const minWorkers = values['min-workers'] === undefined ? workers : count('min-workers', 1);
+    if (minWorkers > workers) misused(`--min-workers must be at most --workers, ${workers}, but is ${minWorkers}`);
     if (positionals.length === 0) misused('the command to launch is missing');
     const {launch} = await import('../scripts/launch.js');
-    return launch(workers, positionals);
+    return launch(workers, positionals, {restarts, minWorkers});
   },
 };
 

@@ -3,10 +3,11 @@
  * sees to it that none outlives the others' failure or the launcher's end.
  */
 import {spawn} from 'node:child_process';
+import {randomUUID} from 'node:crypto';
 import {createServer} from 'node:net';
 import {availableParallelism, constants} from 'node:os';
 import {createInterface} from 'node:readline';
-import {setTimeout} from 'node:timers';
+import {clearTimeout, setTimeout} from 'node:timers';
 
 /** Milliseconds that a worker has between SIGTERM and SIGKILL. */
 const grace = 5000;
@@ -16,20 +17,52 @@ const threadVariables = ['TFJS_MAMBA_THREADS', 'TF_NUM_INTRAOP_THREADS', 'OMP_NU
 
 /**
  * Runs `command` as `workers` processes that are one cluster on 127.0.0.1; resolves to the exit status, that of the first to fail.
+ *
+ * A group of which a worker fails ends as a whole: its collectives cannot go on. With `restarts` another is started then, up to so many
+ * times, and goes on from its program's last checkpoint; with one worker less as long as more than `minWorkers` are left.
  * @param {number} workers
  * @param {string[]} command with its arguments
+ * @param {{restarts?: number, minWorkers?: number}} [options]
  * @returns {Promise<number>}
  */
-export async function launch(workers, [program, ...args]) {
-  const ports = await freePorts(workers);
+export async function launch(workers, command, {restarts = 0, minWorkers = workers} = {}) {
+  /** @type {ReturnType<typeof startGroup> | undefined} */
+  let group;
+  let stopped = 0;
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.on(signal, () => {
+      stopped = 128 + constants.signals[signal];
+      group?.end(stopped, `stopped by ${signal}`);
+    });
+  }
+  process.on('exit', () => group?.signalAll('SIGKILL'));
+  const id = randomUUID();
+  for (let left = restarts; ; left--) {
+    const ports = await freePorts(workers);
+    if (stopped) return stopped;
+    group = startGroup(ports, command, id);
+    const status = await group.status;
+    if (status === 0 || stopped || left === 0) return status;
+    workers = Math.max(minWorkers, workers - 1);
+    console.error(`tfjs-mamba launch: starting anew, workers: ${workers}, restarts left: ${left - 1}`);
+  }
+}
+
+/**
+ * @param {number[]} ports
+ * @param {string[]} command
+ * @param {string} id of the launch
+ */
+function startGroup(ports, [program, ...args], id) {
   const cluster = {worker: ports.map((port) => `127.0.0.1:${port}`)};
-  const threads = String(Math.max(1, Math.floor(availableParallelism() / workers)));
+  const threads = String(Math.max(1, Math.floor(availableParallelism() / ports.length)));
   const children = ports.map((_, index) =>
     spawn(program, args, {
       env: {
         ...Object.fromEntries(threadVariables.map((name) => [name, threads])),
         ...process.env,
         TF_CONFIG: JSON.stringify({cluster, task: {type: 'worker', index}}),
+        TFJS_MAMBA_LAUNCH: id, // by which src/cli/rounds.ts knows a run that it has begun itself
       },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true, // a process group of its own, so that what a worker starts ends with it
@@ -40,20 +73,18 @@ export async function launch(workers, [program, ...args]) {
 
   let status = 0;
   let ending = false;
+  /** @type {NodeJS.Timeout | undefined} */
+  let atLast;
   const end = (/** @type {number} */ reason, /** @type {string} */ why) => {
     if (ending) return;
     ending = true;
     status = reason;
     console.error(`tfjs-mamba launch: ${why}; ending all workers`);
     signalAll('SIGTERM');
-    setTimeout(signalAll, grace, 'SIGKILL').unref();
+    atLast = setTimeout(signalAll, grace, 'SIGKILL');
   };
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
-    process.on(signal, () => end(128 + constants.signals[signal], `stopped by ${signal}`));
-  }
-  process.on('exit', () => signalAll('SIGKILL'));
 
-  await Promise.all(
+  const done = Promise.all(
     children.map(async (child, rank) => {
       forward(child.stdout, process.stdout, rank);
       forward(child.stderr, process.stderr, rank);
@@ -63,7 +94,14 @@ export async function launch(workers, [program, ...args]) {
         end(code ?? 128 + constants.signals[signal], `worker ${rank} ended with ${signal ?? `status ${code}`}`);
     }),
   );
-  return status;
+  return {
+    end,
+    signalAll,
+    status: done.then(() => {
+      clearTimeout(atLast); // their ids may be others' soon
+      return status;
+    }),
+  };
 }
 
 /**

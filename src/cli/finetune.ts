@@ -1,15 +1,18 @@
 /** `tfjs-mamba finetune`: a model that is there already, further on other text: its weights, or an adapter beside them. */
 import type {Command} from 'commander';
 import {Option} from 'commander';
-import type {MambaLM, OpenedData} from '../node';
+import type {Cluster, MambaLM, OpenedData} from '../node';
 import {dataSource} from './dataSource';
 import {fraction, above0, list, option, positive, positiveOrAll} from './flags';
 import type {Io} from './io';
 import {UsageError} from './io';
 import type {Library, ModelFlags} from './library';
-import {loadBase, modelSource, startLibrary, withModel, withWeights} from './library';
-import {checkFolder, goesOn, holdsModel, rounds} from './rounds';
+import {loadBase, modelSource, withModel, withWeights} from './library';
+import type {Round} from './rounds';
+import {checkFolder, findRound, goesOn, holdsModel, restarted, show, withNote} from './rounds';
 import {settingsOf, settled} from './settings';
+import type {Part} from './together';
+import {together, workers} from './together';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
 import type {TunerFlags} from './tuner';
@@ -67,26 +70,17 @@ export function finetune(command: Command, io: Io): void {
     .option('--test', 'measure the loss on test.jsonl, after training if there is any')
     .addOption(option('--test-batches <n>', 'batches of the test; -1 for all', positiveOrAll).default(-1));
   withTraining(command, defaults, {learningRate: '0.0001 for full, 0.001 for lora and dora'});
-  command.action((given: Flags) => {
-    const flags = settled(command, given, given.fineTuneType === 'full' ? given.out : given.adapterPath);
-    return act({...flags, learningRate: flags.learningRate ?? learningRates[flags.fineTuneType]}, io);
-  });
+  command.action((flags: Flags) => together(flags, io, (part) => act(command, flags, part)));
 }
 
-async function act(flags: Flags, io: Io): Promise<void> {
-  const {fineTuneType, data: named} = flags;
-  const trains = flags.train ?? !flags.test;
-  const [folder, flag] = fineTuneType === 'full' ? [flags.out, '--out'] : [flags.adapterPath, '--adapter-path'];
-  modelSource(flags);
-  if (named === undefined)
-    throw new UsageError('--data is missing: a text file, a folder, JSON lines, or - for standard input');
-  if (fineTuneType === 'full') checkFull(flags);
-  checkFolder(folder, flag);
-  if (flags.resume && !holdsModel(folder)) throw new UsageError(`--resume: ${folder} holds no model`);
-  const goes = trains && (flags.resume || (!flags.force && goesOn(folder, '--resume', flag)));
+async function act(command: Command, given: Flags, part: Part): Promise<void> {
+  const {flags, named, goes, ended, trains, folder, flag} = await part.decide(() => plan(command, given));
+  const {io} = part;
+  if (ended) return io.out(`The run in ${show(folder)} has ended.\n`);
+  const {fineTuneType} = flags;
   const source = await dataSource(named, io);
   try {
-    const {lib, backend} = await startLibrary(flags);
+    const {lib, backend} = await part.library();
     const {openTrainingData} = await import('./session');
     const {startTuning} = await import('./tuner');
     const base = fineTuneType === 'full' && goes ? {model: folder} : flags;
@@ -95,15 +89,18 @@ async function act(flags: Flags, io: Io): Promise<void> {
       const tokenizer = model.tokenizer;
       if (!tokenizer)
         throw model.tokenizerFault ?? new Error('no tokenizer.json came with the model, so text cannot be read');
-      const round = await rounds(folder, goes, flags.iters, settingsOf(flags));
-      const begin = goes || (!trains && holdsModel(folder)) ? folder : flags.resumeAdapterFile;
+      const {begin, ...found} = await part.decide(() => ({
+        ...findRound(folder, goes, flags.iters),
+        begin: goes || (!trains && holdsModel(folder)) ? folder : flags.resumeAdapterFile,
+      }));
+      const round = withNote(folder, found, settingsOf(flags));
       const tuning = await startTuning(lib, model, flags, begin);
       const {checkTrains} = await import('./fits');
       if (trains) checkTrains(backend, tuning.total, tuning.trained);
       const data = await openTrainingData(lib, source.path, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
       try {
         const command = `finetune --model ${modelSource(flags)} --data ${named} ${flag} ${folder}`;
-        await work(lib, model, data, flags, {trains, command, folder, round, ...tuning}, io);
+        await work(lib, model, data, flags, {trains, command, folder, round, cluster: part.cluster, ...tuning}, io);
       } finally {
         await data.close();
       }
@@ -113,6 +110,26 @@ async function act(flags: Flags, io: Io): Promise<void> {
   } finally {
     await source.close();
   }
+}
+
+/** What is to be done, by what is in the folder. */
+function plan(command: Command, given: Flags) {
+  const [folder, flag] = given.fineTuneType === 'full' ? [given.out, '--out'] : [given.adapterPath, '--adapter-path'];
+  const restart = restarted(folder);
+  const settledFlags = settled(command, {...given, ...(restart && {force: false, resume: false})}, folder);
+  const flags = {...settledFlags, learningRate: settledFlags.learningRate ?? learningRates[settledFlags.fineTuneType]};
+  const {data: named} = flags;
+  const trains = flags.train ?? !flags.test;
+  modelSource(flags);
+  if (named === undefined)
+    throw new UsageError('--data is missing: a text file, a folder, JSON lines, or - for standard input');
+  if (flags.fineTuneType === 'full') checkFull(flags);
+  checkFolder(folder, flag);
+  const found = {flags, named, trains, folder, flag};
+  if (restart === 'ended') return {...found, goes: true, trains: false, ended: !flags.test};
+  if (restart) return {...found, goes: true, ended: false};
+  if (flags.resume && !holdsModel(folder)) throw new UsageError(`--resume: ${folder} holds no model`);
+  return {...found, goes: trains && (flags.resume || (!flags.force && goesOn(folder, '--resume', flag))), ended: false};
 }
 
 /** What is of adapters alone would be passed over in silence. */
@@ -127,7 +144,8 @@ interface Work {
   trains: boolean;
   command: string;
   folder: string;
-  round: Awaited<ReturnType<typeof rounds>>;
+  round: Round;
+  cluster?: Cluster;
   trained: number;
   total: number;
   save(folder: string): Promise<void>;
@@ -143,12 +161,16 @@ async function work(
 ) {
   const session = await import('./session');
   session.tellData(data, flags.json, io);
-  const trainer = session.trainerOf(lib, model, flags, run.round);
+  const trainer = session.trainerOf(lib, model, flags, run.round, run.cluster);
   if (trains) {
     if (!data.train) throw new Error('there is nothing to train on: no train.jsonl');
     const share = `${((100 * trained) / total).toFixed(2)} %`;
-    if (flags.json) io.out(`${JSON.stringify({event: 'model', parameters: total, trained})}\n`);
-    else io.out(`training ${trained.toLocaleString('en')} of ${total.toLocaleString('en')} parameters, ${share}\n`);
+    if (flags.json)
+      io.out(`${JSON.stringify({event: 'model', parameters: total, trained, workers: run.cluster?.size})}\n`);
+    else
+      io.out(
+        `training ${trained.toLocaleString('en')} of ${total.toLocaleString('en')} parameters, ${share}${workers(run.cluster)}\n`,
+      );
     const isAdapter = flags.fineTuneType !== 'full';
     const use = isAdapter ? `--model ${modelSource(flags)} --adapter-path ${run.folder}` : `--model ${run.folder}`;
     if (!(await session.fit(trainer, data, flags, {...run, use, save: () => save(run.folder)}, io))) return;

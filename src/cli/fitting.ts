@@ -3,7 +3,7 @@
  * came, and under `training` the checkpoints that make a stopped run go on exactly. `npm start` trains by it too.
  */
 import {rm} from 'node:fs/promises';
-import type {BatchDataset, FitOptions, FitResult, StepReport, Trainer} from '../node';
+import type {BatchDataset, Cluster, FitOptions, FitResult, StepReport, Trainer} from '../node';
 import {loadCheckpoint} from '../training/checkpoint';
 import {folderCheckpoints} from '../training/nodeCheckpoints';
 import type {Curve} from './curve';
@@ -19,6 +19,8 @@ export interface FittingOptions extends Pick<FitOptions, 'validation' | 'signal'
   keepBest?: boolean;
   /** What the losses are. */
   title: string;
+  /** Of several processes at one run, one alone keeps it. */
+  cluster?: Cluster;
   /** Writes the model into the folder. */
   save(): Promise<void>;
   onStep(report: StepReport): unknown;
@@ -30,13 +32,17 @@ export async function fitInFolder(
   dataset: BatchDataset,
   options: FittingOptions,
 ): Promise<FitResult & {curve: Curve}> {
-  const {folder, round, saveEvery, keepBest, title, save, onStep, onValidation, validation, ...fitting} = options;
+  const {folder, round, cluster, saveEvery, keepBest, title, save, onStep, onValidation, validation, ...fitting} =
+    options;
+  const isKeeper = !cluster || cluster.rank === 0;
+  await cluster?.barrier(); // all have read what is there
   const best = keepBest ? folderCheckpoints(`${folder}/best`) : undefined;
-  if (!round.resumes) {
+  if (isKeeper && !round.resumes) {
     for (const old of ['training', 'best']) await rm(`${folder}/${old}`, {recursive: true, force: true});
   }
   const curve = await openCurve(folder, round.resumes, title);
   const keep = async (step: number) => {
+    if (!isKeeper) return;
     await trainer.averaged(save);
     await curve.write();
     // Not ended before the best is in its place.
@@ -59,6 +65,7 @@ export async function fitInFolder(
       },
     },
   });
+  if (!isKeeper) return {...result, curve};
   if (best && result.best && result.ended !== 'aborted') {
     await loadCheckpoint(best, trainer.model);
     await save();

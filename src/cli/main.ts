@@ -12,6 +12,8 @@ export async function main(args: readonly string[], version: string): Promise<vo
   const stop = new AbortController();
   // The first Ctrl-C asks for an end that saves; the second is the system's own and ends the process at once.
   process.once('SIGINT', () => stop.abort(new Error('stopped')));
+  // So do those who start processes for others: launch, Slurm, Kubernetes.
+  process.once('SIGTERM', () => stop.abort(new Error('stopped')));
   // Whoever reads the output may have enough, as `head` has.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);

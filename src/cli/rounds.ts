@@ -14,6 +14,8 @@ interface Run {
   ended?: boolean;
   /** The flags it was begun with (`settings.ts`). */
   settings?: Record<string, unknown>;
+  /** The `tfjs-mamba launch` that began it, if one did. */
+  launch?: string;
 }
 
 /** Whether a run was stopped on its way. */
@@ -21,10 +23,23 @@ export function isStopped({step, steps, ended}: Run): boolean {
   return step < steps && !ended;
 }
 
+/** Is the same for all processes that one `tfjs-mamba launch` starts, those after a restart too. */
+export const launched = (): string | undefined => process.env['TFJS_MAMBA_LAUNCH'];
+
 /** The run of a folder, if it holds one. */
 export function savedRun(folder: string): Run | undefined {
   const file = `${folder}/run.json`;
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Run) : undefined;
+}
+
+/**
+ * How far the run of a folder is, if the launch that this process is of has begun it: then the process has been started once more, and
+ * goes on whatever its flags say of a run that is there.
+ */
+export function restarted(folder: string): 'stopped' | 'ended' | undefined {
+  const run = savedRun(folder);
+  if (run?.launch === undefined || run.launch !== launched()) return undefined;
+  return isStopped(run) ? 'stopped' : 'ended';
 }
 
 /**
@@ -69,8 +84,8 @@ export function show(folder: string): string {
   return path.startsWith('..') ? folder : path;
 }
 
-/** One round of training. */
-export interface Round {
+/** What one round of training is. */
+export interface RoundPlan {
   /** 0 for the first. */
   number: number;
   steps: number;
@@ -78,32 +93,43 @@ export interface Round {
   rate: number;
   /** Whether it goes on in the middle. */
   resumes: boolean;
+}
+
+/** One round of training. */
+export interface Round extends RoundPlan {
   /** Notes how far it came, and whether it ended there before its time. */
   write(step: number, ended?: boolean): Promise<void>;
 }
 
-/** The round to train: the interrupted one, or the one after the last; `settings` are kept with it. */
+/** The round to train: the interrupted one, or the one after the last. */
+export function findRound(folder: string, goesOn: boolean, steps: number): RoundPlan {
+  const last = goesOn ? savedRun(folder) : undefined;
+  const resumes = last !== undefined && isStopped(last);
+  const number = !goesOn ? 0 : resumes ? last.round : (last?.round ?? 0) + 1;
+  return {number, steps: resumes ? last.steps : steps, rate: number === 0 ? 1 : 0.25, resumes};
+}
+
+/** The round with its note in the folder, of which `settings` are part. */
+export function withNote(folder: string, plan: RoundPlan, settings?: Run['settings']): Round {
+  const file = `${folder}/run.json`;
+  const {number: round, steps} = plan;
+  return {
+    ...plan,
+    async write(step, ended) {
+      await mkdir(folder, {recursive: true});
+      // In one piece: a run whose note is cut off could not go on.
+      const run: Run = {round, step, steps, ended, settings, launch: launched()};
+      await writeWhole(file, JSON.stringify(run));
+    },
+  };
+}
+
+/** Both at once. */
 export async function rounds(
   folder: string,
   goesOn: boolean,
   steps: number,
   settings?: Run['settings'],
 ): Promise<Round> {
-  const file = `${folder}/run.json`;
-  const last = goesOn ? savedRun(folder) : undefined;
-  const resumes = last !== undefined && isStopped(last);
-  const number = !goesOn ? 0 : resumes ? last.round : (last?.round ?? 0) + 1;
-  const total = resumes ? last.steps : steps;
-  return {
-    number,
-    steps: total,
-    rate: number === 0 ? 1 : 0.25,
-    resumes,
-    async write(step, ended) {
-      await mkdir(folder, {recursive: true});
-      // In one piece: a run whose note is cut off could not go on.
-      const run: Run = {round: number, step, steps: total, ended, settings};
-      await writeWhole(file, JSON.stringify(run));
-    },
-  };
+  return withNote(folder, findRound(folder, goesOn, steps), settings);
 }

@@ -1,5 +1,5 @@
 /** What `train` and `finetune` have in common: data to tokens, the fit with what is told of it, and how it ends. */
-import type {MambaLM, OpenedData, Tokenizer, Trainer} from '../node';
+import type {Cluster, MambaLM, OpenedData, Tokenizer, Trainer} from '../node';
 import {sparkline} from './curve';
 import {fitInFolder} from './fitting';
 import type {Io} from './io';
@@ -63,17 +63,25 @@ export interface SessionOptions {
   use: string;
   folder: string;
   round: Round;
+  cluster?: Cluster;
   save(): Promise<void>;
 }
 
 /** The trainer of a round, as the flags have it. */
-export function trainerOf(lib: Library, model: MambaLM, flags: TrainingFlags, round: Round): Trainer {
+export function trainerOf(
+  lib: Library,
+  model: MambaLM,
+  flags: TrainingFlags,
+  round: Round,
+  cluster?: Cluster,
+): Trainer {
   return lib.trainer(model, {
     optimizer: optimizerOf(lib, flags, round),
     gradientAccumulation: flags.gradAccumulationSteps,
     gradCheckpoint: flags.gradCheckpoint,
     stateful: flags.stateful,
     emaDecay: flags.emaDecay,
+    cluster,
   });
 }
 
@@ -102,7 +110,7 @@ export async function fit(
   options: SessionOptions,
   io: Io,
 ): Promise<boolean> {
-  const {folder, round, save, command, use} = options;
+  const {folder, round, cluster, save, command, use} = options;
   const {json, patience, keepBest, tensorboard} = flags;
   if (!data.valid && (patience !== undefined || keepBest)) {
     throw new UsageError(
@@ -114,7 +122,8 @@ export async function fit(
     io.out(`Going on with the run in ${show(folder)}, which was stopped on its way to ${round.steps} steps.\n`);
   const line = new StatusLine(io);
   const progress = new ProgressLine(round.steps, undefined, round.resumes ? undefined : 0);
-  const board = tensorboard === undefined ? undefined : await tensorBoardLog(tensorboard);
+  const board =
+    tensorboard === undefined || (cluster && cluster.rank > 0) ? undefined : await tensorBoardLog(tensorboard);
   const tell = (text: string) => {
     line.end();
     io.out(`${text}\n`);
@@ -123,6 +132,7 @@ export async function fit(
     const {ended, step, curve, best} = await fitInFolder(trainer, data.train!.training, {
       folder,
       round,
+      cluster,
       save,
       saveEvery: flags.saveEvery,
       keepBest,

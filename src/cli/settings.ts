@@ -10,7 +10,7 @@ export type Settings = Record<string, unknown>;
 
 /** Flags that say where a run is and how it is seen, or where what it reads lies, which may have moved. */
 const aside =
-  'config json backend force resume train test testBatches out adapterPath resumeAdapterFile model revision data gradCheckpoint ' +
+  'config json backend force resume train test testBatches out adapterPath resumeAdapterFile model revision data gradCheckpoint cluster ' +
   'stepsPerReport saveEvery tensorboard';
 const asides = new Set(aside.split(' '));
 

@@ -9,9 +9,11 @@ import {option, positive} from './flags';
 import type {Io} from './io';
 import {UsageError} from './io';
 import type {Library} from './library';
-import {startLibrary, trainedFolder} from './library';
-import {checkFolder, goesOn, rounds} from './rounds';
+import {trainedFolder} from './library';
+import {checkFolder, findRound, goesOn, restarted, show, withNote} from './rounds';
 import {settingsOf, settled} from './settings';
+import type {Part} from './together';
+import {together, workers} from './together';
 import type {TrainingFlags} from './trainingFlags';
 import {withTraining} from './trainingFlags';
 
@@ -66,47 +68,57 @@ export function train(command: Command, io: Io): void {
   withTraining(command, defaults, {
     data: existsSync(shakespeare) ? " (Shakespeare's works, of the repository)" : undefined,
   });
-  command.action((flags: Flags) => act(settled(command, flags, flags.out), io));
+  command.action((flags: Flags) => together(flags, io, (part) => act(command, flags, part)));
 }
 
-async function act(flags: Flags, io: Io): Promise<void> {
-  const {out} = flags;
-  const named = flags.data ?? (existsSync(shakespeare) ? shakespeare : undefined);
-  if (named === undefined)
-    throw new UsageError('--data is missing: a text file, a folder of texts, or - for standard input');
-  checkFolder(out, '--out');
-  const further = flags.resume === true && existsSync(`${out}/config.json`);
-  if (flags.resume && !further) throw new UsageError(`--resume: ${out} holds no model`);
-  const goes = further || (!flags.force && goesOn(out, '--resume'));
-  const source = await dataSource(named, io);
+async function act(command: Command, given: Flags, part: Part): Promise<void> {
+  const {flags, named, goes, ended} = await part.decide(() => plan(command, given));
+  if (ended) return part.io.out(`The run in ${show(flags.out)} has ended.\n`);
+  const source = await dataSource(named, part.io);
   try {
-    await trainOn(source.path, goes, flags, io);
+    await trainOn(source.path, goes, flags, part);
   } finally {
     await source.close();
   }
 }
 
-async function trainOn(source: string, goes: boolean, flags: Flags, io: Io): Promise<void> {
+/** What is to be done, by what is in the folder. */
+function plan(command: Command, given: Flags) {
+  const {out} = given;
+  const restart = restarted(out);
+  const flags = settled(command, {...given, ...(restart && {force: false, resume: false})}, out);
+  const named = flags.data ?? (existsSync(shakespeare) ? shakespeare : undefined);
+  if (named === undefined)
+    throw new UsageError('--data is missing: a text file, a folder of texts, or - for standard input');
+  checkFolder(out, '--out');
+  if (restart) return {flags, named, goes: true, ended: restart === 'ended'};
+  const further = flags.resume === true && existsSync(`${out}/config.json`);
+  if (flags.resume && !further) throw new UsageError(`--resume: ${out} holds no model`);
+  return {flags, named, goes: further || (!flags.force && goesOn(out, '--resume')), ended: false};
+}
+
+async function trainOn(source: string, goes: boolean, flags: Flags, part: Part): Promise<void> {
   const {out, json} = flags;
-  const {lib, backend} = await startLibrary(flags);
+  const {cluster, io} = part;
+  const {lib, backend} = await part.library();
   const session = await import('./session');
   const model = goes ? await lib.fromPretrained(out) : await newModel(lib, backend, source, flags);
   const tokenizer = model.tokenizer!;
-  const round = await rounds(out, goes, flags.iters, settingsOf(flags));
+  const round = withNote(out, await part.decide(() => findRound(out, goes, flags.iters)), settingsOf(flags));
   const data = await session.openTrainingData(lib, source, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
   try {
     if (!data.train) throw new Error(`${source} has nothing to train on`);
     const parameters = model.countParams();
-    if (json) io.out(`${JSON.stringify({event: 'model', backend, parameters})}\n`);
-    else io.out(`${parameters.toLocaleString('en')} parameters, on ${backend}\n`);
+    if (json) io.out(`${JSON.stringify({event: 'model', backend, parameters, workers: cluster?.size})}\n`);
+    else io.out(`${parameters.toLocaleString('en')} parameters, on ${backend}${workers(cluster)}\n`);
     session.tellData(data, json, io);
-    const trainer = session.trainerOf(lib, model, flags, round);
+    const trainer = session.trainerOf(lib, model, flags, round, cluster);
     const save = () => lib.savePretrained(model, out);
     await session.fit(
       trainer,
       data,
       flags,
-      {command: `train --out ${out}`, use: `--model ${out}`, folder: out, round, save},
+      {command: `train --out ${out}`, use: `--model ${out}`, folder: out, round, cluster, save},
       io,
     );
   } finally {

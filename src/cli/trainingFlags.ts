@@ -39,6 +39,7 @@ export interface TrainingFlags extends RunFlags {
   emaDecay?: number;
   tensorboard?: string;
   gradCheckpoint?: boolean;
+  cluster?: boolean;
   lrSchedule: 'cosine' | 'linear' | 'constant';
 }
 
@@ -95,6 +96,9 @@ export function withTraining(command: Command, defaults: TrainingDefaults, notes
     .option('--tensorboard <folder>', 'write what TensorBoard shows')
     .option('--resume', 'train a finished run for a further round (one that was stopped goes on by itself)')
     .option('--force', 'start anew, over the run that is in the folder');
+  command
+    .optionsGroup('Several processes:')
+    .option('--cluster', 'train together with the processes that TF_CONFIG names, such as "tfjs-mamba launch" starts');
   command.optionsGroup('Other:');
   withOutput(withBackend(command), 'a line of JSON for each report, validation and checkpoint');
   return command;

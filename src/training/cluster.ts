@@ -129,8 +129,8 @@ export function sharedCheckpoints(target: TrainingStore, cluster: Cluster): Trai
   };
 }
 
-/** The bytes that rank 0 gives. */
-async function broadcastBytes(cluster: Cluster, bytes: Uint8Array = new Uint8Array()): Promise<Uint8Array> {
+/** The bytes that rank 0 gives, whatever the others do. */
+export async function broadcastBytes(cluster: Cluster, bytes: Uint8Array = new Uint8Array()): Promise<Uint8Array> {
   const length = await broadcastInts(cluster, Int32Array.of(bytes.length));
   const words = new Int32Array(Math.ceil(length[0] / 4));
   if (cluster.rank === 0) new Uint8Array(words.buffer).set(bytes);

@@ -8,6 +8,7 @@ import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkKeys, describe} from '../ops/check';
 import type {Cluster} from '../cluster/cluster';
 import {AdamW} from './adamW';
+import {agree} from './agreement';
 import {WeightAverage} from './average';
 import {disposeBatches, openIterator, take} from './batches';
 import {Best} from './best';
@@ -142,6 +143,7 @@ export class Trainer {
   private async run(dataset: BatchDataset, options: FitOptions): Promise<FitResult> {
     const {steps, callbacks = {}, reportEvery = 1, validation, checkpoint, signal} = options;
     const {cluster} = this;
+    if (cluster) await agree(OP, this.shared(options), cluster);
     const target = checkpoint && cluster ? sharedCheckpoints(checkpoint.target, cluster) : checkpoint?.target;
     const resumed = target && (await readCheckpoint(target, this.model));
     const iterator = await openIterator(dataset, resumed?.data);
@@ -291,6 +293,23 @@ export class Trainer {
       ...(this.how.stateful ? prefixed(CARRIED, carriedStates(this.model)) : []),
       ...prefixed(AVERAGE, this.average?.tensors() ?? []),
     ];
+  }
+
+  /** What the calls of a fit depend on: it has to be the same on all ranks of a cluster. */
+  private shared({steps, validation, checkpoint, signal}: FitOptions): Record<string, unknown> {
+    const {model, optimizer, clipNorm = null, gradientAccumulation} = this;
+    const weights = [model.weights, model.trainableWeights].map((list) =>
+      list.map(({originalName, shape}) => [originalName, shape]),
+    );
+    return {
+      'model (names and shapes of its weights)': weights,
+      optimizer: [optimizer.getClassName(), clipNorm],
+      gradientAccumulation,
+      steps,
+      'checkpoint.every': [checkpoint !== undefined, checkpoint?.every],
+      validation: validation && [validation.every, validation.best !== undefined, validation.patience],
+      signal: signal !== undefined,
+    };
   }
 
   private takeUpOwn({step, best, draws, trainer: arrays = []}: StoredRun): void {
