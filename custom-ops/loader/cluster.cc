@@ -2,17 +2,19 @@
 //
 //   openCluster({config, serverDef, job, peers, rank, timeout, patience, communication})
 //       fields as ClusterOptions has them, the two messages as Uint8Array
-//   collective(kind, key, shape, data)
+//   collective(kind, group, size, key, shape, data)
+//       group TensorFlow's key of the group, size how many ranks are in it;
 //       data a Float32Array or Int32Array, for 'receive' an empty one; gives the values of the result, of the same type
 //
-// One thread works the calls off in the order in which they were made, which has to be the same on all ranks. So a rank
-// may ask for several at once and go on computing.
+// A thread for each group works its calls off in the order in which they were made, which has to be the same on all its
+// ranks. So a rank may ask for several at once and go on computing, and two of them do not wait for what others do.
 #include "cluster.h"
 
 #include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -72,9 +74,10 @@ class Queue {
   bool started_ = false;
 };
 
-Queue &queue() {
-  static auto *all = new Queue();
-  return *all;
+// Of one group; asked for by the JavaScript thread alone.
+Queue &queue(int group) {
+  static auto *all = new std::map<int, Queue>();
+  return (*all)[group];
 }
 
 // The memory of a result stays TensorFlow's until JavaScript drops the array.
@@ -107,12 +110,12 @@ void settle(napi_env env, napi_value, void *, void *data) {
   napi_reject_deferred(env, call->deferred, error);
 }
 
-napi_value start(napi_env env, std::unique_ptr<Call> call) {
+napi_value start(napi_env env, int group, std::unique_ptr<Call> call) {
   napi_value promise, name;
   napi_create_promise(env, &call->deferred, &promise);
   napi_create_string_utf8(env, "tfjs-mamba collective", NAPI_AUTO_LENGTH, &name);
   napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, settle, &call->done);
-  queue().push(call.release());
+  queue(group).push(call.release());
   return promise;
 }
 
@@ -187,23 +190,25 @@ napi_value jsOpenCluster(napi_env env, napi_callback_info info) {
   options.communication = text(env, field(env, given, "communication"));
   auto call = std::make_unique<Call>();
   call->work = [options](TF_Tensor **) { return collectives().open(options); };
-  return start(env, std::move(call));
+  return start(env, 0, std::move(call));
 }
 
 napi_value jsCollective(napi_env env, napi_callback_info info) {
-  size_t count = 4;
-  napi_value given[4] = {};
+  size_t count = 6;
+  napi_value given[6] = {};
   napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
-  const Values values(env, given[3]);
+  const Values values(env, given[5]);
   if (values.type != napi_float32_array && values.type != napi_int32_array)
-    return refuse(env, "tfjs-mamba: collective needs kind, key, shape and a Float32Array or Int32Array");
+    return refuse(env, "tfjs-mamba: collective needs kind, group, size, key, shape and a Float32Array or Int32Array");
   if (!allocateTensor.present()) return refuse(env, "tfjs-mamba: no TensorFlow is loaded in this process");
   Collective collective;
   collective.kind = text(env, given[0]);
-  collective.key = static_cast<int>(number(env, given[1]));
+  collective.group = static_cast<int>(number(env, given[1]));
+  collective.size = static_cast<int>(number(env, given[2]));
+  collective.key = static_cast<int>(number(env, given[3]));
   collective.type = values.type == napi_float32_array ? 1 : 3;  // TF_FLOAT, TF_INT32
   size_t size = 1;
-  for (double length : list(env, given[2], number)) {
+  for (double length : list(env, given[4], number)) {
     collective.shape.push_back(static_cast<int64_t>(length));
     size *= static_cast<size_t>(length);
   }
@@ -216,5 +221,5 @@ napi_value jsCollective(napi_env env, napi_callback_info info) {
   auto call = std::make_unique<Call>();
   call->type = values.type;
   call->work = [collective](TF_Tensor **output) { return collectives().run(collective, output); };
-  return start(env, std::move(call));
+  return start(env, collective.group, std::move(call));
 }

@@ -12,7 +12,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kInt32 = 3;        // TF_INT32
 constexpr int kUnavailable = 14;  // TF_UNAVAILABLE
-constexpr int kGroupKey = 1;     // there is one group: all ranks
 
 Api<TF_Status *()> newStatus("TF_NewStatus");
 Api<void(TF_Status *)> deleteStatus("TF_DeleteStatus");
@@ -148,22 +147,24 @@ std::string Collectives::run(const Collective &collective, TF_Tensor **output) {
   const std::unique_ptr<TF_Tensor, void (*)(TF_Tensor *)> input(collective.input, [](TF_Tensor *tensor) {
     if (tensor) deleteTensor(tensor);
   });
-  if (!failure_.empty()) return "the cluster has failed: " + failure_;
+  uint64_t call;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    running_ = true;
-    ++call_;
+    if (!failure_.empty()) return "the cluster has failed: " + failure_;
+    call = ++call_;
+    running_[call] = Clock::now();
   }
   changed_.notify_all();
   const std::string error = execute(collective, output);
+  const std::string reason = error.empty() ? "" : explain(error);
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    running_ = false;
+    running_.erase(call);
     joined_ = joined_ || error.empty();
+    if (failure_.empty()) failure_ = reason;
   }
   changed_.notify_all();
-  if (!error.empty()) failure_ = explain(error);
-  return failure_;
+  return reason;
 }
 
 std::string Collectives::execute(const Collective &collective, TF_Tensor **output) {
@@ -174,7 +175,7 @@ std::string Collectives::execute(const Collective &collective, TF_Tensor **outpu
   if (options_.communication == "nccl")
     op.device("/job:" + options_.job + "/replica:0/task:" + std::to_string(options_.rank) + "/device:GPU:0");
   if (!receives) op.input(collective.input);
-  for (int value : {static_cast<int>(options_.peers.size()), kGroupKey, collective.key}) op.input({value}, 0);
+  for (int value : {collective.size, collective.group, collective.key}) op.input({value}, 0);
   if (receives) {
     op.input(std::vector<int>(collective.shape.begin(), collective.shape.end()), 1);
     op.type("Tshape", kInt32);
@@ -226,17 +227,15 @@ void Collectives::watch() {
   const auto patience = std::chrono::duration<double>(options_.patience);
   const auto pause = std::chrono::duration<double>(std::min({1.0, options_.timeout / 4, options_.patience / 4}));
   std::vector<Clock::time_point> heard(options_.peers.size());
-  Clock::time_point start;
   uint64_t watched = 0;
   std::unique_lock<std::mutex> lock(mutex_);
   while (verdict_.empty()) {
-    changed_.wait(lock, [this] { return running_; });
-    if (watched != call_) {
-      watched = call_;
-      start = Clock::now();
-      heard.assign(heard.size(), start);
-    }
-    const auto over = [&] { return !running_ || call_ != watched; };
+    changed_.wait(lock, [this] { return !running_.empty(); });
+    // The one that has been under way longest.
+    const auto [call, start] = *running_.begin();
+    if (watched != call) heard.assign(heard.size(), start);
+    watched = call;
+    const auto over = [this, id = call] { return running_.count(id) == 0; };
     if (changed_.wait_for(lock, pause, over)) continue;
     const bool late = Clock::now() - start > patience;
     if (!joined_ && !late) continue;

@@ -6,15 +6,18 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "tensorflow.h"
 
-// What each rank asks for in one collective. All ranks must ask for the same; `key` says that they do.
+// What each rank of a group asks for in one collective. All of the group must ask for the same; `key` says that they do.
 struct Collective {
   std::string kind;  // sum, mean, max, min, gather, send, receive
+  int group = 1;     // TensorFlow's key of the group
+  int size = 0;      // how many ranks are in it
   int key = 0;
   int type = 0;  // TF_DataType
   std::vector<int64_t> shape;
@@ -34,7 +37,8 @@ struct ClusterOptions {
 
 class Collectives {
  public:
-  // Each gives what went wrong, or nothing. Both block, and are to be called from one thread, open() first.
+  // Each gives what went wrong, or nothing. Both block; open() comes first, and run() may be called by a thread for each
+  // group.
   std::string open(const ClusterOptions &options);
   std::string run(const Collective &collective, TF_Tensor **output);
 
@@ -48,11 +52,11 @@ class Collectives {
 
   ClusterOptions options_;
   TFE_Context *context_ = nullptr;
-  std::string failure_;  // the first error; nothing works after it
   std::mutex mutex_;     // of all below, which the watching thread shares
   std::condition_variable changed_;
-  bool running_ = false;
+  std::string failure_;  // the first error; nothing works after it
+  std::map<uint64_t, std::chrono::steady_clock::time_point> running_;  // calls under way, and when they began
   bool joined_ = false;  // all have met, in the first collective
   uint64_t call_ = 0;
-  std::string verdict_;  // why watch() has ended a call
+  std::string verdict_;  // why watch() has ended the calls
 };

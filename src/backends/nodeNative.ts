@@ -13,9 +13,11 @@ export interface Loader {
   load(opLibrary: string): void;
   info(): {tensorflow: string; simd: string; threads: number};
   openCluster(options: ClusterOptions): Promise<void>;
-  /** Gives the values of the result. */
+  /** Gives the values of the result; `group` is TensorFlow's key of the `size` ranks that call together. */
   collective(
     kind: CollectiveKind,
+    group: number,
+    size: number,
     key: number,
     shape: readonly number[],
     data: Float32Array | Int32Array,

@@ -46,3 +46,11 @@ export function innerGradients(f: () => tf.Tensor, xs: tf.Tensor[], dy: tf.Tenso
     engine.state.activeTape = activeTape;
   }
 }
+
+/** The value of a function, and its gradients in `xs`, with holes where it does not depend on one. */
+export function valueAndGradients(
+  f: () => tf.Scalar,
+  xs: tf.Tensor[],
+): {value: tf.Scalar; grads: Array<tf.Tensor | null>} {
+  return tf.engine().gradients(f, xs, undefined, true);
+}

@@ -7,6 +7,7 @@ import {StatusLine, UsageError} from './io';
 import type {Library} from './library';
 import type {Round} from './rounds';
 import {show} from './rounds';
+import {divisionOf} from './together';
 import type {TrainingFlags} from './trainingFlags';
 import {tensorBoardLog} from '../training/nodeTensorBoard';
 import {ProgressLine} from '../training/progressLine';
@@ -82,6 +83,7 @@ export function trainerOf(
     stateful: flags.stateful,
     emaDecay: flags.emaDecay,
     cluster,
+    ...divisionOf(flags),
   });
 }
 

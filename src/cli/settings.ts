@@ -10,8 +10,8 @@ export type Settings = Record<string, unknown>;
 
 /** Flags that say where a run is and how it is seen, or where what it reads lies, which may have moved. */
 const aside =
-  'config json backend force resume train test testBatches out adapterPath resumeAdapterFile model revision data gradCheckpoint cluster ' +
-  'stepsPerReport saveEvery tensorboard';
+  'config json backend force resume train test testBatches out adapterPath resumeAdapterFile model revision data gradCheckpoint ' +
+  'cluster sequenceParallel shardOptimizer stepsPerReport saveEvery tensorboard';
 const asides = new Set(aside.split(' '));
 
 /** What of the flags makes a run what it is. */

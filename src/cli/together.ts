@@ -20,11 +20,17 @@ export interface Part {
   decide<T>(find: () => T | Promise<T>): Promise<T>;
 }
 
-type Flags = Pick<TrainingFlags, 'cluster' | 'backend' | 'data'>;
+type Flags = Pick<TrainingFlags, 'cluster' | 'backend' | 'data' | 'sequenceParallel' | 'shardOptimizer'>;
 
 /** Runs the work of a command, in a cluster if the flags say so. */
 export async function together(flags: Flags, io: Io, work: (part: Part) => Promise<void>): Promise<void> {
   if (!flags.cluster) {
+    for (const [flag, value] of Object.entries(divisionOf(flags))) {
+      if (value)
+        throw new UsageError(
+          `${flag === 'sequenceParallel' ? '--sequence-parallel' : '--shard-optimizer'} needs --cluster`,
+        );
+    }
     if (launched() !== undefined)
       throw new UsageError('"tfjs-mamba launch" starts several processes, which train one model only with --cluster');
     return work({io, library: () => startLibrary(flags), decide: async (find) => find()});
@@ -45,6 +51,11 @@ export async function together(flags: Flags, io: Io, work: (part: Part) => Promi
     decide: (find) => decideFirst(cluster, find),
   });
   await cluster.leave();
+}
+
+/** What the processes divide among them. */
+export function divisionOf({sequenceParallel, shardOptimizer}: Flags) {
+  return {sequenceParallel, shardOptimizer};
 }
 
 /** `, in 2 processes`, where they are several. */

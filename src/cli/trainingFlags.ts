@@ -40,6 +40,8 @@ export interface TrainingFlags extends RunFlags {
   tensorboard?: string;
   gradCheckpoint?: boolean;
   cluster?: boolean;
+  sequenceParallel?: boolean;
+  shardOptimizer?: boolean;
   lrSchedule: 'cosine' | 'linear' | 'constant';
 }
 
@@ -98,7 +100,9 @@ export function withTraining(command: Command, defaults: TrainingDefaults, notes
     .option('--force', 'start anew, over the run that is in the folder');
   command
     .optionsGroup('Several processes:')
-    .option('--cluster', 'train together with the processes that TF_CONFIG names, such as "tfjs-mamba launch" starts');
+    .option('--cluster', 'train together with the processes that TF_CONFIG names, such as "tfjs-mamba launch" starts')
+    .option('--sequence-parallel', 'with --cluster: each takes a stretch of every row, in place of rows')
+    .option('--shard-optimizer', "with --cluster: each keeps its part of the optimizer's moments");
   command.optionsGroup('Other:');
   withOutput(withBackend(command), 'a line of JSON for each report, validation and checkpoint');
   return command;

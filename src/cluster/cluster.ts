@@ -5,7 +5,7 @@ import type * as tf from '@tensorflow/tfjs';
 export type Reduction = 'sum' | 'mean' | 'max' | 'min';
 
 /**
- * A group of processes, each with its rank. All its calls are collective: every rank makes the same calls in the same order, with
+ * A group of processes, each with its rank. All its calls but `send` and `receive` are collective: every rank makes the same calls in the same order, with
  * tensors of the same shape and dtype, float32 or int32. What a call takes is not disposed, what it gives is the caller's.
  *
  * Several calls may be under way: they are worked off in order, beside whatever the program computes meanwhile.
@@ -24,6 +24,10 @@ export interface Cluster {
   broadcast<T extends tf.Tensor>(x: T, root?: number): Promise<T>;
   /** All ranks' tensors, of rank 1 or more, one after the other along the first axis: [n, …] becomes [size · n, …]. */
   allGather<T extends tf.Tensor>(x: T): Promise<T>;
+  /** Gives a tensor to one other rank, which must call `receive`; all others go on meanwhile. Resolves when it is there. */
+  send(x: tf.Tensor, to: number): Promise<void>;
+  /** The tensor that a rank sends to this one; calls are worked off in order for each such rank. float32 unless told. */
+  receive<R extends tf.Rank>(shape: tf.ShapeMap[R], from: number, dtype?: 'float32' | 'int32'): Promise<tf.Tensor<R>>;
   /** Waits until every rank has come here. */
   barrier(): Promise<void>;
   /** A last barrier; no further calls can be made. */

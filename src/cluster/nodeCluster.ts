@@ -10,11 +10,14 @@ import {checkOneOf, showShape} from '../ops/check';
 import type {Cluster, Reduction} from './cluster';
 import type {ClusterConfig, ResolvedClusterConfig} from './config';
 import {resolveClusterConfig} from './config';
-import {callKey} from './key';
+import type {Values} from './nodeChannel';
+import {Channel} from './nodeChannel';
 import {contextConfig, JOB, serverDef} from './messages';
 import {nameOf, peersUp} from './nodePeers';
 
 const OP = 'joinCluster';
+
+const hostBackends = new Set(['tensorflow', 'wasm', 'cpu']);
 
 /**
  * Joins the cluster that `config` or else the environment variable TF_CONFIG describes, and resolves when all its workers are there.
@@ -59,9 +62,8 @@ class Member implements Cluster {
   readonly rank: number;
   readonly size: number;
   private left = false;
-  private calls = 0;
-  /** Settles when all calls so far have been handed over; calls must not overtake each other while their values are read. */
-  private handedOver: Promise<unknown> = Promise.resolve();
+  /** By the key of their group. */
+  private readonly channels = new Map<number, Channel>();
 
   constructor(
     {rank, addresses}: ResolvedClusterConfig,
@@ -97,6 +99,31 @@ class Member implements Cluster {
     return this.run(op, 'gather', 'gather', x, [x.shape[0] * this.size, ...x.shape.slice(1)]);
   }
 
+  async send(x: tf.Tensor, to: number): Promise<void> {
+    const op = 'send';
+    this.check(op, x);
+    this.checkOther(op, 'to', to);
+    if (x.size > 0) await this.call(`${op} to ${to}`, this.pair(this.rank, to), 'send', 'pair', x.shape, valuesOf(x));
+  }
+
+  async receive<R extends tf.Rank>(
+    shape: tf.ShapeMap[R],
+    from: number,
+    dtype: 'float32' | 'int32' = 'float32',
+  ): Promise<tf.Tensor<R>> {
+    const op = 'receive';
+    this.checkMember(op);
+    this.checkOther(op, 'from', from);
+    checkOneOf(op, 'dtype', dtype, ['float32', 'int32']);
+    if (tf.util.sizeFromShape(shape) === 0) return tf.zeros(shape, dtype);
+    const pair = this.pair(from, this.rank);
+    return tf.tensor(
+      await this.call(`${op} from ${from}`, pair, 'receive', 'pair', shape, nothing(dtype)),
+      shape,
+      dtype,
+    );
+  }
+
   async barrier(): Promise<void> {
     this.checkMember('barrier');
     await this.meet('barrier');
@@ -110,7 +137,12 @@ class Member implements Cluster {
 
   /** A collective of one number. */
   async meet(op: string): Promise<void> {
-    if (this.loader) await this.call(op, 'sum', op, [], Promise.resolve(Int32Array.of(1)));
+    if (this.loader) await this.call(op, this.all(), 'sum', op, [], Int32Array.of(1));
+  }
+
+  private checkOther(op: string, name: string, rank: number): void {
+    if (Number.isInteger(rank) && rank >= 0 && rank < this.size && rank !== this.rank) return;
+    throw new Error(`${op}: ${name} must be another rank of the cluster of ${this.size}, but is ${String(rank)}`);
   }
 
   private checkMember(op: string): void {
@@ -135,34 +167,41 @@ class Member implements Cluster {
   ): Promise<T> {
     // Nothing to send. The ranks agree on it, since shapes are the same.
     if (!this.loader || x.size === 0) return tf.tensor(await x.data(), shape, x.dtype) as T;
-    const empty = () => (x.dtype === 'int32' ? new Int32Array() : new Float32Array());
-    const values = kind === 'receive' ? Promise.resolve(empty()) : (x.data() as Promise<Float32Array | Int32Array>);
-    const result = await this.call(`${op} of ${x.dtype} ${showShape(x.shape)}`, kind, label, x.shape, values);
-    return tf.tensor(result, shape, x.dtype) as T;
+    const values = kind === 'receive' ? nothing(x.dtype) : valuesOf(x);
+    const named = `${op} of ${x.dtype} ${showShape(x.shape)}`;
+    return tf.tensor(await this.call(named, this.all(), kind, label, x.shape, values), shape, x.dtype) as T;
   }
 
-  private async call(
-    op: string,
-    kind: CollectiveKind,
-    label: string,
-    shape: number[],
-    values: Promise<Float32Array | Int32Array>,
-  ): Promise<Float32Array | Int32Array> {
-    const number = this.calls++;
-    const before = this.handedOver;
-    const handing = (async () => {
-      await before;
-      const data = await values;
-      const type = data instanceof Int32Array ? 'int32' : 'float32';
-      return {result: this.loader!.collective(kind, callKey(number, `${label} ${type} ${shape.join()}`), shape, data)};
-    })();
-    this.handedOver = handing.catch(() => undefined);
+  private async call(op: string, channel: Channel, ...call: Parameters<Channel['call']>): Promise<Values> {
     try {
-      return await (
-        await handing
-      ).result;
+      return await channel.call(...call);
     } catch (error) {
       throw failure(op, error);
     }
   }
+
+  /** The group of all ranks. */
+  private all(): Channel {
+    return this.channel(1, this.size);
+  }
+
+  /** What one rank sends to another: a group of its own for each direction, so that neither waits for the other. */
+  private pair(from: number, to: number): Channel {
+    return this.channel(2 + from * this.size + to, 2);
+  }
+
+  private channel(group: number, size: number): Channel {
+    let channel = this.channels.get(group);
+    if (!channel) this.channels.set(group, (channel = new Channel(this.loader!, group, size)));
+    return channel;
+  }
+}
+
+function nothing(dtype: string): Values {
+  return dtype === 'int32' ? new Int32Array() : new Float32Array();
+}
+
+/** At once where the backend computes in the host's memory. */
+function valuesOf(x: tf.Tensor): Values | Promise<Values> {
+  return (hostBackends.has(tf.getBackend()) ? x.dataSync() : x.data()) as Values | Promise<Values>;
 }

@@ -220,10 +220,11 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
       this.checkInputs(x, states);
       const mask = toList(kwargs.mask as tf.Tensor | tf.Tensor[] | undefined)[0];
       checkMask(this.getClassName(), mask, x);
-      const {sequenceIds, stateful = this.options.stateful, through} = kwargs as SequenceCall;
+      const {sequenceIds, stateful = this.options.stateful, through, relay} = kwargs as SequenceCall;
       checkSequenceIds(this.getClassName(), sequenceIds, x, mask);
       this.checkTakesIds(sequenceIds);
-      const initial = states.length > 0 ? this.named(states) : this.carriedFor(x.shape[0], stateful);
+      const carried = () => (relay?.before(this.name) as S | undefined) ?? this.carriedFor(x.shape[0], stateful);
+      const initial = states.length > 0 ? this.named(states) : carried();
       const training = kwargs.training === true;
       // The same where it is run a second time.
       const how = {block: this.block(training), drop: training ? this.dropping() : undefined};
@@ -231,6 +232,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
       const run = (sequence: Sequence) => {
         const {output, state} = this.through(sequence, how);
         if (stateful) this.carry(state);
+        relay?.after(this.name, state);
         after = state;
         return output;
       };

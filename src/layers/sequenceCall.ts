@@ -13,6 +13,14 @@ export interface SequenceCall {
   stateful?: boolean;
   /** @internal Runs a block in another way than at once: `gradCheckpoint` of the trainer. */
   through?: Through;
+  /** @internal Where states come from and go to: `sequenceParallel` of the trainer. */
+  relay?: Relay;
+}
+
+/** By the name of a layer, the states it begins with, and who takes those it ends with. */
+export interface Relay {
+  before(layer: string): Record<string, tf.Tensor>;
+  after(layer: string, state: Record<string, tf.Tensor>): void;
 }
 
 /** What a block is run on. */

@@ -7,6 +7,7 @@ import {showShape} from '../ops/check';
 import type {CheckpointFiles, Progress, StoredArray, StoredRun} from './checkpointFiles';
 import {brokenPlace, decodeRun, encodeRun} from './checkpointFiles';
 import type {NamedTensor} from './moments';
+import type {Shards} from './sharding';
 
 export type {CheckpointFiles} from './checkpointFiles';
 
@@ -41,7 +42,7 @@ export function memoryCheckpoints(): TrainingStore {
 export async function saveCheckpoint(
   store: TrainingStore,
   model: tf.LayersModel,
-  optimizer: tf.Optimizer,
+  optimizer: Pick<tf.Optimizer, 'getWeights'>,
   progress: Progress,
   carried: NamedTensor[],
 ): Promise<void> {
@@ -82,9 +83,18 @@ export async function readCheckpoint(store: TrainingStore, model: tf.LayersModel
   return run;
 }
 
-/** Fills model and optimizer from a checkpoint. */
-export async function takeUp(run: StoredRun, model: tf.LayersModel, optimizer: tf.Optimizer): Promise<void> {
-  const state = toTensors(run.optimizer);
+/** Fills model and optimizer from a checkpoint; with `shards`, only that part of the optimizer which this rank keeps. */
+export async function takeUp(
+  run: StoredRun,
+  model: tf.LayersModel,
+  optimizer: tf.Optimizer,
+  shards?: Shards,
+): Promise<void> {
+  const own = shards?.part(run.optimizer, (steps, keep) => {
+    const values = Int32Array.from(steps.values).filter((_, i) => keep[i]);
+    return {...steps, shape: [values.length], values};
+  });
+  const state = toTensors(own ?? run.optimizer);
   try {
     await optimizer.setWeights(state);
   } finally {

@@ -10,7 +10,8 @@ import type {Cluster} from '../cluster/cluster';
 import {macrotask} from '../macrotask';
 import type {CheckpointFiles, TrainingStore} from './checkpoint';
 import type {Batch} from './data';
-import type {GradientSums} from './gradients';
+import type {GradientSums, Objective, Run} from './gradients';
+import {gradientSums} from './gradients';
 
 /** Numbers that travel together: 16 MiB, where the time of an all-reduce is that of its bytes. */
 const BUCKET = 1 << 22;
@@ -39,6 +40,21 @@ export function shareOf({xs, ys, sequenceIds}: Batch, {rank, size}: Cluster): Sh
     },
     weight: count > 0 ? 1 : 0,
   };
+}
+
+/** The sums of this rank's rows of the batches. */
+export function shareSums(
+  model: tf.LayersModel,
+  batches: readonly Batch[],
+  objective: Objective,
+  how: Run,
+  cluster: Cluster,
+): GradientSums {
+  return tf.tidy(() => {
+    const shares = batches.map((batch) => shareOf(batch, cluster));
+    const weights = shares.map(({weight}) => weight);
+    return gradientSums(model, shares.map(({batch}) => batch), objective, how, weights); // prettier-ignore
+  });
 }
 
 /** Sums over all ranks; disposes the sums of this one. */
@@ -80,8 +96,9 @@ async function sumBucket(tensors: tf.Tensor[], cluster: Cluster): Promise<tf.Ten
   return parts;
 }
 
-function inBuckets(tensors: readonly tf.Tensor[]): tf.Tensor[][] {
-  const buckets: tf.Tensor[][] = [];
+/** In the order given, as many together as travel at once. */
+export function inBuckets<T extends tf.Tensor>(tensors: readonly T[]): T[][] {
+  const buckets: T[][] = [];
   let room = 0;
   for (const tensor of tensors) {
     if (tensor.size > room) {

@@ -6,7 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {freeingTape} from '../backends/tape';
-import type {SequenceCall} from '../layers/sequenceCall';
+import type {Relay, SequenceCall} from '../layers/sequenceCall';
 import {checkWhole} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
 import {resetCarried} from './carried';
@@ -55,6 +55,7 @@ export interface Run {
   /** See the trainer's options of these names. */
   gradCheckpoint?: boolean;
   stateful?: boolean;
+  relay?: Relay;
 }
 
 /** Loss of a batch: the objective and the model's own regularization. */
@@ -62,11 +63,12 @@ export function batchLoss(
   model: tf.LayersModel,
   batch: Batch,
   {loss}: Objective,
-  {training = false, gradCheckpoint, stateful}: Run = {},
+  {training = false, gradCheckpoint, stateful, relay}: Run = {},
 ): tf.Scalar {
   return tf.tidy(() => {
     const {xs, ys, sequenceIds} = batch;
-    const call: SequenceCall = {stateful, through: gradCheckpoint ? throughCheckpoint : undefined, sequenceIds};
+    const through = gradCheckpoint ? throughCheckpoint : undefined;
+    const call: SequenceCall = {stateful, through, sequenceIds, relay};
     const outputs = model.apply(xs, {training, ...call}) as tf.Tensor | tf.Tensor[];
     return [loss(ys, outputs), ...model.calculateLosses()].reduce((sum, term) => sum.add(term));
   });
@@ -131,7 +133,7 @@ function batchGradients(model: tf.LayersModel, batch: Batch, objective: Objectiv
 }
 
 /** sum + term · weight; disposes sum and term. */
-function addWeighted<T extends tf.Tensor>(sum: T | undefined, term: T, weight?: tf.Tensor): T {
+export function addWeighted<T extends tf.Tensor>(sum: T | undefined, term: T, weight?: tf.Tensor): T {
   const result = tf.tidy(() => {
     const weighted = weight ? term.mul<T>(weight) : term;
     return sum ? sum.add<T>(weighted) : weighted.clone();

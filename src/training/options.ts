@@ -3,10 +3,12 @@ import type * as tf from '@tensorflow/tfjs';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkBoolean, checkKeys, checkSignal, describe} from '../ops/check';
 import type {Cluster} from '../cluster/cluster';
+import {AdamW} from './adamW';
 import {sequenceLayers} from './carried';
 import type {TrainingStore} from './checkpoint';
 import type {BatchDataset} from './data';
 import type {Objective, Run} from './gradients';
+import {checkRelay} from './relay';
 
 /** The options of {@link trainer}. */
 export interface TrainerOptions {
@@ -50,6 +52,18 @@ export interface TrainerOptions {
    * the one that it goes on from. Validation is not divided: each computes all of it.
    */
   cluster?: Cluster;
+  /**
+   * Whether each rank of the cluster takes its stretch of every row in place of its rows: for sequences that are longer than the memory of
+   * one. States are handed on from rank to rank and their gradients back, row after row, so that with at least as many rows as ranks most
+   * are at work most of the time. A stretch is run twice forward. For layers of this package that run forwards, without dropout; any other
+   * layer that looks along the sequence sees its stretch alone. The loss is that of a language model.
+   */
+  sequenceParallel?: boolean;
+  /**
+   * Whether each rank of the cluster keeps the moments of its part of the weights alone (ZeRO-1), for adamW. The steps are the same; a
+   * checkpoint holds all, and can be gone on from by another number of ranks.
+   */
+  shardOptimizer?: boolean;
 }
 
 /** What is known after a step. */
@@ -146,6 +160,25 @@ export function checkTrains(model: tf.LayersModel & {adapter?: object}): void {
       `${OP}: model must have weights in floats, but its matrices are in 8 bits, which do not train; addAdapter trains corrections beside them`,
     );
   }
+}
+
+/** Throws unless what the ranks of a cluster divide among them can be divided. */
+export function checkDivision(
+  model: tf.LayersModel,
+  {cluster, sequenceParallel, shardOptimizer, optimizer, loss, gradCheckpoint}: TrainerOptions,
+): void {
+  for (const [name, value] of Object.entries({sequenceParallel, shardOptimizer})) {
+    if (value !== undefined) checkBoolean(OP, name, value);
+    if (value && !cluster) throw new Error(`${OP}: ${name} is for a cluster, which is missing`);
+  }
+  if (shardOptimizer && !(optimizer instanceof AdamW)) {
+    throw new Error(`${OP}: shardOptimizer needs an optimizer made by adamW, but is given ${optimizer.getClassName()}`);
+  }
+  if (!sequenceParallel) return;
+  if (loss) throw new Error(`${OP}: sequenceParallel is for the loss of a language model, but another loss is given`);
+  if (gradCheckpoint)
+    throw new Error(`${OP}: sequenceParallel runs each stretch once more as it is, without gradCheckpoint`);
+  checkRelay(model);
 }
 
 /** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */

@@ -12,7 +12,7 @@ import {agree} from './agreement';
 import {WeightAverage} from './average';
 import {disposeBatches, openIterator, take} from './batches';
 import {Best} from './best';
-import {anyRank, sameWeights, sharedCheckpoints, shareOf, sumOverRanks} from './cluster';
+import {anyRank, sameWeights, sharedCheckpoints, shareSums, sumOverRanks} from './cluster';
 import {carriedStates, resetCarried, restoreCarried} from './carried';
 import type {TrainingStore} from './checkpoint';
 import {
@@ -30,15 +30,20 @@ import type {StoredRun} from './checkpointFiles';
 import type {Batch, BatchDataset, TokenWindows} from './data';
 import {restoreDraws, storedDraws} from './draws';
 import type {Objective, Run, StepGradients} from './gradients';
-import {asMeans, batchLoss, countRows, gradientSums, nextToken, stepGradients} from './gradients';
+import {asMeans, batchLoss, countRows, nextToken, stepGradients} from './gradients';
 import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from './options';
-import {checkCluster, checkDataset, checkFit, checkRun, checkTrains} from './options';
+import {checkCluster, checkDataset, checkDivision, checkFit, checkRun, checkTrains} from './options';
 import type {NamedTensor} from './moments';
 import {macrotask} from '../macrotask';
+import {relaySums} from './relay';
+import {Shards} from './sharding';
 import {Clock} from './pace';
 import {ProgressLine, terminal} from './progressLine';
 
 const OP = 'trainer';
+
+/** Options that the error about an unknown one does not list. */
+const rare = ['cluster', 'sequenceParallel', 'shardOptimizer', 'gradCheckpoint', 'stateful', 'emaDecay'];
 
 /** The models and optimizers that a fit is at work on: a second one would change them in between its steps. */
 const atWork = new WeakSet<object>();
@@ -55,6 +60,8 @@ export class Trainer {
   private readonly gradientAccumulation: number;
   private readonly objective: Objective;
   private readonly cluster: Cluster | undefined;
+  private readonly sequenceParallel: boolean;
+  private readonly shards: Shards | undefined;
   private readonly how: Run;
   private readonly average: WeightAverage | undefined;
   private readonly best = new Best();
@@ -68,7 +75,7 @@ export class Trainer {
     }
     checkKeys(OP, options, [
       ...['optimizer', 'clipNorm', 'gradientAccumulation', 'loss', 'count'],
-      ...['cluster', 'gradCheckpoint', 'stateful', 'emaDecay'].filter((name) => name in Object(options)),
+      ...rare.filter((name) => name in Object(options)),
     ]);
     const {
       optimizer,
@@ -79,6 +86,8 @@ export class Trainer {
       gradCheckpoint = false,
       stateful = false,
       emaDecay,
+      sequenceParallel = false,
+      shardOptimizer = false,
     } = options;
     if (!optimizer || !(optimizer instanceof tf.Optimizer)) {
       throw new Error(`${OP}: optimizer must be a tf.Optimizer, such as adamW makes`);
@@ -96,6 +105,9 @@ export class Trainer {
     this.objective = loss === undefined ? nextToken : {loss, count: count ?? countRows};
     this.cluster = cluster;
     checkRun(model, {gradCheckpoint, stateful}, cluster);
+    checkDivision(model, options);
+    this.sequenceParallel = sequenceParallel;
+    if (shardOptimizer) this.shards = new Shards(model, optimizer, cluster!);
     if (emaDecay !== undefined) {
       if (!(typeof emaDecay === 'number' && emaDecay >= 0 && emaDecay < 1)) {
         throw new Error(`${OP}: emaDecay must be a number of at least 0 and below 1, but is ${describe(emaDecay)}`);
@@ -152,7 +164,7 @@ export class Trainer {
     }
     if (this.how.stateful) resetCarried(this.model);
     if (resumed) {
-      await takeUp(resumed, this.model, this.optimizer);
+      await takeUp(resumed, this.model, this.optimizer, this.shards);
       this.takeUpOwn(resumed);
     } else if (cluster) {
       await sameWeights(this.model, cluster);
@@ -171,8 +183,12 @@ export class Trainer {
         best: this.best.current,
         draws: storedDraws(this.model),
       };
+      const whole = await this.shards?.gather();
+      const optimizer = whole ? {getWeights: async () => whole} : this.optimizer;
       if (!cluster || cluster.rank === 0) {
-        await saveCheckpoint(into, this.model, this.optimizer, progress, this.ownTensors());
+        await saveCheckpoint(into, this.model, optimizer, progress, this.ownTensors()).finally(() =>
+          disposeAll(whole ?? []),
+        );
       }
       await cluster?.barrier();
     };
@@ -305,6 +321,7 @@ export class Trainer {
       'model (names and shapes of its weights)': weights,
       optimizer: [optimizer.getClassName(), clipNorm],
       gradientAccumulation,
+      'sequenceParallel and shardOptimizer': [this.sequenceParallel, this.shards !== undefined],
       steps,
       'checkpoint.every': [checkpoint !== undefined, checkpoint?.every],
       validation: validation && [validation.every, validation.best !== undefined, validation.patience],
@@ -328,20 +345,14 @@ export class Trainer {
 
   /** The step of all ranks on the whole of the batches, each of which has taken its share. */
   private async updateTogether(batches: Batch[], cluster: Cluster): Promise<StepScalars> {
-    const mine = tf.tidy(() => {
-      const shares = batches.map((batch) => shareOf(batch, cluster));
-      const weights = shares.map(({weight}) => weight);
-      return gradientSums(
-        this.model,
-        shares.map(({batch}) => batch),
-        this.objective,
-        this.how,
-        weights,
-      );
-    });
+    const mine = this.sequenceParallel
+      ? await relaySums(this.model, batches, this.objective, cluster)
+      : shareSums(this.model, batches, this.objective, this.how, cluster);
     const sums = await sumOverRanks(mine, cluster);
     try {
-      return tf.tidy(() => this.applyStep(asMeans(sums)));
+      const scalars = tf.tidy(() => this.applyStep(asMeans(sums)));
+      await this.shards?.exchange();
+      return scalars;
     } finally {
       tf.dispose(sums);
     }
@@ -358,7 +369,11 @@ export class Trainer {
 
   private apply(gradients: StepGradients['gradients'], scale: tf.Scalar | undefined): void {
     // TensorFlow.js's own optimizers know variables by their place in the list, so it is always complete.
-    const list = this.model.trainableWeights.map((weight) => ({name: weight.name, tensor: gradients[weight.name]}));
+    const {shards} = this;
+    const list = this.model.trainableWeights.map(({name}) => ({
+      name,
+      tensor: (!shards || shards.owns(name) ? gradients[name] : undefined) as tf.Tensor,
+    }));
     if (this.optimizer instanceof AdamW) {
       this.optimizer.applyGradients(list, scale ?? tf.scalar(1));
     } else {
@@ -379,9 +394,22 @@ export class Trainer {
     return {loss, gradientNorm};
   }
 
+  private async lossesNow(batches: Batch[]): Promise<tf.Tensor> {
+    const {cluster} = this;
+    if (!cluster || !this.sequenceParallel || batches.length === 0) {
+      return tf.tidy(() => tf.stack(batches.map((batch) => batchLoss(this.model, batch, this.objective))));
+    }
+    const {loss, total} = await sumOverRanks(
+      await relaySums(this.model, batches, this.objective, cluster, true),
+      cluster,
+    );
+    total.dispose();
+    return loss;
+  }
+
   /** Throws unless the weights as they are now give a finite loss: that of the step is of the weights before it. */
   private async checkLoss(batches: Batch[]): Promise<void> {
-    const losses = tf.tidy(() => tf.stack(batches.map((batch) => batchLoss(this.model, batch, this.objective))));
+    const losses = await this.lossesNow(batches);
     const wrong = [...(await readOnce(losses))].find((loss) => !Number.isFinite(loss));
     if (wrong !== undefined) {
       throw new Error(

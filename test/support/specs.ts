@@ -50,6 +50,7 @@ const onlyOn: Record<string, string> = {
   'backends/webgpu.spec.ts': 'webgpu',
   'backends/webgpuModels.spec.ts': 'webgpu',
   'cluster/cluster.spec.ts': 'tensorflow',
+  'cluster/divided.spec.ts': 'tensorflow',
   'cluster/together.spec.ts': 'tensorflow',
   'cluster/training.spec.ts': 'tensorflow',
   'native/native.spec.ts': 'tensorflow',
