@@ -7,7 +7,7 @@ import {HOP} from '../models/digits/frames';
 import {Listener} from '../models/digits/listen';
 import {digitModel} from '../models/digits/models';
 import {RATE} from '../models/digits/recording';
-import {drawNormal} from '../src/random';
+import {drawNormal} from '../src/draw';
 import {printTable} from './timing';
 
 const SECONDS = 5;

@@ -13,7 +13,8 @@ import {readRecordings, tarFiles} from '../../models/digits/recordings';
 import {UNASKED} from '../../models/support/episodes';
 import {sha256, sourceFile} from '../../models/support/sources';
 import {readWav, writeWav} from '../../models/support/wav';
-import {drawNormal, Random} from '../../src/random';
+import {drawNormal} from '../../src/draw';
+import {Random} from '../../src/random';
 
 const samplesFolder = new URL('../../models/digits/samples/', import.meta.url);
 

@@ -14,7 +14,7 @@ import {errorsOf, modelErrors, persistence, seasonalNaive} from '../../models/we
 import {HORIZON, UNIT, weatherModel} from '../../models/weather/models';
 import {FEATURES, hourAt, parseWeather, trainingEnd} from '../../models/weather/table';
 import {loss, weatherBatch, weatherWindows} from '../../models/weather/windows';
-import {drawNormal} from '../../src/random';
+import {drawNormal} from '../../src/draw';
 
 const read = async (path: string) => (await readFile(new URL(`../../models/${path}`, import.meta.url))).toString();
 
