@@ -54,3 +54,44 @@ export function valueAndGradients(
 ): {value: tf.Scalar; grads: Array<tf.Tensor | null>} {
   return tf.engine().gradients(f, xs, undefined, true);
 }
+
+/** What of a node of the tape is read and made here. */
+interface TapeNode {
+  id: number;
+  kernelName: string;
+  inputs: Record<string, {id: number; shape: number[]}>;
+  outputs: Array<{id: number}>;
+  saved: tf.Tensor[];
+  gradient(dys: tf.Tensor[]): Record<string, () => tf.Tensor>;
+}
+
+/**
+ * Has `ready` called on the way back, with the gradient of a variable as soon as it is whole, while those of the variables that are used
+ * earlier are still to come. To be called last in the function that is differentiated. TensorFlow.js hands all gradients out together at the end;
+ * so a node that only tells is put onto the tape before the first that uses the variable, and in the variable's place for all of them.
+ */
+export function watchGradients(
+  variables: readonly tf.Variable[],
+  ready: (variable: tf.Variable, gradient: tf.Tensor) => void,
+): void {
+  const {state} = tf.engine() as unknown as {state: {activeTape: TapeNode[]; nextTapeNodeId: number}};
+  const waiting = new Map(variables.map((variable) => [variable.id, variable]));
+  const alias = (variable: tf.Variable) => ({id: -variable.id, shape: variable.shape});
+  const watched = state.activeTape.flatMap((node): TapeNode[] => {
+    const tellers: TapeNode[] = [];
+    for (const [name, {id}] of Object.entries(node.inputs)) {
+      const variable = variables.find((candidate) => candidate.id === id);
+      if (!variable) continue;
+      node.inputs[name] = alias(variable);
+      if (!waiting.delete(id)) continue;
+      const gradient = ([dy]: tf.Tensor[]) => {
+        ready(variable, dy);
+        return {x: () => dy.clone()};
+      };
+      const ends = {inputs: {x: variable}, outputs: [alias(variable)]};
+      tellers.push({id: state.nextTapeNodeId++, kernelName: 'Identity', saved: [], gradient, ...ends});
+    }
+    return [...tellers, node];
+  });
+  state.activeTape.splice(0, Infinity, ...watched);
+}

@@ -7,14 +7,13 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {Cluster} from '../cluster/cluster';
-import {macrotask} from '../macrotask';
 import type {CheckpointFiles, TrainingStore} from './checkpoint';
 import type {Batch} from './data';
 import type {GradientSums, Objective, Run} from './gradients';
 import {gradientSums} from './gradients';
 
-/** Numbers that travel together: 16 MiB, where the time of an all-reduce is that of its bytes. */
-const BUCKET = 1 << 22;
+/** Numbers that travel together: 4 MiB, ten times what takes as long as a call by itself does (guides/scaling.md). */
+const BUCKET = 1 << 20;
 
 /** Rows of a batch, and whether they count. */
 export interface Share {
@@ -42,58 +41,96 @@ export function shareOf({xs, ys, sequenceIds}: Batch, {rank, size}: Cluster): Sh
   };
 }
 
-/** The sums of this rank's rows of the batches. */
-export function shareSums(
+/**
+ * Sums over all ranks of the gradients of their rows, which set out in buckets while the way back through the model is still going on: the
+ * last layers' first.
+ */
+export async function sumsOfShares(
   model: tf.LayersModel,
   batches: readonly Batch[],
   objective: Objective,
   how: Run,
   cluster: Cluster,
-): GradientSums {
-  return tf.tidy(() => {
+): Promise<GradientSums> {
+  const buckets = new Buckets(cluster);
+  tf.tidy(() => {
     const shares = batches.map((batch) => shareOf(batch, cluster));
     const weights = shares.map(({weight}) => weight);
-    return gradientSums(model, shares.map(({batch}) => batch), objective, how, weights); // prettier-ignore
+    const rows = shares.map(({batch}) => batch);
+    const add = (name: string, sum: tf.Tensor) => buckets.add(name, sum);
+    const {gradients, loss, total} = gradientSums(model, rows, objective, how, weights, add);
+    for (const [name, sum] of Object.entries(gradients)) add(name, sum); // that the last batch has none of
+    buckets.add('', loss);
+    buckets.add('', total);
   });
+  const [names, sums] = await buckets.sums();
+  const [total, loss] = [sums.pop(), sums.pop()] as tf.Scalar[];
+  return {loss, total, gradients: Object.fromEntries(sums.map((sum, i) => [names[i], sum]))};
 }
 
 /** Sums over all ranks; disposes the sums of this one. */
 export async function sumOverRanks({loss, gradients, total}: GradientSums, cluster: Cluster): Promise<GradientSums> {
-  const names = Object.keys(gradients);
-  const [lossSum, totalSum, ...sums] = await sumAll([loss, total, ...Object.values(gradients)], cluster);
-  return {
-    loss: lossSum as tf.Scalar,
-    total: totalSum as tf.Scalar,
-    gradients: Object.fromEntries(names.map((name, i) => [name, sums[i]])),
-  };
-}
-
-async function sumAll(tensors: tf.Tensor[], cluster: Cluster): Promise<tf.Tensor[]> {
-  const pending: Promise<tf.Tensor[]>[] = [];
-  try {
-    for (const bucket of inBuckets(tensors)) {
-      pending.push(sumBucket(bucket, cluster));
-      await macrotask(); // lets the bucket go before the next is packed
-    }
-    return (await Promise.all(pending)).flat();
-  } catch (error) {
-    for (const result of await Promise.allSettled(pending)) {
-      if (result.status === 'fulfilled') tf.dispose(result.value);
-    }
-    tf.dispose(tensors);
-    throw error;
+  const buckets = new Buckets(cluster);
+  for (const [name, sum] of Object.entries({...gradients, loss, total})) {
+    buckets.add(name, sum);
+    sum.dispose();
   }
+  const [names, sums] = await buckets.sums();
+  const [totalSum, lossSum] = [sums.pop(), sums.pop()] as tf.Scalar[];
+  return {loss: lossSum, total: totalSum, gradients: Object.fromEntries(sums.map((sum, i) => [names[i], sum]))};
 }
 
-async function sumBucket(tensors: tf.Tensor[], cluster: Cluster): Promise<tf.Tensor[]> {
-  const sizes = tensors.map(({size}) => size);
-  const shapes = tensors.map(({shape}) => shape);
-  const packed = tf.tidy(() => tf.concat(tensors.map((tensor) => tensor.flatten())));
-  tf.dispose(tensors);
-  const sum = await cluster.allReduce(packed).finally(() => packed.dispose());
-  const parts = tf.tidy(() => tf.split(sum, sizes).map((part, i) => part.reshape(shapes[i])));
-  sum.dispose();
-  return parts;
+/** Tensors that are summed over all ranks, many together. */
+class Buckets {
+  private readonly names: string[] = [];
+  private readonly pending: Promise<tf.Tensor[]>[] = [];
+  private open: tf.Tensor[] = [];
+  private room = BUCKET;
+
+  constructor(private readonly cluster: Cluster) {}
+
+  /** Takes a copy. */
+  add(name: string, tensor: tf.Tensor): void {
+    if (tensor.size > this.room) this.close();
+    this.names.push(name);
+    this.open.push(tf.keep(tensor.clone()));
+    this.room -= tensor.size;
+    if (this.room <= 0) this.close();
+  }
+
+  /** The names and sums, in the order in which they were added. */
+  async sums(): Promise<[string[], tf.Tensor[]]> {
+    this.close();
+    try {
+      return [this.names, (await Promise.all(this.pending)).flat()];
+    } catch (error) {
+      for (const result of await Promise.allSettled(this.pending)) {
+        if (result.status === 'fulfilled') tf.dispose(result.value);
+      }
+      throw error;
+    }
+  }
+
+  private close(): void {
+    if (this.open.length > 0) {
+      const sum = this.sum(this.open);
+      sum.catch(() => undefined); // is met in sums()
+      this.pending.push(sum);
+    }
+    this.open = [];
+    this.room = BUCKET;
+  }
+
+  private async sum(tensors: tf.Tensor[]): Promise<tf.Tensor[]> {
+    const packed = tf.keep(tf.tidy(() => tf.concat(tensors.map((tensor) => tensor.flatten()))));
+    const shapes = tensors.map(({shape}) => shape);
+    tf.dispose(tensors);
+    const sum = await this.cluster.allReduce(packed).finally(() => packed.dispose());
+    const sizes = shapes.map((shape) => tf.util.sizeFromShape(shape));
+    const parts = tf.tidy(() => tf.split(sum, sizes).map((part, i) => part.reshape(shapes[i])));
+    sum.dispose();
+    return parts;
+  }
 }
 
 /** In the order given, as many together as travel at once. */

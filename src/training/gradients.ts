@@ -5,7 +5,7 @@
  * of each are multiplied by its count, added, and the sum is divided by all counts in the end. The result is that of one big batch.
  */
 import * as tf from '@tensorflow/tfjs';
-import {freeingTape} from '../backends/tape';
+import {freeingTape, watchGradients} from '../backends/tape';
 import type {Relay, SequenceCall} from '../layers/sequenceCall';
 import {checkWhole} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
@@ -91,13 +91,19 @@ export function stepGradients(
   return asMeans(gradientSums(model, batches, objective, run));
 }
 
-/** The same as sums, where none of its tensors stay if it throws; `weights` multiply the counts of the batches. */
+/**
+ * The same as sums, where none of its tensors stay if it throws.
+ *
+ * @param weights Multiply the counts of the batches.
+ * @param ready Is handed the gradient of each variable as soon as it is whole, the last layers' first; those are not in the result then.
+ */
 export function gradientSums(
   model: tf.LayersModel,
   batches: Batch[],
   objective: Objective,
   run: Run,
   weights?: readonly number[],
+  ready?: (name: string, sum: tf.Tensor) => void,
 ): GradientSums {
   return tf.tidy(() => {
     const gradients: Record<string, tf.Tensor> = {};
@@ -105,9 +111,14 @@ export function gradientSums(
     let total = tf.scalar(0);
     for (const [i, batch] of batches.entries()) {
       const count = tf.tidy(() => objective.count(batch.ys).mul<tf.Scalar>(weights?.[i] ?? 1));
-      const {value, grads} = batchGradients(model, batch, objective, run);
+      const sum = ({name}: tf.Variable, grad: tf.Tensor) => {
+        ready!(name, addWeighted(gradients[name], grad.clone(), count));
+        delete gradients[name];
+      };
+      const isLast = i === batches.length - 1;
+      const {value, grads} = batchGradients(model, batch, objective, run, isLast && ready ? sum : undefined);
       // One variable at a time, so that no third copy of all gradients is ever there.
-      for (const [name, grad] of Object.entries(grads)) {
+      for (const [name, grad] of isLast && ready ? [] : Object.entries(grads)) {
         gradients[name] = addWeighted(gradients[name], grad, count);
       }
       loss = addWeighted(loss, value, count);
@@ -124,12 +135,21 @@ export function asMeans({loss, gradients, total}: GradientSums): StepGradients {
   return {loss, gradients, scale};
 }
 
-function batchGradients(model: tf.LayersModel, batch: Batch, objective: Objective, run: Run) {
+function batchGradients(
+  model: tf.LayersModel,
+  batch: Batch,
+  objective: Objective,
+  run: Run,
+  ready?: Parameters<typeof watchGradients>[1],
+) {
   const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
   if (run.stateful && batch.isStart) resetCarried(model);
-  return freeingTape(() =>
-    tf.variableGrads(() => batchLoss(model, batch, objective, {...run, training: true}), variables),
-  );
+  const loss = () => {
+    const result = batchLoss(model, batch, objective, {...run, training: true});
+    if (ready) watchGradients(variables, ready);
+    return result;
+  };
+  return freeingTape(() => tf.variableGrads(loss, variables));
 }
 
 /** sum + term · weight; disposes sum and term. */

@@ -12,7 +12,7 @@ import {agree} from './agreement';
 import {WeightAverage} from './average';
 import {disposeBatches, openIterator, take} from './batches';
 import {Best} from './best';
-import {anyRank, sameWeights, sharedCheckpoints, shareSums, sumOverRanks} from './cluster';
+import {anyRank, sameWeights, sharedCheckpoints, sumOverRanks, sumsOfShares} from './cluster';
 import {carriedStates, resetCarried, restoreCarried} from './carried';
 import type {TrainingStore} from './checkpoint';
 import {
@@ -345,10 +345,9 @@ export class Trainer {
 
   /** The step of all ranks on the whole of the batches, each of which has taken its share. */
   private async updateTogether(batches: Batch[], cluster: Cluster): Promise<StepScalars> {
-    const mine = this.sequenceParallel
-      ? await relaySums(this.model, batches, this.objective, cluster)
-      : shareSums(this.model, batches, this.objective, this.how, cluster);
-    const sums = await sumOverRanks(mine, cluster);
+    const sums = this.sequenceParallel
+      ? await sumOverRanks(await relaySums(this.model, batches, this.objective, cluster), cluster)
+      : await sumsOfShares(this.model, batches, this.objective, this.how, cluster);
     try {
       const scalars = tf.tidy(() => this.applyStep(asMeans(sums)));
       await this.shards?.exchange();

@@ -31,6 +31,7 @@ const onceOnly = [
   'models/',
   'ops/reference.spec.ts',
   'training/checkpointFiles.spec.ts',
+  'training/gradientOrder.spec.ts',
   'training/keeping.spec.ts',
   'training/killing.spec.ts',
   'training/nodeCheckpoints.spec.ts',
