@@ -47,7 +47,9 @@ export async function joinCluster(config: ClusterConfig = {}): Promise<Cluster> 
     });
     await peersUp(addresses, patienceSeconds);
   } catch (error) {
-    throw failure(OP, error);
+    if (!(error as Error).message.includes('Could not start gRPC server')) throw failure(OP, error);
+    const place = `${nameOf(addresses[rank], rank)}, as which this process is to join, cannot be served from here`;
+    throw new Error(`${OP}: ${place}: its port is in use, or it is another machine's address`, {cause: error});
   }
   const member = new Member(resolved, loader);
   await member.meet(OP);

@@ -5,6 +5,10 @@
 import * as tf from '@tensorflow/tfjs';
 import type {Cluster} from '../cluster/cluster';
 import {seedFor} from '../mixers/initializers';
+import type {Batch} from './data';
+
+/** Values of a batch that are compared. */
+const SAMPLE = 4096;
 
 /**
  * @param what By names that an error can have, what must be the same everywhere; JSON must be able to hold it.
@@ -22,4 +26,12 @@ export async function agree(op: string, what: Record<string, unknown>, cluster: 
     const who = others.length === 1 ? `worker ${others[0]} has` : `workers ${others.join(', ')} have`;
     throw new Error(`${op}: all workers of a cluster must be given the same, but ${who} another ${name} than worker 0`);
   }
+}
+
+/** @throws Error on every rank unless all have been given the same batch. */
+export async function agreeOnData(op: string, {xs}: Batch, cluster: Cluster): Promise<void> {
+  const [first] = [xs].flat();
+  const sample = tf.tidy(() => first.flatten().slice(0, Math.min(SAMPLE, first.size)));
+  const values = Array.from(await sample.data().finally(() => sample.dispose()));
+  await agree(op, {'first batch (its data, order or seed)': [first.shape, values]}, cluster);
 }

@@ -8,7 +8,7 @@ import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkKeys, describe} from '../ops/check';
 import type {Cluster} from '../cluster/cluster';
 import {AdamW} from './adamW';
-import {agree} from './agreement';
+import {agree, agreeOnData} from './agreement';
 import {WeightAverage} from './average';
 import {disposeBatches, openIterator, take} from './batches';
 import {Best} from './best';
@@ -219,6 +219,7 @@ export class Trainer {
         }
         disposeBatches(batches);
         batches = next;
+        if (cluster && scalars === undefined) await agreeOnData(OP, batches[0], cluster);
         clock.count(batches);
         tf.dispose(scalars ?? {});
         scalars = cluster ? await this.updateTogether(batches, cluster) : this.update(batches);

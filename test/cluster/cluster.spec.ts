@@ -1,4 +1,6 @@
 /** Processes that work together, on 127.0.0.1: what the collective calls give, and what happens when a worker is lost. */
+import {once} from 'node:events';
+import {createServer} from 'node:net';
 import type {EveryCall} from './everyCall';
 import {runCluster, startWorker, tfConfigs} from './processes';
 import type {Trouble} from './trouble';
@@ -98,6 +100,17 @@ describe('a cluster', () => {
     // One of the two may hear of it from the other one's end.
     expect(found.some(({messages}) => messages[0].includes(why))).toBeTrue();
     for (const {messages} of found) expect(messages[0]).toMatch(new RegExp(`${why}|worker [01] .* has not answered`));
+  });
+
+  it('says that a port is in use', async () => {
+    const [config] = await tfConfigs(2);
+    const [address] = (JSON.parse(config) as {cluster: {worker: string[]}}).cluster.worker;
+    const server = createServer().listen(Number(address.split(':')[1]), '0.0.0.0');
+    await once(server, 'listening');
+    const {messages} = (await startWorker('trouble.ts', config, ['together', '5', '5']).result) as Trouble;
+    server.close();
+    const what = `worker 0 (${address}), as which this process is to join, cannot be served from here`;
+    expect(messages).toEqual([`joinCluster: ${what}: its port is in use, or it is another machine's address`]);
   });
 
   it('names the workers that do not come up', async () => {

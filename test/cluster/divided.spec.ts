@@ -70,6 +70,7 @@ describe('what is divided in a cluster', () => {
     for (const [rank, {refused}] of ranks.entries()) {
       expect(refused).toEqual([
         `${same} 1 has another steps than worker 0`,
+        `${same.replace(/worker$/, 'workers')} 1, 2 have another first batch (its data, order or seed) than worker 0`,
         `${same} 2 has another model (names and shapes of its weights) than worker 0`,
         'trainer: sequenceParallel cannot split rows of shape [1,2] over 3 workers, as they are too short',
         `send: to must be another rank of the cluster of 3, but is ${rank}`,

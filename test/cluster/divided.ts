@@ -106,6 +106,9 @@ async function divided(folder: string): Promise<Divided> {
   const refused: string[] = [];
   const refuse = (call: Promise<unknown>) => call.catch((error: Error) => refused.push(error.message));
   await refuse(train(rank === 1 ? 3 : 2, {cluster}));
+  await refuse(
+    trainer(models['mamba1'](), {optimizer: adamW({learningRate: 1e-3}), cluster}).fit(data(2 + rank), {steps: 1}),
+  );
   const short = tokenWindows(smallText, {batchSize: 1, length: 2, seed: 3});
   const options = {optimizer: adamW({learningRate: 1e-3}), cluster, sequenceParallel: true};
   const model = models[rank === 2 ? 'mamba2' : 'mamba1']();
