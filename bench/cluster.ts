@@ -1,16 +1,22 @@
 /**
- * All-reduce between two processes of this machine by size, beside plain TCP through loopback: the same bytes both ways at once, without
- * adding them. And a training step of the main job in one process and in two, with one thread each, and the part of it that is not computing.
+ * All-reduce between processes of this machine by size and number, beside plain TCP through loopback: the same bytes both ways at once, without
+ * adding them. And a training step in one process and in two, with one core each, and the part of it that is not computing. What is measured is
+ * kept in results/, of which `npm run bench -- scaling` makes its model.
  */
+import {spawnSync} from 'node:child_process';
 import {once} from 'node:events';
-import {readFile} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import {connect, createServer, type Socket} from 'node:net';
+import {availableParallelism, tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import {model as config, recipe} from '../models/shakespeare/recipe';
 import {freePorts, launch} from '../scripts/launch.js';
 import type {Cluster} from '../src/node';
 import {adamW, characterTokenizer, joinCluster, mambaLM, tokenWindows, trainer} from '../src/node';
+import type {Figures} from './results';
+import {saveResults} from './results';
 import {printTable} from './timing';
 
 const sizes = [1, 1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22];
@@ -58,81 +64,173 @@ async function plainTcp(rank: number, port: number, bothAreThere: () => Promise<
   return socket.setNoDelay();
 }
 
-/** Milliseconds of a step, from a fresh model; the first two do not count. */
-async function stepTime(text: string, batchSize: number, cluster?: Cluster): Promise<number> {
+/** What steps are looked at: those of the main job, and of a model whose steps take longer than a message, and far longer. */
+const jobs: Record<string, {config: {dModel: number; nLayer: number; dState: number}; length: number; steps: number}> =
+  {
+    'main job': {config, length: recipe.length, steps: 12},
+    '4 layers, 256 wide': {config: {dModel: 256, nLayer: 4, dState: 16}, length: 128, steps: 5},
+    'the same, long rows': {config: {dModel: 256, nLayer: 4, dState: 16}, length: 1024, steps: 4},
+  };
+
+/** Milliseconds of a step by the clock and of all threads, from a fresh model; the first two do not count. */
+async function stepTime(text: string, job: string, batchSize: number, cluster?: Cluster): Promise<[number, number]> {
+  const {config, length, steps} = jobs[job];
   const tokenizer = characterTokenizer(text);
   const model = mambaLM({...config, vocabSize: tokenizer.vocabSize}, {seed: recipe.seed});
   const optimizer = adamW({learningRate: recipe.floor});
-  const ends: number[] = [];
+  const ends: number[][] = [];
+  const onStep = () => {
+    const {user, system} = process.cpuUsage();
+    ends.push([performance.now(), (user + system) / 1000]);
+  };
   await trainer(model, {optimizer, cluster}).fit(
-    tokenWindows(tokenizer.encode(text), {batchSize, length: recipe.length, seed: recipe.seed}),
-    {steps: 12, callbacks: {onStep: () => void ends.push(performance.now())}},
+    tokenWindows(tokenizer.encode(text.slice(0, 100_000)), {batchSize, length, seed: recipe.seed}),
+    {steps, verbose: 0, callbacks: {onStep}},
   );
   optimizer.dispose();
   model.dispose();
-  return Math.min(...ends.slice(2).map((end, i) => end - ends[i + 1]));
+  const took = (part: number) => Math.min(...ends.slice(2).map((end, i) => end[part] - ends[i + 1][part]));
+  return [took(0), took(1)];
 }
 
-async function worker(tcpPort: number): Promise<void> {
-  const cluster = await joinCluster();
-  const {rank} = cluster;
-  const socket = await plainTcp(rank, tcpPort, () => cluster.barrier());
-  const exchange = exchanger(socket);
-  const rows: (string | number)[][] = [['bytes', 'all-reduce ms', 'GB/s', 'TCP ms', 'GB/s', 'ratio']];
-  for (const size of sizes) {
-    const x = tf.ones([size]);
-    const message = Buffer.alloc(4 * size);
-    const count = size < 1 << 18 ? 30 : 5;
-    let [reduce, tcp] = [Infinity, Infinity];
-    for (let round = 0; round < rounds; round++) {
-      reduce = Math.min(reduce, await meanTime(async () => tf.dispose(await cluster.allReduce(x)), count));
-      await cluster.barrier();
-      tcp = Math.min(tcp, await meanTime(() => exchange(message), count));
-      await cluster.barrier();
-    }
-    x.dispose();
-    const rate = (ms: number) => (4 * size) / ms / 1e6;
-    rows.push([String(4 * size), reduce, rate(reduce), tcp, rate(tcp), reduce / tcp]);
-  }
-  socket.destroy();
-  if (rank === 0) printTable(rows);
-  await cluster.barrier();
+/** One core for each of two workers, so that one has neither more nor less than the other, alone or not. */
+function takeOneCore(rank: number): boolean {
+  const core = String(rank % availableParallelism());
+  return spawnSync('taskset', ['-a', '-c', '-p', core, String(process.pid)]).status === 0;
+}
 
+/** Milliseconds of an all-reduce of so many numbers. */
+async function reduceTime(cluster: Cluster, size: number): Promise<number> {
+  const x = tf.ones([size]);
+  const time = await meanTime(async () => tf.dispose(await cluster.allReduce(x)), size < 1 << 18 ? 30 : 5);
+  x.dispose();
+  await cluster.barrier();
+  return time;
+}
+
+/** How long a step takes in one worker and in two of one core each, and what of the all-reduce is hidden behind computing. */
+async function benchSteps(cluster: Cluster): Promise<Figures> {
+  const {rank} = cluster;
   const text = await readFile(new URL('../models/data/tinyshakespeare.txt', import.meta.url), 'utf8');
   const batchSize = 8;
-  let [one, half, two] = [Infinity, Infinity, Infinity];
-  for (let round = 0; round < rounds; round++) {
-    // Alone while the other waits, so that one worker has one core, as each of two has.
-    if (rank === 0) {
-      one = Math.min(one, await stepTime(text, batchSize));
-      half = Math.min(half, await stepTime(text, batchSize / 2));
+  const figures: Figures = [];
+  for (const job of Object.keys(jobs)) {
+    const best = {one: [Infinity, Infinity], half: [Infinity, Infinity], two: [Infinity, Infinity]};
+    const keep = (name: keyof typeof best, times: number[]) => {
+      best[name] = best[name].map((time, i) => Math.min(time, times[i]));
+    };
+    for (let round = 0; round < rounds; round++) {
+      // Alone while the other waits, so that one worker has one core, as each of two has.
+      if (rank === 0) {
+        keep('one', await stepTime(text, job, batchSize));
+        keep('half', await stepTime(text, job, batchSize / 2));
+      }
+      await cluster.barrier();
+      keep('two', await stepTime(text, job, batchSize, cluster));
     }
-    await cluster.barrier();
-    two = Math.min(two, await stepTime(text, batchSize, cluster));
+    const size = mambaLM({...jobs[job].config, vocabSize: 65}).countParams();
+    // The buckets that a step sends, one after the other, with nothing to hide behind.
+    let alone = 0;
+    for (let left = size; left > 0; left -= 1 << 20) alone += await reduceTime(cluster, Math.min(left, 1 << 20));
+    const {one, half, two} = best;
+    figures.push({
+      job,
+      parameters: size,
+      'one worker ms': one[0],
+      'half a batch ms': half[0],
+      'two workers ms': two[0],
+      'all-reduce alone ms': alone,
+      'part of it hidden': Math.max(0, 1 - Math.max(0, two[0] - half[0]) / alone),
+      efficiency: one[0] / two[0] / 2,
+      'efficiency without any sending': one[0] / half[0] / 2,
+      'one, processor ms': one[1],
+      'half, processor ms': half[1],
+      'two, processor ms': two[1],
+      'efficiency by processor time': one[1] / two[1] / 2,
+      'without any sending': one[1] / half[1] / 2,
+    });
   }
-  if (rank === 0) {
-    const show = (ms: number) => ms.toFixed(1);
-    console.log(
-      `main job, ${batchSize}×${recipe.length}, one thread a worker: one worker ${show(one)} ms a step, two ${show(two)} ms: ` +
-        `efficiency ${(one / two / 2).toFixed(2)}; half a batch alone ${show(half)} ms, so ${show(two - half)} ms is not computing`,
-    );
+  return figures;
+}
+
+/** All-reduce by size beside plain TCP, between two workers. */
+async function benchMessages(cluster: Cluster, tcpPort: number): Promise<Figures> {
+  const socket = await plainTcp(cluster.rank, tcpPort, () => cluster.barrier());
+  const exchange = exchanger(socket);
+  const figures: Figures = [];
+  for (const size of sizes) {
+    const message = Buffer.alloc(4 * size);
+    let [reduce, tcp] = [Infinity, Infinity];
+    for (let round = 0; round < rounds; round++) {
+      reduce = Math.min(reduce, await reduceTime(cluster, size));
+      tcp = Math.min(tcp, await meanTime(() => exchange(message), size < 1 << 18 ? 30 : 5));
+      await cluster.barrier();
+    }
+    const rate = (ms: number) => (4 * size) / ms / 1e6;
+    figures.push({
+      bytes: 4 * size,
+      'all-reduce ms': reduce,
+      'GB/s': rate(reduce),
+      'TCP ms': tcp,
+      'TCP GB/s': rate(tcp),
+    });
+  }
+  socket.destroy();
+  return figures;
+}
+
+/** All-reduce by size, between as many workers as there are. */
+async function benchSizes(cluster: Cluster): Promise<Figures> {
+  const figures: Figures = [];
+  for (const size of sizes) {
+    let best = Infinity;
+    for (let round = 0; round < rounds; round++) best = Math.min(best, await reduceTime(cluster, size));
+    figures.push({workers: cluster.size, bytes: 4 * size, 'all-reduce ms': best});
+  }
+  return figures;
+}
+
+async function worker(what: string, out: string, tcpPort: number): Promise<void> {
+  const cluster = await joinCluster();
+  const isPinned = what === 'steps' && takeOneCore(cluster.rank);
+  const measure = {
+    sizes: () => benchSizes(cluster),
+    messages: () => benchMessages(cluster, tcpPort),
+    steps: () => benchSteps(cluster),
+  }[what as 'sizes'];
+  const figures = await measure();
+  if (cluster.rank === 0) {
+    printTable([Object.keys(figures[0]), ...figures.map((row) => Object.values(row) as (string | number)[])]);
+    if (what === 'steps')
+      console.log(isPinned ? 'each worker on a core of its own' : 'taskset is missing: no cores of their own');
+    await writeFile(out, JSON.stringify(figures));
   }
   await cluster.leave();
 }
 
-/** Runs the benchmark: this file again, as two processes with one thread each. */
+/** Runs the benchmark: this file again, as processes with one thread each. */
 export async function benchCluster(): Promise<void> {
-  const [tcpPort] = await freePorts(1);
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
-  const status = await launch(2, [
-    process.execPath,
-    '--import',
-    'tsx',
-    fileURLToPath(import.meta.url),
-    String(tcpPort),
-  ]);
-  if (status !== 0) throw new Error('a worker of the benchmark failed');
+  process.env['TFJS_MAMBA_THREADS'] = process.env['TF_NUM_INTRAOP_THREADS'] = process.env['OMP_NUM_THREADS'] = '1';
+  const out = join(tmpdir(), `tfjs-mamba-bench-${process.pid}.json`);
+  const figures: Figures = [];
+  for (const [workers, what] of [
+    [2, 'messages'],
+    [2, 'steps'],
+    [2, 'sizes'],
+    [3, 'sizes'],
+    [4, 'sizes'],
+  ] as const) {
+    // prettier-ignore
+    const [tcpPort] = await freePorts(1);
+    const file = fileURLToPath(import.meta.url);
+    const status = await launch(workers, [process.execPath, '--import', 'tsx', file, what, out, String(tcpPort)]);
+    if (status !== 0) throw new Error('a worker of the benchmark failed');
+    figures.push(...(JSON.parse(await readFile(out, 'utf8')) as Figures).map((row) => ({what, ...row})));
+  }
+  await rm(out);
+  saveResults('cluster', figures, {});
 }
 
-const [, script, tcpPort] = process.argv;
-if (script === fileURLToPath(import.meta.url)) await worker(Number(tcpPort));
+const [, script, what, out, tcpPort] = process.argv;
+if (script === fileURLToPath(import.meta.url)) await worker(what, out, Number(tcpPort));

@@ -1,7 +1,7 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`, `npm run bench -- packing --backend tensorflow`,
  * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow` (8 bits beside float32), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
- * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for two processes that train together;
+ * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for processes that train together, and `npm run bench -- scaling` for what that says of more of them;
  * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
  * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page);
  * `npm run bench -- induction --backend wasm@chromium --to 16`, `npm run bench -- length [--to 20]`, `npm run bench -- transformer` and `npm run bench -- speed`, whose figures are kept in results/,
@@ -36,6 +36,10 @@ if (inBrowser) {
 }
 if (what === 'cluster') {
   await (await import('./cluster')).benchCluster();
+  process.exit(0);
+}
+if (what === 'scaling') {
+  (await import('./scaling')).benchScaling();
   process.exit(0);
 }
 if (what === 'finetune') {
@@ -84,7 +88,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./packing')).benchPacking();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, packed, train, packing, finetune, length, transformer, speed, guide, cluster, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, packed, train, packing, finetune, length, transformer, speed, guide, cluster, scaling, and on tensorflow lm and device`,
   );
 }
 process.exit(0);
