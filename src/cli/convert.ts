@@ -1,6 +1,6 @@
 /** `tfjs-mamba convert`: a model from one layout into another. */
 import {existsSync} from 'node:fs';
-import {writeFile} from 'node:fs/promises';
+import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Command} from 'commander';
 import {Option} from 'commander';
@@ -21,7 +21,8 @@ interface Flags extends RunFlags, ModelFlags {
 }
 
 const help = `
-Layouts: huggingface (config.json and safetensors, as transformers reads it), state-spaces (the original names; weights as safetensors),
+Layouts: huggingface (config.json and safetensors, as transformers reads it), state-spaces (the original names, and
+pytorch_model.bin, as mamba_ssm reads it),
 layers (model.json and weights.bin, as tf.loadLayersModel reads it, always in float32). Whatever --model takes is read, pytorch_model.bin,
 GGUF files and LayersModels too.
 
@@ -58,6 +59,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
     throw new UsageError(`${show(out)} holds a model; --force writes over it, --out takes another folder`);
   }
   if (to === 'layers' && dtype !== 'float32') throw new UsageError('--dtype is float32 in the layout layers');
+  if (to === 'state-spaces' && dtype === 'int8') throw new UsageError('--dtype int8 is for the layout huggingface');
   // No kernel runs, and memory for weights is all that is needed.
   const {lib} = await startLibrary({backend: 'cpu'});
   const model = await loadModel(lib, flags, io);
@@ -67,7 +69,14 @@ async function act(flags: Flags, io: Io): Promise<void> {
       await saveFolder(model, out);
       if (model.tokenizer) await writeFile(join(out, 'tokenizer.json'), JSON.stringify(model.tokenizer));
     } else {
-      await lib.savePretrained(model, out, {dtype, layout: to, maxShardBytes: maxShardGb * 1e9, signal: io.signal});
+      const maxShardBytes = to === 'state-spaces' ? Infinity : maxShardGb * 1e9;
+      await lib.savePretrained(model, out, {dtype, layout: to, maxShardBytes, signal: io.signal});
+      if (to === 'state-spaces') {
+        const {writeTorchFile} = await import('./torchFile');
+        const written = join(out, 'model.safetensors');
+        await writeTorchFile(written, join(out, 'pytorch_model.bin'));
+        await rm(written);
+      }
     }
     const parameters = model.countParams();
     if (json) io.out(`${JSON.stringify({model: source, out, to, dtype, parameters})}\n`);

@@ -3,6 +3,8 @@ import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import {blobFile} from '../../src/checkpoints/bytes';
+import {openTorchArchive} from '../../src/checkpoints/torchArchive';
 import {readQuestions} from '../../src/cli/multipleChoice';
 import type {MambaLM} from '../../src/node';
 import {byteTokenizer, fromPretrained, savePretrained, tokenWindows, trainer, adamW} from '../../src/node';
@@ -252,6 +254,11 @@ describe('the commands', () => {
       }
       const original = JSON.parse(readFileSync(at('original/config.json'), 'utf8')) as object;
       expect(original).toEqual(jasmine.objectContaining({d_model: 8, n_layer: 2}));
+      // As mamba_ssm's from_pretrained asks for it, with the tied head that its state dict has.
+      expect(existsSync(at('original/model.safetensors'))).toBeFalse();
+      const archive = blobFile('pytorch_model.bin', new Blob([readFileSync(at('original/pytorch_model.bin'))]));
+      const tensors = await openTorchArchive(archive);
+      expect([...tensors.keys()]).toEqual(jasmine.arrayContaining(['backbone.embedding.weight', 'lm_head.weight']));
       expect(existsSync(at('again/model.safetensors.index.json'))).toBeTrue();
       const [first, last] = [await fromPretrained(model), await fromPretrained(at('again'))];
       for (const [name, weight] of first.weightsByName()) {
