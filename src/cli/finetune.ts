@@ -125,6 +125,7 @@ function plan(command: Command, given: Flags) {
     throw new UsageError('--data is missing: a text file, a folder, JSON lines, or - for standard input');
   if (flags.fineTuneType === 'full') checkFull(flags);
   checkFolder(folder, flag);
+  if (flags.tensorboard !== undefined) checkFolder(flags.tensorboard, '--tensorboard');
   const found = {flags, named, trains, folder, flag};
   if (restart === 'ended') return {...found, goes: true, trains: false, ended: !flags.test};
   if (restart) return {...found, goes: true, ended: false};
@@ -172,7 +173,8 @@ async function work(
         `training ${trained.toLocaleString('en')} of ${total.toLocaleString('en')} parameters, ${share}${workers(run.cluster)}\n`,
       );
     const isAdapter = flags.fineTuneType !== 'full';
-    const use = isAdapter ? `--model ${modelSource(flags)} --adapter-path ${run.folder}` : `--model ${run.folder}`;
+    const base = `--model ${modelSource(flags)}${flags.weights === 'int8' ? ' --weights int8' : ''}`;
+    const use = isAdapter ? `${base} --adapter-path ${run.folder}` : `--model ${run.folder}`;
     if (!(await session.fit(trainer, data, flags, {...run, use, save: () => save(run.folder)}, io))) return;
   }
   if (!flags.test) return;

@@ -91,6 +91,7 @@ function plan(command: Command, given: Flags) {
   if (named === undefined)
     throw new UsageError('--data is missing: a text file, a folder of texts, or - for standard input');
   checkFolder(out, '--out');
+  if (flags.tensorboard !== undefined) checkFolder(flags.tensorboard, '--tensorboard');
   if (restart) return {flags, named, goes: true, ended: restart === 'ended'};
   const further = flags.resume === true && existsSync(`${out}/config.json`);
   if (flags.resume && !further) throw new UsageError(`--resume: ${out} holds no model`);

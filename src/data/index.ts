@@ -158,7 +158,7 @@ async function openTexts(
     }
     if (tokens.length < needed) {
       throw new Error(
-        `${OP}: ${split.name} gives ${tokens.length} tokens, but ${order === 'random' ? 'a row' : 'a batch'} takes ${needed}; a smaller length takes fewer`,
+        `${OP}: ${split.name} gives ${tokens.length} tokens, but ${order === 'random' ? 'a row' : 'a batch'} takes ${needed}; a smaller length ${order === 'random' ? 'takes' : 'or batchSize takes'} fewer`,
       );
     }
     return {

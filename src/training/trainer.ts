@@ -65,6 +65,8 @@ export class Trainer {
   private readonly how: Run;
   private readonly average: WeightAverage | undefined;
   private readonly best = new Best();
+  /** The step of the last checkpoint of the fit at work, if it keeps any; -1 before the first. */
+  private kept?: number;
 
   constructor(
     readonly model: tf.LayersModel,
@@ -171,6 +173,7 @@ export class Trainer {
     }
     const result: FitResult = {step: this.step, ended: 'steps'};
     let saved = this.step;
+    this.kept = checkpoint && (resumed ? this.step : -1);
     let batches: Batch[] = [];
     let scalars: StepScalars | undefined;
     const save = async (into: TrainingStore) => {
@@ -194,7 +197,7 @@ export class Trainer {
     };
     const keep = async () => {
       await save(target!);
-      saved = this.step;
+      this.kept = saved = this.step;
       await callbacks.onCheckpoint?.({step: this.step});
     };
     const {verbose = terminal() ? 1 : 0} = options;
@@ -388,7 +391,7 @@ export class Trainer {
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new Error(
         `${OP}: step ${this.step} has loss ${loss} and gradient norm ${gradientNorm}; ` +
-          'a lower learning rate, a longer warm-up or clipNorm may help',
+          `a lower learning rate, a longer warm-up or clipNorm may help${this.lastCheckpoint()}`,
       );
     }
     return {loss, gradientNorm};
@@ -405,6 +408,11 @@ export class Trainer {
     );
     total.dispose();
     return loss;
+  }
+
+  private lastCheckpoint(): string {
+    if (this.kept === undefined) return '';
+    return this.kept < 0 ? '; there is no checkpoint yet' : `; the last checkpoint, of step ${this.kept}, stays`;
   }
 
   /** Throws unless the weights as they are now give a finite loss: that of the step is of the weights before it. */

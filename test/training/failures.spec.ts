@@ -282,6 +282,24 @@ describe('a run gone wrong', () => {
     });
   }
 
+  it('says which checkpoint there is, if any', async () => {
+    const store = memoryCheckpoints();
+    for (const [learningRate, end] of [
+      [1e-2, undefined],
+      [3e38, /^trainer: step \d+ has loss .*; the last checkpoint, of step 2, stays$/],
+    ] as const) {
+      const fit = trainer(regressor(), {optimizer: tf.train.sgd(learningRate), loss: squaredError});
+      const ended = fit.fit(regressionData(2), {steps: end ? 9 : 2, checkpoint: {target: store}});
+      if (end) await expectAsync(ended).toBeRejectedWithError(end);
+      else await ended;
+    }
+    const alone = trainer(regressor(), {optimizer: tf.train.sgd(3e38), loss: squaredError});
+    const options = {steps: 9, checkpoint: {target: memoryCheckpoints()}};
+    await expectAsync(alone.fit(regressionData(2), options)).toBeRejectedWithError(/; there is no checkpoint yet$/);
+    const none = trainer(regressor(), {optimizer: tf.train.sgd(3e38), loss: squaredError});
+    await expectAsync(none.fit(regressionData(2), {steps: 9})).toBeRejectedWithError(/clipNorm may help$/);
+  });
+
   it('never replaces a good checkpoint: moments that overflow', async () => {
     const store = memoryCheckpoints();
     const model = regressor();
