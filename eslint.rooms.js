@@ -21,6 +21,8 @@ const opsOnOps = {
   embedding: ['unsortedSegmentSum'],
   ssdStep: ['ssd'],
   packedLinear: ['linear', 'unpackRows'],
+  halves: ['linear'],
+  decoder: ['topLogits'],
 };
 
 const backendPackage = {
@@ -63,7 +65,7 @@ export function rooms(root) {
     {room: 'nodeStaging.ts', mayImport: []},
     {room: 'indexedDb.ts', mayImport: []},
     {room: 'fileErrors.ts', mayImport: []},
-    {room: 'mixers', mayImport: ['backends/engine.ts', 'ops', 'draw.ts']},
+    {room: 'mixers', mayImport: ['backends/engine.ts', 'backends/traits.ts', 'ops', 'draw.ts']},
     {room: 'config', mayImport: ['mixers']},
     {room: 'layers', mayImport: ['mixers', 'ops', 'registerClass.ts']},
     {

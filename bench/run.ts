@@ -1,6 +1,6 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`, `npm run bench -- packing --backend tensorflow`,
- * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow` (8 bits beside float32), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
+ * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow [--model runs/shakespeare]` (8 and 16 bits beside float32, and perplexity), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for processes that train together, and `npm run bench -- scaling` for what that says of more of them;
  * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
  * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page);
@@ -18,6 +18,7 @@ const {values, positionals} = parseArgs({
   options: {
     backend: {type: 'string', default: 'wasm'},
     preset: {type: 'string'},
+    model: {type: 'string'},
     to: {type: 'string', default: '20'},
     composed: {type: 'boolean', default: true},
   },
@@ -72,7 +73,7 @@ if (what === 'ops' && backend === 'tensorflow') {
 } else if (what === 'browser') {
   await (await import('./browser')).benchBrowser();
 } else if (what === 'packed') {
-  await (await import('./packed')).benchPacked(values.preset);
+  await (await import('./packed')).benchPacked(values.preset, values.model);
 } else if (what === 'length') {
   await (await import('./length')).benchLength(Number(values.to));
 } else if (what === 'transformer') {

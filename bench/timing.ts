@@ -1,5 +1,6 @@
 /** Timing for the benchmarks. */
 import * as tf from '@tensorflow/tfjs';
+import type {MambaLM} from '../src';
 
 /**
  * The shortest time of a call in milliseconds, over at least `least` calls and about `budget` milliseconds; a first call does not
@@ -23,6 +24,28 @@ export function run(compute: () => tf.Tensor[] | tf.Tensor): () => void {
   return () => {
     tf.dispose(tf.tidy(compute));
   };
+}
+
+/** Tokens a second of greedy generation, by the median token and by the best, and the tokens. */
+export async function timeGreedy(model: MambaLM, prompt: number[], count: number): Promise<Greedy> {
+  const tokens: number[] = [];
+  const times: number[] = [];
+  let last: number | undefined;
+  for await (const {id} of model.generate(prompt, {temperature: 0, maxNewTokens: count, stopTokens: []})) {
+    const now = performance.now();
+    if (last !== undefined) times.push(now - last); // the first holds the prefill
+    last = now;
+    tokens.push(id);
+  }
+  times.sort((a, b) => a - b);
+  return {decode: 1e3 / times[times.length >> 1], best: 1e3 / times[0], tokens};
+}
+
+/** What {@link timeGreedy} gives. */
+export interface Greedy {
+  decode: number;
+  best: number;
+  tokens: number[];
 }
 
 /** Aligned columns. */

@@ -16,7 +16,8 @@ import {setHostMemory} from './lm/memory';
 registerFilePlatform(nodeFiles);
 setHostMemory(totalmem());
 
-if (loadNative().loader) useNativeKernels();
+const {loader: addon} = loadNative();
+if (addon) useNativeKernels(addon);
 
 /** What {@link backendInfo} tells. */
 export interface BackendInfo {
@@ -42,7 +43,12 @@ export function backendInfo(): BackendInfo {
   const {loader, hint} = loadNative();
   const backend = tf.getBackend();
   if (!loader) return {backend, nativeKernels: [], hint};
-  return {backend, device: isTensorflowOnGpu() ? 'GPU' : 'CPU', ...loader.info(), nativeKernels: useNativeKernels()};
+  return {
+    backend,
+    device: isTensorflowOnGpu() ? 'GPU' : 'CPU',
+    ...loader.info(),
+    nativeKernels: useNativeKernels(loader),
+  };
 }
 
 export * from './index';

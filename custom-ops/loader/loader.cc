@@ -6,6 +6,7 @@
 //
 //   load(path)                TF_LoadLibrary, first of all for the op library; a second call with the same path does nothing
 //   info()                    {tensorflow, simd, threads}
+//   nextTokens, decoderState, closeDecoder   see decoder.cc
 //   openCluster, collective   see cluster.cc
 #include <link.h>
 #include <node_api.h>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "cluster.h"
+#include "decoder.h"
 #include "tensorflow.h"
 
 const std::vector<void *> &tensorflowLibraries() {
@@ -43,7 +45,7 @@ namespace {
 
 std::mutex mutex;  // worker threads share the process's one library
 std::vector<std::string> loaded;
-void *opLibrary = nullptr;  // the first that was loaded
+std::atomic<void *> opLibrary{nullptr};  // the first that was loaded
 
 // The path of another copy of this library in the process, or nothing. Two versions of the package may meet there;
 // TensorFlow would register the kernels of both, and then refuse every call because two kernels fit it.
@@ -111,8 +113,8 @@ napi_value jsInfo(napi_env env, napi_callback_info) {
   std::lock_guard<std::mutex> lock(mutex);
   if (!opLibrary) return throwError(env, "no op library is loaded");
   const auto version = find<const char *()>(tensorflowLibraries(), "TF_Version");
-  const auto level = find<const char *()>({opLibrary}, "tfjs_mamba_simd_level");
-  const auto threads = find<int()>({opLibrary}, "tfjs_mamba_thread_count");
+  const auto level = find<const char *()>({opLibrary.load()}, "tfjs_mamba_simd_level");
+  const auto threads = find<int()>({opLibrary.load()}, "tfjs_mamba_thread_count");
   napi_value result, value;
   napi_create_object(env, &result);
   napi_create_string_utf8(env, version ? version() : "unknown", NAPI_AUTO_LENGTH, &value);
@@ -132,9 +134,14 @@ void define(napi_env env, napi_value exports, const char *name, napi_callback ca
 
 }  // namespace
 
+void *loadedOpLibrary() { return opLibrary; }
+
 NAPI_MODULE_INIT() {
   define(env, exports, "load", jsLoad);
   define(env, exports, "info", jsInfo);
+  define(env, exports, "nextTokens", jsNextTokens);
+  define(env, exports, "decoderState", jsDecoderState);
+  define(env, exports, "closeDecoder", jsCloseDecoder);
   define(env, exports, "openCluster", jsOpenCluster);
   define(env, exports, "collective", jsCollective);
   return exports;

@@ -20,6 +20,9 @@ struct TFE_TensorHandle;
 // Every libtensorflow*.so* of the process, opened once more and globally; none if there is no TensorFlow yet.
 const std::vector<void *> &tensorflowLibraries();
 
+// Our op library, once it is loaded.
+void *loadedOpLibrary();
+
 template <typename Function>
 Function *find(const std::vector<void *> &libraries, const char *name) {
   for (void *library : libraries)

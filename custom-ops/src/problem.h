@@ -200,25 +200,32 @@ struct MatVec {
 };
 
 // y[r] = x[r] Wᵀ (+ bias) for the few rows of decoding. W is [out,in] integers of 8 bits, four to a word, and a scale for
-// each 32 of them.
+// each 32 of them; or, without scales, bfloat16, two to a word.
 struct PackedMatVec {
   int64_t rows, in, out;
   const float *x;
-  const int32_t *words;        // [out,in/4]
-  const float *scales, *bias;  // [out,in/32], [out]
+  const int32_t *words;        // [out,in/4] or [out,in/2]
+  const float *scales, *bias;  // [out,in/32] or null, [out] or null
   float *y;
 };
 
-// y = integer * scale, of groups of 32 integers.
+// A matrix that a whole model's step multiplies by, in the form in which it is held.
+struct Matrix {
+  const float *floats;   // [in,out], of a table [out,in]; null: it is packed
+  const int32_t *words;  // as in PackedMatVec
+  const float *scales;
+};
+
+// y = integer * scale, of groups of 32 integers; or, without scales, y = the bfloat16.
 struct UnpackRows {
-  int64_t groups;
+  int64_t size;
   const int32_t *words;
   const float *scales;
   float *y;
 };
 
 // One token through one whole pre-norm block: norm, in_proj, conv, x_proj, dt_proj, state update, gate, out_proj and
-// the residual sum. Weights of the projections are [in,out].
+// the residual sum. The new states may be the old ones.
 struct BlockStep {
   int64_t batch, model, inner, states, taps, rank;
   float epsilon;
@@ -226,12 +233,14 @@ struct BlockStep {
   const float *x;                    // [B,model], the residual stream
   const float *convState, *ssmState; // [B,K-1,inner], [B,inner,N]
   const float *norm;                 // [model]
-  const float *inProj, *inBias;      // [model,2*inner], bias or null
+  Matrix inProj;                     // [model,2*inner]
+  const float *inBias;               // or null
   const float *conv, *convBias;      // [inner,K], [inner] or null
-  const float *xProj;                // [inner,rank+2N]
-  const float *dtProj, *dtBias;      // [rank,inner], [inner]
+  Matrix xProj, dtProj;              // [inner,rank+2N], [rank,inner]
+  const float *dtBias;               // [inner]
   const float *ALog, *D;             // [inner,N], [inner]
-  const float *outProj, *outBias;    // [inner,model], bias or null
+  Matrix outProj;                    // [inner,model]
+  const float *outBias;              // or null
   float *y, *newConvState, *newSsmState;  // y may be x
 };
 
@@ -246,17 +255,34 @@ struct Mamba2Step {
   const float *x;                    // [B,model], the residual stream
   const float *convState, *ssmState; // [B,K-1,W], [B,H,P,N]
   const float *norm;                 // [model]
-  const float *inProj, *inBias;      // [model,E+W+H], bias or null
+  Matrix inProj;                     // [model,E+W+H]
+  const float *inBias;               // or null
   const float *conv, *convBias;      // [W,K], [W] or null
   const float *dtBias, *ALog;        // [H]
   const float *D;                    // [H] or [E]
   const float *gatedNorm;            // [E]; null: the output is gated and not normalised
-  const float *outProj, *outBias;    // [E,model], bias or null
+  Matrix outProj;                    // [E,model]
+  const float *outBias;              // or null
   float *y, *newConvState, *newSsmState;  // y may be x
 
   int64_t inner() const { return heads * headDim; }
   int64_t convWidth() const { return inner() + 2 * groups * states; }
   int64_t projected() const { return inner() + convWidth() + heads; }
+};
+
+// The ends of a language model, for a token of each row: ids to vectors, and vectors to logits and the likeliest of them.
+struct TokenEnds {
+  int64_t rows, model, vocab;
+  Matrix table;          // [vocab,model]
+  Matrix head;           // [model,vocab]; without either form it is the table
+  const float *norm;     // [model]
+  float epsilon;
+  const int32_t *ids;    // [rows], each a row of the table
+  float *x;              // [rows,model]: what the ids give, then what the blocks made of it
+  float *logits;         // [rows,vocab]
+  int64_t count, known;  // how many of the likeliest, among the ids below `known`; 0: none are looked for
+  float *top;            // [rows,1+2*count]: ln of the sum of all exp, ids by falling logit, equal ones by rising id, and their
+                         // logits; -1 where there is no number to choose
 };
 
 }  // namespace tfjs_mamba

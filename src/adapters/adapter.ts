@@ -10,7 +10,7 @@ import {addWeightTo, putWeightBack, takeWeightFrom} from '../layers/matrices';
 import type {MambaLM} from '../lm/model';
 import {Draws} from '../mixers/draws';
 import {mergedValue, useCorrectedWeights} from '../mixers/lora';
-import type {DenseWeight, LoraWeight, PackedWeight} from '../mixers/weight';
+import type {BaseWeight, LoraWeight} from '../mixers/weight';
 import {dense} from '../mixers/weight';
 import type {AdapterInfo, AdapterSettings} from './options';
 import {scaleOf} from './options';
@@ -94,7 +94,7 @@ export class Adapter {
     const scale = scaleOf(this.settings, rank, alpha);
     const read = (training: boolean): LoraWeight => ({
       form: 'lora',
-      base: base ? (base(false) as DenseWeight | PackedWeight) : dense(own!.read()),
+      base: base ? (base(false) as BaseWeight) : dense(own!.read()),
       down: variables.down.read() as tf.Tensor2D,
       up: variables.up.read() as tf.Tensor2D,
       scale,

@@ -7,9 +7,10 @@ import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
+import type {NativeDecoders} from './tensorflow';
 
 /** The addon `tfjs_mamba_loader.node`. */
-export interface Loader {
+export interface Loader extends NativeDecoders {
   load(opLibrary: string): void;
   info(): {tensorflow: string; simd: string; threads: number};
   openCluster(options: ClusterOptions): Promise<void>;

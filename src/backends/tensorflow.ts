@@ -7,6 +7,7 @@
 import type {TensorInfo} from '@tensorflow/tfjs';
 import {getKernel, registerKernel, unregisterKernel} from '@tensorflow/tfjs';
 import type {KernelFunc} from '@tensorflow/tfjs';
+import {isTensorflowOnCpu} from './traits';
 
 /** What is used of tfjs-node's backend. */
 export interface NodeBackend {
@@ -81,6 +82,41 @@ export function bitsOf(order: readonly string[], present: readonly string[]): nu
   return order.reduce((bits, name, i) => bits | (present.includes(name) ? 1 << i : 0), 0);
 }
 
+/**
+ * The attributes by which the library knows the inputs of blocks (src/ops/chain.ts), of which there are `count` in all, and how many blocks
+ * that makes.
+ */
+export function chainAttrs(
+  count: number,
+  order: readonly string[],
+  {present, packed}: {present: readonly string[]; packed: readonly string[]},
+): {ints: Record<'NI' | 'NW' | 'blocks' | 'present' | 'packed', number>; blocks: number} {
+  const blocks = count / (present.length + packed.length);
+  const bits = {present: bitsOf(order, present), packed: bitsOf(order, packed)};
+  return {ints: {NI: blocks * present.length, NW: blocks * packed.length, blocks, ...bits}, blocks};
+}
+
+/** The part of the addon that decodes: see custom-ops/loader/decoder.cc. */
+export interface NativeDecoders {
+  nextTokens(
+    decoder: number,
+    ids: Int32Array,
+    logits: Float32Array,
+    count: number,
+    vocabSize: number,
+    top: Float32Array,
+  ): void;
+  decoderState(decoder: number, state: Float32Array): void;
+  closeDecoder(decoder: number): void;
+}
+
+let decoders: NativeDecoders | undefined;
+
+/** The decoders of the library, where it is loaded and the current backend is TensorFlow on a CPU. */
+export function nativeDecoders(): NativeDecoders | undefined {
+  return isTensorflowOnCpu() ? decoders : undefined;
+}
+
 const offered: NativeKernel[] = [];
 let libraryLoaded = false;
 
@@ -94,7 +130,8 @@ export function offerNativeKernels(...kernels: NativeKernel[]): void {
 }
 
 /** Registers what is offered for the `tensorflow` backend; to be called once the library is loaded. Gives the kernels' names. */
-export function useNativeKernels(): string[] {
+export function useNativeKernels(addon: NativeDecoders): string[] {
+  decoders = addon;
   if (!libraryLoaded) register(offered);
   libraryLoaded = true;
   return offered.map(({kernelName}) => kernelName);

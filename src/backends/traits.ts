@@ -14,6 +14,11 @@ export function isTensorflowOnGpu(): boolean {
   return (tf.findBackend('tensorflow') as unknown as NodeBackend).isUsingGpuDevice;
 }
 
+/** Whether the current backend is TensorFlow on a CPU. */
+export function isTensorflowOnCpu(): boolean {
+  return tf.getBackend() === 'tensorflow' && !isTensorflowOnGpu();
+}
+
 /**
  * Whether the current backend's values can be read at once: not on a GPU, nor where TensorFlow has one, for that would wait for all that
  * has been asked of it. Only there are values checked; elsewhere a value out of range counts as ignored and never reads outside its

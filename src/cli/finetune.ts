@@ -135,8 +135,8 @@ function plan(command: Command, given: Flags) {
 
 /** What is of adapters alone would be passed over in silence. */
 function checkFull({weights, resumeAdapterFile}: Flags): void {
-  if (weights === 'int8')
-    throw new UsageError('--weights must be float32 with --fine-tune-type full, which trains them, but is int8');
+  if ((weights ?? 'float32') !== 'float32')
+    throw new UsageError(`--weights must be float32 with --fine-tune-type full, which trains them, but is ${weights}`);
   if (resumeAdapterFile !== undefined)
     throw new UsageError('--resume-adapter-file is for lora and dora, but --fine-tune-type is full; fuse it first');
 }

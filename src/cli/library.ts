@@ -36,7 +36,7 @@ export interface ModelFlags {
   model?: string;
   revision?: string;
   adapterPath?: string;
-  weights?: 'float32' | 'int8';
+  weights?: 'float32' | 'bfloat16' | 'int8';
 }
 
 /** Adds `--model` and `--revision`. */
@@ -49,8 +49,11 @@ export function withModel(command: Command): Command {
 /** Adds `--weights`, of commands that run a model. */
 export function withWeights(command: Command): Command {
   return command.addOption(
-    new Option('--weights <form>', 'how weights are held; int8 takes little more than a quarter of the memory')
-      .choices(['float32', 'int8'])
+    new Option(
+      '--weights <form>',
+      'how weights are held; int8 takes little more than a quarter of the memory, bfloat16 half (tensorflow alone)',
+    )
+      .choices(['float32', 'bfloat16', 'int8'])
       .default('float32'),
   );
 }
@@ -75,7 +78,7 @@ export async function loadModel(lib: Library, flags: ModelFlags, io: Io): Promis
   if (flags.adapterPath === undefined) return model;
   try {
     await lib.loadAdapter(model, flags.adapterPath, {signal: io.signal, cache: true});
-    if (flags.weights !== 'int8') lib.mergeAdapter(model);
+    if ((flags.weights ?? 'float32') === 'float32') lib.mergeAdapter(model);
     return model;
   } catch (error) {
     model.dispose();

@@ -22,6 +22,8 @@ export type MakeForm = (
 ) => ReadForm | undefined;
 
 export class Matrices {
+  /** How often a matrix of any layer was given another form: who has copied or held some knows by it when to look again. */
+  static changes = 0;
   /** Asked for each matrix when the layer is built. */
   make: MakeForm = () => undefined;
   private readonly forms = new Map<string, ReadForm>();
@@ -49,6 +51,7 @@ export class Matrices {
 
   /** Gives the matrix a form; without one it is dense again. */
   setForm(name: string, form: ReadForm | undefined): void {
+    Matrices.changes++;
     if (form) this.forms.set(name, form);
     else this.forms.delete(name);
   }

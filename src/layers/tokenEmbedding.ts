@@ -60,7 +60,8 @@ export class TokenEmbedding extends tf.layers.Layer {
     return x.rank === 3 ? this.logits(x, training === true) : this.embed(x, training === true);
   }
 
-  private table(training: boolean): Weight {
+  /** @internal */
+  table(training: boolean): Weight {
     return this.matrices.read('weight', this.variable, training);
   }
 
@@ -119,7 +120,12 @@ export class LanguageHead extends tf.layers.Layer {
 
   /** [...,dModel] → [...,vocabSize] */
   logits(x: tf.Tensor, training = false): tf.Tensor {
-    return linear({x, weight: this.matrices.read('kernel', this.variable, training)});
+    return linear({x, weight: this.kernel(training)});
+  }
+
+  /** @internal */
+  kernel(training: boolean): Weight {
+    return this.matrices.read('kernel', this.variable, training);
   }
 
   override getConfig(): tf.serialization.ConfigDict {

@@ -1,28 +1,28 @@
 /** Text generation: one parallel pass over the prompts, then a step per token, as a stream. */
 import * as tf from '@tensorflow/tfjs';
 import type {ResolvedMambaConfig} from '../config/config';
+import type {Steps} from './decoding';
+import {Decoding} from './decoding';
 import type {StateHistory} from './history';
 import type {MambaState} from './model';
 import {macrotask} from '../macrotask';
 import {checkSignal, describe} from '../ops/check';
 import {didYouMean} from '../ops/suggest';
-import {findsTopLogits, topLogits} from '../ops/topLogits';
 import {Random} from '../random';
 import type {Prompt} from './prompts';
 import {leftPadded, readPrompts} from './prompts';
 import type {SamplingOptions} from './sampling';
-import {checkSampling, logSumExp, neededTokens, sampleToken, sampleTop} from './sampling';
+import {checkSampling} from './sampling';
 import {TextStream} from './textStream';
 import type {Tokenizer} from './tokenizers';
 
 /** What generation needs of a model. */
-export interface Decoder {
+export interface Decoder extends Steps {
   readonly config: ResolvedMambaConfig;
   readonly tokenizer?: Tokenizer;
   /** Why a checkpoint's own tokenizer is not there, if it has one. */
   readonly tokenizerFault?: Error;
   prefill(ids: number[][], options: {state?: MambaState; mask?: number[][]}): {logits: tf.Tensor2D; state: MambaState};
-  step(ids: number[], state: MambaState): {logits: tf.Tensor2D; state: MambaState};
 }
 
 /** The options of {@link MambaLM.generate}. */
@@ -126,13 +126,11 @@ export async function* generate(
     onEnd?.({row: number, reason: ended!, tokens: count, ...(text && {text: text.all()})});
   signal?.throwIfAborted();
   const breath = new Breath();
-  let {logits, state} = history
-    ? history.read(model, prompts[0])
-    : model.prefill(...leftPadded(prompts, options.state));
+  const read = history ? history.read(model, prompts[0]) : model.prefill(...leftPadded(prompts, options.state));
+  const decoding = new Decoding(model, read, options, config.realVocabSize, history !== undefined);
   try {
     for (let index = 0; ; index++) {
-      const choices = await readChoices(logits, options, config.realVocabSize);
-      logits.dispose();
+      const choices = await decoding.choices();
       const step: GeneratedToken[] = [];
       for (const [i, progress] of rows.entries()) {
         const row = progress.number;
@@ -149,7 +147,7 @@ export async function* generate(
         progress.seen.add(id);
         if (progress.ended !== 'stop') {
           progress.count++;
-          history?.add(id, state);
+          history?.add(id, decoding.state);
           step.push({
             id,
             index,
@@ -164,10 +162,7 @@ export async function* generate(
       rows.filter(({ended}) => ended).forEach(tell);
       if (going.length === 0) return;
       if (going.length < rows.length) {
-        state = takeRows(
-          state,
-          rows.flatMap(({ended}, i) => (ended ? [] : [i])),
-        );
+        decoding.take(rows.flatMap(({ended}, i) => (ended ? [] : [i])));
         rows = going;
       }
       await breath.take();
@@ -175,69 +170,13 @@ export async function* generate(
         going.forEach((row) => tell({...row, ended: 'abort'}));
         signal.throwIfAborted();
       }
-      const next = model.step(
-        rows.map(({last}) => last),
-        state,
-      );
-      if (!history) tf.dispose(state);
-      ({logits, state} = next);
+      decoding.step(rows.map(({last}) => last));
     }
   } finally {
-    logits.dispose();
-    if (history?.newest.state !== state) tf.dispose(state);
+    if (history && history.newest.state !== decoding.state) tf.dispose(decoding.state);
+    decoding.dispose();
     history?.end();
   }
-}
-
-/** Some rows of a state, which is disposed: a finished row costs no further step. */
-function takeRows(state: MambaState, rows: number[]): MambaState {
-  const taken = tf.tidy(() => {
-    const indices = tf.tensor1d(rows, 'int32');
-    const take = (part: tf.TensorContainer): tf.TensorContainer => {
-      if (part instanceof tf.Tensor) return tf.gather(part, indices);
-      if (Array.isArray(part)) return part.map(take);
-      return Object.fromEntries(Object.entries(part as tf.TensorContainerObject).map(([name, x]) => [name, take(x)]));
-    };
-    return take(state);
-  });
-  tf.dispose(state);
-  return taken as MambaState;
-}
-
-/** What a row chooses its next token from. */
-interface Choice {
-  /** ln Σ exp of the logits. */
-  total: number;
-  choose(row: Row): number;
-  /** The logit of the token chosen. */
-  logit(id: number): number;
-}
-
-/**
- * Reads of the logits what it takes to choose. Those beyond the tokens are padding of the vocabulary: never chosen, though the model
- * gives them a probability.
- */
-async function readChoices(logits: tf.Tensor2D, options: GenerateOptions, vocabSize: number): Promise<Choice[]> {
-  const needed = neededTokens(options);
-  if (needed !== undefined && findsTopLogits(needed)) {
-    const rows = await topLogits(logits, needed, vocabSize);
-    return rows.map(({logSumExp: total, ids, logits: values}) => ({
-      total,
-      choose: ({random}) => sampleTop(ids, values, options, random),
-      logit: (id) => values[ids.indexOf(id)],
-    }));
-  }
-  const [batch, width] = logits.shape;
-  const values = (await logits.data()) as Float32Array;
-  return Array.from({length: batch}, (_, row) => {
-    const all = values.subarray(row * width, (row + 1) * width);
-    const real = all.subarray(0, vocabSize);
-    return {
-      total: logSumExp(all),
-      choose: ({seen, random}) => sampleToken(real, options, seen, random),
-      logit: (id) => real[id],
-    };
-  });
 }
 
 const optionNames = [

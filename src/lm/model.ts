@@ -16,7 +16,7 @@ import {RMSNormalization} from '../layers/rmsNormalization';
 import {LanguageHead, TokenEmbedding} from '../layers/tokenEmbedding';
 import {checkIndices, checkKeys, checkRank, checkShape, checkWhole} from '../ops/check';
 import {mixerOf} from '../mixers';
-import {stepChain} from '../mixers/block';
+import {openChain, stepChain} from '../mixers/block';
 import type {Draws} from '../mixers/draws';
 import {seedFor} from '../mixers/initializers';
 import type {LayerState} from '../mixers/mamba1/run';
@@ -24,8 +24,10 @@ import {align, lastPosition} from '../mixers/masking';
 import type {State} from '../mixers/mixer';
 import {stateNames, stateShapes} from '../mixers/states';
 import {crossEntropy} from '../ops/crossEntropy';
+import type {TokenDecoder} from '../ops/decoder';
 import {registerClass} from '../registerClass';
 import '../simdDraw';
+import {tokenAccuracy, withAccuracy} from './accuracy';
 import type {GeneratedText, GeneratedToken, GenerateOptions} from './generate';
 import {generate} from './generate';
 import {checkFits} from './memory';
@@ -59,8 +61,8 @@ export interface MambaLMOptions {
 interface ModelOptions extends MambaLMOptions {
   /** Whether the weights start as zeros, because they are about to be replaced. */
   empty?: boolean;
-  /** Whether matrices are held in 8 bits. */
-  isPacked?: boolean;
+  /** Whether matrices are held in 8 bits, or in 16. */
+  bits?: 8 | 16;
   ignoreIndex?: number;
 }
 
@@ -101,7 +103,7 @@ export class MambaLM extends tf.LayersModel {
   tokenizerFiles?: TokenizerFiles;
   /** @internal What was hung on the model from outside, and goes with it. */
   adapter?: {readonly isMerged: boolean; readonly draws: Draws; dispose(): void};
-  /** @internal Its matrices of 8 bits, if they are. */
+  /** @internal Its matrices of 8 or 16 bits, if they are. */
   readonly packing?: Packing;
   private readonly parts: Parts;
   private ignoreIndex: number;
@@ -109,7 +111,7 @@ export class MambaLM extends tf.LayersModel {
 
   constructor(config: MambaConfig | PresetName, options: ModelOptions = {}) {
     const resolved = resolveConfig(config);
-    const packing = options.isPacked ? new Packing() : undefined;
+    const packing = options.bits && new Packing(options.bits);
     const parts = makeParts(resolved, options, packing);
     const inputs = tf.input({shape: [null], dtype: 'int32', name: 'ids'});
     const hidden = [...parts.blocks, parts.norm].reduce(
@@ -187,6 +189,22 @@ export class MambaLM extends tf.LayersModel {
       );
       return {logits: this.logits(y), state: states as MambaState};
     });
+  }
+
+  /**
+   * @internal Opens the model for decoding from a state, which is copied; undefined where the backend has no decoders, or a weight is none
+   * that they take.
+   */
+  openDecoder(state: MambaState): TokenDecoder | undefined {
+    const {embeddings, blocks, norm, head} = this.parts;
+    let decoder: TokenDecoder | undefined;
+    tf.tidy(() => {
+      const own = head instanceof LanguageHead ? head.kernel(false) : undefined;
+      const ends = {norm: norm.weights[0].read(), epsilon: norm.epsilon, table: embeddings.table(false), head: own};
+      const chain = blocks.map((block) => block.block());
+      decoder = openChain(chain, state, ends);
+    });
+    return decoder;
   }
 
   /**
@@ -420,22 +438,6 @@ function checkIds(ids: tf.Tensor | tf.Tensor[]): void {
   for (const tensor of Array.isArray(ids) ? ids : [ids]) {
     if (tensor instanceof tf.Tensor && tensor.dtype === 'float32') checkWhole('MambaLM', 'ids', tensor);
   }
-}
-
-function tokenAccuracy(labels: tf.Tensor, logits: tf.Tensor, ignoreIndex: number): tf.Tensor {
-  const counted = labels.notEqual(ignoreIndex).toFloat();
-  const right = logits.argMax(-1).equal(labels.toInt()).toFloat().mul(counted);
-  return right.sum().div(counted.sum().maximum(1));
-}
-
-/** Puts our accuracy in the place of tfjs's, wherever tfjs lets its name stand. */
-function withAccuracy(metrics: unknown, accuracy: object): unknown {
-  if (metrics === 'accuracy' || metrics === 'acc') return accuracy;
-  if (Array.isArray(metrics)) return metrics.map((metric) => withAccuracy(metric, accuracy));
-  if (typeof metrics !== 'object' || metrics === null) return metrics;
-  return Object.fromEntries(
-    Object.entries(metrics).map(([output, metric]) => [output, withAccuracy(metric, accuracy)]),
-  );
 }
 
 /** tfjs takes a tensor, a list of one, or an object with one. */

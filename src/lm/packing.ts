@@ -1,6 +1,6 @@
 /**
- * Matrices of a model as 8-bit rows with a scale for each 32 values (GGUF's Q8_0), from the start: the floats are never all there. What 32
- * does not divide stays in floats, and so does all that is no matrix.
+ * Matrices of a model as 8-bit rows with a scale for each 32 values (GGUF's Q8_0) or as rows of bfloat16, from the start: the floats are never
+ * all there. What 32 does not divide, or 2, stays in floats, and so does all that is no matrix.
  */
 import * as tf from '@tensorflow/tfjs';
 import {wordsAreExact} from '../backends/traits';
@@ -8,35 +8,79 @@ import {joinQ8, Q8_0_VALUES, splitQ8} from '../checkpoints/quantized/q8_0';
 import type {MakeForm} from '../layers/matrices';
 import {addWeightInBuild} from '../layers/matrices';
 import {usePackedWeights} from '../mixers/packed';
-import type {PackedWeight} from '../mixers/weight';
+import type {HalfWeight, PackedWeight} from '../mixers/weight';
 
 /** The packed matrices of a model. */
 export class Packing {
-  private readonly matrices = new Map<string, PackedMatrix>();
+  private readonly matrices = new Map<string, PackedMatrix | HalfMatrix>();
 
   /** For the layers of the model, before they are built. */
   readonly make: MakeForm = (layer, name, shape, isTable) => {
     const [rows, width] = isTable ? shape : [shape[1], shape[0]];
-    if (!isPackable([rows, width])) return undefined;
-    const perWord = wordsAreExact() ? 4 : 2;
-    const words = addWeightInBuild(layer, `${name}/words`, [rows, width / perWord], 'int32');
-    const scales = addWeightInBuild(layer, `${name}/scales`, [rows, width / Q8_0_VALUES], 'float32');
-    const matrix = new PackedMatrix([rows, width], words, scales);
+    const matrix =
+      this.bits === 8 ? this.integers(layer, name, [rows, width]) : this.halves(layer, name, [rows, width], isTable);
+    if (matrix === undefined) return undefined;
     this.matrices.set(`${layer.name}/${name}`, matrix);
     return () => matrix.weight;
   };
 
-  constructor() {
+  /** @param bits 8, or 16 of bfloat16. */
+  constructor(readonly bits: 8 | 16) {
     usePackedWeights();
   }
 
   /** The matrix of that name, `layers.0/mixer/inProj/kernel`; undefined if it is in floats. */
-  get(name: string): PackedMatrix | undefined {
+  get(name: string): PackedMatrix | HalfMatrix | undefined {
     return this.matrices.get(name);
+  }
+
+  private integers(layer: tf.layers.Layer, name: string, shape: [number, number]): PackedMatrix | undefined {
+    const [rows, width] = shape;
+    if (!isPackable(shape)) return undefined;
+    const perWord = wordsAreExact() ? 4 : 2;
+    const words = addWeightInBuild(layer, `${name}/words`, [rows, width / perWord], 'int32');
+    const scales = addWeightInBuild(layer, `${name}/scales`, [rows, width / Q8_0_VALUES], 'float32');
+    return new PackedMatrix(shape, words, scales);
+  }
+
+  private halves(
+    layer: tf.layers.Layer,
+    name: string,
+    shape: [number, number],
+    isTable: boolean,
+  ): HalfMatrix | undefined {
+    const [rows, width] = shape;
+    if (width % 2 !== 0) return undefined;
+    return new HalfMatrix([rows, width], isTable, addWeightInBuild(layer, `${name}/words`, [rows, width / 2], 'int32'));
   }
 }
 
-/** One packed matrix. */
+/** A matrix of bfloat16. */
+export class HalfMatrix {
+  constructor(
+    readonly shape: readonly [number, number],
+    private readonly isTable: boolean,
+    private readonly words: tf.LayerVariable,
+  ) {}
+
+  get weight(): HalfWeight {
+    return {form: 'half', shape: this.shape, words: this.words.read()};
+  }
+
+  /** Takes floats in our layout, [in, out] but for a table; each becomes the nearest bfloat16, of two that are as near the even one. */
+  write(values: Float32Array): void {
+    const [rows, width] = this.shape;
+    tf.tidy(() => {
+      const own = this.isTable ? undefined : tf.tensor2d(values, [width, rows]).transpose().dataSync<'float32'>();
+      const halves = Uint16Array.from(new Uint32Array((own ?? values).slice().buffer), (bits) =>
+        (bits & 0x7fffffff) > 0x7f800000 ? (bits >>> 16) | 64 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16,
+      );
+      this.words.write(tf.tensor2d(new Int32Array(halves.buffer), [rows, width / 2], 'int32'));
+    });
+  }
+}
+
+/** A matrix of 8-bit integers. */
 export class PackedMatrix {
   constructor(
     readonly shape: readonly [number, number],

@@ -11,8 +11,11 @@ import type {TokenizerFiles} from '../checkpoints/tokenizerFiles';
 import {readTokenizerFiles} from '../checkpoints/tokenizerFiles';
 import {checkKeys, checkOneOf, checkSignal, describe} from '../ops/check';
 import {countParameters, largestWeight} from '../config/weightTable';
+import {hasHalves} from '../ops/halves/has';
 import {checkFits} from './memory';
 import {MambaLM} from './model';
+import type {HalfMatrix} from './packing';
+import {PackedMatrix} from './packing';
 import {tokenizerOf} from './tokenizers';
 import {readBlocks, readWeight} from './weightValues';
 
@@ -21,9 +24,10 @@ export interface FromPretrainedOptions extends LoadOptions {
   /**
    * 'int8' holds matrices in 8 bits and a scale for each 32 of them (GGUF's Q8_0), in little more than a quarter of the memory, and computes
    * with them in float32; what 32 does not divide, and all that is no matrix, stays in floats. Such a model trains an adapter, or what it has
-   * in floats. 'float32' unless given.
+   * in floats. 'bfloat16' halves the memory of all matrices, for the backend `tensorflow` on a CPU with the native library, which computes with
+   * them in float32; elsewhere it is an error. 'float32' unless given.
    */
-  weights?: 'float32' | 'int8';
+  weights?: 'float32' | 'bfloat16' | 'int8';
 }
 
 /**
@@ -50,8 +54,14 @@ export async function fromPretrained(
 ): Promise<MambaLM> {
   checkKeys('fromPretrained', options, ['onProgress', 'signal', 'revision', 'cache', 'timeout', 'token', 'weights']);
   const {weights: held = 'float32'} = options;
-  checkOneOf('fromPretrained', 'weights', held, ['float32', 'int8']);
-  const isPacked = held === 'int8';
+  checkOneOf('fromPretrained', 'weights', held, ['float32', 'bfloat16', 'int8']);
+  const bits = bitsOf[held];
+  if (bits === 16 && !hasHalves()) {
+    throw new Error(
+      `fromPretrained: weights 'bfloat16' need the backend tensorflow on a CPU and the native library, but the backend is ${tf.getBackend()}; ` +
+        "'int8' and 'float32' run on any",
+    );
+  }
   checkSignal('fromPretrained', options.signal);
   if (typeof source !== 'string' && !(source instanceof URL) && typeof source?.open !== 'function') {
     throw new Error(
@@ -62,16 +72,18 @@ export async function fromPretrained(
   // The folder is open: where it was and how it is kept is settled.
   const {onProgress, signal} = options;
   const checkpoint = await readCheckpoint(folder, {onProgress, signal}, (config) => {
-    const bytes = isPacked ? PACKED_BYTES : 4;
+    const bytes = bits === 8 ? PACKED_BYTES : bits === 16 ? 2 : 4;
     checkFits('fromPretrained', bytes * countParameters(config), bytes * largestWeight(config));
   });
   const tokenizer = await findTokenizer(folder, signal);
-  const model = new MambaLM(checkpoint.config, {empty: true, isPacked});
+  const model = new MambaLM(checkpoint.config, {empty: true, bits});
   try {
     const weights = model.weightsByName();
     const packed = (name: string) => model.packing?.get(name);
-    for await (const weight of checkpoint.weights((name) => packed(name) !== undefined)) {
-      if ('blocks' in weight) packed(weight.name)!.write(weight.blocks);
+    for await (const weight of checkpoint.weights((name) => packed(name) instanceof PackedMatrix)) {
+      const matrix = packed(weight.name);
+      if ('blocks' in weight) (matrix as PackedMatrix).write(weight.blocks);
+      else if (matrix) (matrix as HalfMatrix).write(weight.values);
       else tf.tidy(() => void weights.get(weight.name)!.write(tf.tensor(weight.values, weight.shape, 'float32')));
     }
     return Object.assign(model, tokenizer);
@@ -80,6 +92,8 @@ export async function fromPretrained(
     throw error;
   }
 }
+
+const bitsOf = {float32: undefined, bfloat16: 16, int8: 8} as const;
 
 /** Bytes of a value of a packed matrix, most of a model: an integer and its share of a scale. */
 const PACKED_BYTES = 1 + 4 / 32;
@@ -126,7 +140,7 @@ export async function savePretrained(
   }
   if (options.layout !== undefined)
     checkOneOf('savePretrained', 'layout', options.layout, ['huggingface', 'state-spaces']);
-  const {dtype = model.packing ? 'int8' : 'float32'} = options;
+  const {dtype = model.packing?.bits === 8 ? 'int8' : 'float32'} = options;
   const floats = (name: string) => readWeight(model, name);
   const blocks = (name: string) => readBlocks(model, name);
   const {tokenizer, tokenizerFiles} = model;

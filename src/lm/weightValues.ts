@@ -4,6 +4,7 @@ import type {LayerOfMatrices} from '../layers/matrices';
 import type {Weight} from '../mixers/weight';
 import {denseValue} from '../mixers/weight';
 import type {MambaLM} from './model';
+import type {PackedMatrix} from './packing';
 
 /** The values, in our layout. */
 export async function readWeight(model: MambaLM, name: string): Promise<Float32Array> {
@@ -17,9 +18,10 @@ export async function readWeight(model: MambaLM, name: string): Promise<Float32A
   }
 }
 
-/** The blocks of a matrix that is packed now; undefined of any other weight. */
+/** The blocks of a matrix that is packed in 8 bits now; undefined of any other weight. */
 export async function readBlocks(model: MambaLM, name: string): Promise<Uint8Array | undefined> {
-  return formOf(model, name)?.form === 'packed' ? model.packing!.get(name)!.read() : undefined;
+  if (formOf(model, name)?.form !== 'packed') return undefined;
+  return (model.packing!.get(name) as PackedMatrix).read();
 }
 
 /** The form that a matrix was given, if any. */

@@ -4,12 +4,14 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {isRecording} from '../backends/engine';
+import type {ModelEnds, TokenDecoder} from '../ops/decoder';
 import {rmsNorm} from '../ops/rmsNorm';
 import type {Fields} from './fields';
 import {positiveNumber} from './fields';
 import {ones} from './initializers';
 import {zeroedAt} from './masking';
 import type {AnyMixer, Mixer, State, Weights} from './mixer';
+import type {Weight} from './weight';
 import {coefficient} from './weightSpec';
 
 /** The field that a block adds to those of its mixer. */
@@ -72,6 +74,36 @@ export interface Block {
   mixer: AnyMixer;
   config: object;
   weights: Weights;
+}
+
+/** The ends of a language model around a chain of blocks: the last norm, the embedding, and the head where it is another matrix. */
+export interface ChainEnds {
+  norm: tf.Tensor;
+  epsilon: number;
+  table: Weight;
+  head?: Weight;
+}
+
+/** Opens a chain for decoding from these states; undefined where the backend or a weight does not allow it. The states are copied. */
+export function openChain(
+  blocks: readonly Block[],
+  states: readonly State[],
+  {norm, epsilon, table, head}: ChainEnds,
+): TokenDecoder | undefined {
+  const {inside} = blocks[0].mixer;
+  if (!inside?.openBlocks || isRecording() || !blocks.every(({mixer}) => mixer.inside === inside)) return undefined;
+  const ends: ModelEnds = {floats: {normWeight: norm}, words: {}, epsilon};
+  for (const [name, weight] of [
+    ['table', table],
+    ['head', head],
+  ] as const) {
+    if (weight === undefined) continue;
+    if (weight.form === 'lora') return undefined;
+    if (weight.form === 'dense') ends.floats[name] = weight.value;
+    else ends.words[name] = weight.words;
+    if (weight.form === 'packed') ends.floats[name] = weight.scales;
+  }
+  return inside.openBlocks(blocks, states, ends);
 }
 
 /**

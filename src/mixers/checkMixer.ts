@@ -6,7 +6,7 @@ import {show} from './fields';
 import type {AnyMixer} from './mixer';
 
 const functions = ['configure', 'weights', 'lookBack', 'run', 'step'] as const;
-const optionalFunctions = ['check', 'stepBlocks'] as const;
+const optionalFunctions = ['check', 'stepBlocks', 'openBlocks'] as const;
 
 /**
  * @param known The mixers there are, which it must not be taken for.

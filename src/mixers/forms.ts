@@ -3,7 +3,7 @@
  * code.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type {LoraWeight, PackedWeight, WeightedArgs} from './weight';
+import type {HalfWeight, LoraWeight, PackedWeight, WeightedArgs} from './weight';
 
 /** What there is to do with a weight of a form. */
 export interface FormArithmetic<W> {
@@ -15,6 +15,7 @@ export interface FormArithmetic<W> {
 
 interface Forms {
   packed: PackedWeight;
+  half: HalfWeight;
   lora: LoraWeight;
 }
 

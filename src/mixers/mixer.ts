@@ -4,6 +4,7 @@
  * `index.ts`; somebody else's is registered by `registerMixer`.
  */
 import type * as tf from '@tensorflow/tfjs';
+import type {ModelEnds, TokenDecoder} from '../ops/decoder';
 import type {FieldTable} from './fields';
 import type {Padding} from './masking';
 import type {Published} from './published';
@@ -69,6 +70,12 @@ export interface Mixer<C extends object = object, S extends State = State, W = W
     x: tf.Tensor2D,
     states: readonly S[],
   ): {y: tf.Tensor2D; states: S[]} | undefined;
+  /** Opens such a stack and the ends of a language model for decoding, where the backend keeps states itself; else undefined. */
+  openBlocks?(
+    blocks: ReadonlyArray<{weights: Weights; config: C & {epsilon: number}}>,
+    states: readonly S[],
+    ends: ModelEnds,
+  ): TokenDecoder | undefined;
   /** Whether its norms and residual sums are its own, so that a model stacks it as it is: a block of several mixers, such as a Transformer's. */
   readonly isBlock?: boolean;
   /** Of a residual block, the mixer inside (`block.ts`). */

@@ -28,13 +28,22 @@ export interface PackedWeight {
   readonly scales: tf.Tensor;
 }
 
+/** Rows of bfloat16, two to a word: a table [rows, width], or a kernel [in, out] turned, so that its outputs are the rows. */
+export interface HalfWeight {
+  readonly form: 'half';
+  /** [rows, width] */
+  readonly shape: readonly [number, number];
+  /** [rows, width / 2], int32 */
+  readonly words: tf.Tensor;
+}
+
 /**
  * A base with a low-rank correction beside it (LoRA, arXiv 2106.09685): base + down·up·scale, of the shape that the base has when it is
  * dense. With a magnitude it is DoRA's (arXiv 2402.09353): that sum with its columns brought to these lengths.
  */
 export interface LoraWeight {
   readonly form: 'lora';
-  readonly base: DenseWeight | PackedWeight;
+  readonly base: BaseWeight;
   /** [rows, rank] */
   readonly down: tf.Tensor2D;
   /** [rank, columns] */
@@ -48,8 +57,11 @@ export interface LoraWeight {
   readonly seed?: number;
 }
 
+/** A weight without a correction. */
+export type BaseWeight = DenseWeight | PackedWeight | HalfWeight;
+
 /** A weight that products and look-ups read. */
-export type Weight = DenseWeight | PackedWeight | LoraWeight;
+export type Weight = BaseWeight | LoraWeight;
 
 /** A tensor as a weight. */
 export function dense(value: tf.Tensor): DenseWeight {

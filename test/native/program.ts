@@ -7,13 +7,17 @@ import {isMainThread, parentPort, Worker} from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import {backendInfo} from '../../src/node';
+import {halfLinear} from '../../src/ops/halves';
+import {linearReference} from '../../src/ops/linear/reference';
+import {packedLinear} from '../../src/ops/packedLinear';
 import {opsUnderTest} from '../ops/cases';
 import {scanCase} from '../ops/cases/selectiveScan';
 import type {OpCase, OpUnderTest} from '../ops/opUnderTest';
 import {anyOp, evaluateOp, isWellConditioned, projectionsOf} from '../ops/opUnderTest';
 import {mismatches} from '../support/closeness';
 import {randomSeed} from '../support/settings';
-import type {Arrays} from '../support/arrays';
+import type {Array64, Arrays} from '../support/arrays';
+import {normal, readAndDispose, seededRandom, toTensor} from '../support/arrays';
 
 export interface ProgramResult {
   digest: string;
@@ -31,6 +35,28 @@ function* cases(): Generator<[OpUnderTest, OpCase]> {
   for (const channels of [200, 129]) {
     yield [anyOp(scanCase), scanCase.build({...all, batch: 2, length: 130, channels, dState: 16})];
   }
+}
+
+/** Products by rows of 8 and of 16 bits, in float64 what they are by. */
+function packedProducts(x: Array64) {
+  const integers = Int8Array.from({length: 900 * 160}, (_, i) => ((i * 7919) % 255) - 127);
+  const scales = Float32Array.from({length: 900 * 5}, (_, i) => 0.5 + (i % 7) / 8);
+  const bits = Uint16Array.from({length: 900 * 160}, (_, i) => 0x3f80 + ((i * 31) % 97) + (i % 3 === 0 ? 0x8000 : 0));
+  const floats = new Float32Array(Uint32Array.from(bits, (half) => half * 65536).buffer);
+  const rows = (values: ArrayLike<number>): Array64 => ({shape: [900, 160], values: Float64Array.from(values)});
+  const words = (values: Int8Array | Uint16Array, columns: number) =>
+    tf.tensor2d(new Int32Array(values.buffer), [900, columns], 'int32');
+  return {
+    kernel: {
+      bits8: rows(Float64Array.from(integers, (integer, i) => integer * scales[i >> 5])),
+      bits16: rows(floats),
+    } as Arrays,
+    product: () =>
+      readAndDispose({
+        bits8: packedLinear({x: toTensor(x), words: words(integers, 40), scales: tf.tensor2d(scales, [900, 5])}),
+        bits16: halfLinear({x: toTensor(x), words: words(bits, 80)}),
+      }),
+  };
 }
 
 async function compute(): Promise<ProgramResult> {
@@ -51,6 +77,15 @@ async function compute(): Promise<ProgramResult> {
     ];
     if (found.length > 0 && isWellConditioned(op, testCase, randomSeed)) {
       wrong.push(...found.map((text) => `${op.op}: ${text}`));
+    }
+  }
+  for (const rows of [1, 3]) {
+    const x = normal(seededRandom(rows), [rows, 160]);
+    const {kernel, product} = packedProducts(x);
+    for (const [name, y] of Object.entries(await product())) {
+      const expected = linearReference({x, kernel: kernel[name]}, true);
+      wrong.push(...mismatches({[name]: y}, {[name]: expected}, 1e-5));
+      add({y});
     }
   }
   const {threads, simd} = backendInfo();

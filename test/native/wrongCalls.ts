@@ -4,16 +4,15 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend, OpAttrs} from '../../src/backends/tensorflow';
-import {bitsOf, runNativeOp} from '../../src/backends/tensorflow';
+import {runNativeOp} from '../../src/backends/tensorflow';
 import '../../src/node';
 import {convInputs} from '../../src/ops/causalConv1d/kernels';
 import {gatedRmsNormInputs} from '../../src/ops/gatedRmsNorm/kernels';
-import {mamba2BlockInputs} from '../../src/ops/mamba2Step/kernels';
-import {blockInputs} from '../../src/ops/mambaStep/kernels';
 import {rmsNormInputs} from '../../src/ops/rmsNorm/kernels';
 import {scanInputs} from '../../src/ops/selectiveScan/kernels';
 import {stateUpdateInputs} from '../../src/ops/selectiveStateUpdate/kernels';
 import {ssdInputs} from '../../src/ops/ssd/kernels';
+import {wrongSteps} from './wrongSteps';
 
 export interface WrongCall {
   op: string;
@@ -361,34 +360,6 @@ for (const [inputs, expected] of [
   call('AdamW', inputs, {ints: {P: 2}}, 6, expected);
 }
 
-/** Two blocks of dModel 4, dInner 8, 3 states, 4 taps and dtRank 2 without optional inputs, at batch 2; `changed` replaces some inputs. */
-const step = (changed: Record<string, tf.Tensor>) => {
-  const shapes: Shapes = {conv: [2, 3, 8], ssm: [2, 8, 3], normWeight: [4], inProj: [4, 16], convWeight: [8, 4]};
-  Object.assign(shapes, {xProj: [8, 8], dtProj: [2, 8], dtBias: [8], ALog: [8, 3], D: [8], outProj: [8, 4]});
-  const block = (index: number) =>
-    Object.keys(shapes).map((name) => changed[`${name}${index}`] ?? tf.fill(shapes[name], 0.5));
-  return [changed.x ?? tf.ones([2, 4]), ...block(0), ...block(1)];
-};
-const narrow: Record<string, tf.Tensor> = {ssm1: tf.ones([2, 8, 2]), xProj1: tf.ones([8, 6]), ALog1: tf.ones([8, 2])};
-const withoutOptional = bitsOf(
-  blockInputs,
-  blockInputs.filter((name) => !['inProjBias', 'convBias', 'outProjBias'].includes(name)),
-);
-for (const [inputs, expected, blocks = 2] of [
-  [step({}), none],
-  [step({}), 'attribute blocks is 3, which does not divide 22 inputs', 3],
-  [step({}), `attribute present is ${withoutOptional}, which does not fit 22 inputs`, 1],
-  [step({x: tf.ones([4])}), 'x must have rank 2 and not be empty, but has shape [4]'],
-  [step({x: tf.ones([0, 4])}), 'x must have rank 2 and not be empty, but has shape [0,4]'],
-  [step({conv0: tf.ones([2, 4, 8])}), 'conv must have shape [2,3,8], but has [2,4,8]'],
-  [step({inProj1: tf.ones([4, 8])}), 'inProj must have shape [4,16], but has [4,8]'],
-  [step({dtProj1: tf.ones([8])}), 'dtProj must have rank 2, but has shape [8]'],
-  [step(narrow), 'block 1 differs in size from the first'],
-] as [tf.Tensor[], string, number?][]) {
-  const ints = {NI: inputs.length, blocks, present: withoutOptional};
-  call('Step', inputs, {ints, floats: {epsilon: 1e-5}}, 1 + 2 * blocks, expected);
-}
-
 const words = tf.zeros([3, 16], 'int32');
 const scales = tf.ones([3, 2]);
 for (const [inputs, expected] of [
@@ -402,47 +373,16 @@ for (const [inputs, expected] of [
   [[tf.ones([2, 64]), tf.zeros([16], 'int32'), tf.ones([2])], 'scales must have rank 2, but has shape [2]'],
   [[tf.ones([2, 64]), words, scales, tf.ones([2])], 'bias must have shape [3], but has [2]'],
 ] as [tf.Tensor[], string][]) {
-  call('PackedMatVec', inputs, {ints: {NB: inputs.length - 3}}, 1, expected);
+  call('PackedMatVec', inputs, {ints: {NS: 1, NB: inputs.length - 3}}, 1, expected);
 }
 for (const [inputs, expected] of [
   [[words, scales], none],
   [[words, tf.ones([2, 3])], 'words must have eight columns for each one of scales, [2,3], but has [3,16]'],
   [[tf.scalar(0, 'int32'), tf.scalar(1)], 'words must have eight columns for each one of scales, [], but has []'],
 ] as [tf.Tensor[], string][]) {
-  call('UnpackRows', inputs, {}, 1, expected);
+  call('UnpackRows', inputs, {ints: {NS: 1}}, 1, expected);
 }
 
-/** Two blocks of Mamba-2 of dModel 4, 2 heads of 4 channels, one group of 3 states and 4 taps, as above. */
-const step2 = (changed: Record<string, tf.Tensor>) => {
-  const shapes: Shapes = {conv: [2, 3, 14], ssm: [2, 2, 4, 3], normWeight: [4], inProj: [4, 24], convWeight: [14, 4]};
-  Object.assign(shapes, {dtBias: [2], ALog: [2], D: [2], gatedNormWeight: [8], outProj: [8, 4]});
-  const block = (index: number) =>
-    Object.keys(shapes).map((name) => changed[`${name}${index}`] ?? tf.fill(shapes[name], 0.5));
-  return [changed.x ?? tf.ones([2, 4]), ...block(0), ...block(1)];
-};
-const present2 = bitsOf(
-  mamba2BlockInputs,
-  mamba2BlockInputs.filter((name) => !['inProjBias', 'convBias', 'outProjBias'].includes(name)),
-);
-const wide: Record<string, tf.Tensor> = {conv1: tf.ones([2, 4, 14]), convWeight1: tf.ones([14, 5])};
-for (const [inputs, expected, blocks = 2, norm_groups = 2] of [
-  [step2({}), none],
-  [step2({}), 'attribute blocks is 3, which does not divide 20 inputs', 3],
-  [step2({}), 'gatedNormWeight has 8 channels, which 3 groups do not divide', 2, 3],
-  [step2({x: tf.ones([4])}), 'x must have rank 2 and not be empty, but has shape [4]'],
-  [step2({conv0: tf.ones([2, 4, 14])}), 'conv must have shape [2,3,14], but has [2,4,14]'],
-  [step2({ssm1: tf.ones([1, 2, 4, 3])}), 'ssm must have shape [2,2,4,3], but has [1,2,4,3]'],
-  [
-    step2({convWeight0: tf.ones([13, 4])}),
-    'convWeight has 13 channels, which are not the 8 of ssm and those of B and C for groups of its heads',
-  ],
-  [step2({inProj1: tf.ones([4, 22])}), 'inProj must have shape [4,24], but has [4,22]'],
-  [step2({D0: tf.ones([3])}), 'D must have shape [8], but has [3]'],
-  [step2(wide), 'block 1 differs in size from the first'],
-] as [tf.Tensor[], string, number?, number?][]) {
-  const ints = {NI: inputs.length, blocks, present: present2, norm_groups};
-  const floats = {epsilon: 1e-5, delta_min: 0, delta_max: 1};
-  call('Mamba2Step', inputs, {ints, floats, bools: {norm_before_gate: false}}, 1 + 2 * blocks, expected);
-}
+wrongSteps(call);
 
 console.log(JSON.stringify(calls));

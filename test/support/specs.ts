@@ -54,7 +54,9 @@ const onlyOn: Record<string, string> = {
   'cluster/divided.spec.ts': 'tensorflow',
   'cluster/together.spec.ts': 'tensorflow',
   'cluster/training.spec.ts': 'tensorflow',
+  'lm/decoder.spec.ts': 'tensorflow',
   'native/native.spec.ts': 'tensorflow',
+  'ops/halves.spec.ts': 'tensorflow',
   'ops/mamba2Step.spec.ts': 'tensorflow',
 };
 

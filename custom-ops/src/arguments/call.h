@@ -8,9 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "../problem.h"
+
 namespace tfjs_mamba {
 
 using Shape = std::vector<int64_t>;
+
+constexpr int64_t kGroupOfPacked = 32;  // integers with one scale, in eight words
 
 std::string show(const Shape &shape);
 int64_t sizeOf(const Shape &shape);
@@ -57,8 +61,10 @@ class NamedInputs {
  public:
   NamedInputs(Call &call, std::vector<const char *> names, int64_t present)
       : NamedInputs(call, std::move(names), present, 0, call.inputs()) {}
-  // In place of all inputs, `count` of them from `first` on.
-  NamedInputs(Call &call, std::vector<const char *> names, int64_t present, int first, int count);
+  // In place of all inputs, `count` of them from `first` on. Bit i of `packed` says that input i is a packed matrix, whose words come in
+  // their order from input `firstWord` on, and whose scales are input i, if it is present.
+  NamedInputs(Call &call, std::vector<const char *> names, int64_t present, int first, int count, int64_t packed = 0,
+              int firstWord = 0);
 
   bool has(int input) const { return position_[input] >= 0; }
   // Empty if absent.
@@ -72,11 +78,17 @@ class NamedInputs {
   void requireRank(int input, size_t rank) const;
   // Passes if absent.
   void requireShape(int input, const Shape &expected) const;
+  // A matrix [in,out] in the form in which it is given: floats, or packed with outputs as rows; floats of a table are [out,in].
+  Matrix matrix(int input, int64_t in, int64_t out, bool isTable = false) const;
+  // The rows and columns that a matrix has in whatever form, [in,out].
+  Shape sizesOf(int input, bool isTable = false) const;
 
  private:
+  bool isPacked(int input) const { return words_[input] >= 0; }
+
   Call &call_;
   std::vector<const char *> names_;
-  std::vector<int> position_;
+  std::vector<int> position_, words_;
   std::vector<Shape> shapes_;
 };
 

@@ -6,58 +6,65 @@
 
 namespace tfjs_mamba {
 
-constexpr int64_t kGroupOfPacked = 32;  // integers with one scale, in eight words
-
-// Words and scales, which must be of the same rows.
-inline void requireRows(const Shape &words, const Shape &scales) {
-  Shape expected = scales;
-  if (!expected.empty()) expected.back() *= kGroupOfPacked / 4;
-  if (scales.empty() || sizeOf(scales) == 0 || words != expected)
-    throw OpError("words must have eight columns for each one of scales, " + show(scales) + ", but has " + show(words));
+// The shape that packed rows stand for: with scales integers of 8 bits, else bfloat16.
+inline Shape shapeOfRows(const Shape &words, const Shape *scales) {
+  Shape rows = scales ? *scales : words;
+  if (!rows.empty()) rows.back() *= scales ? kGroupOfPacked : 2;
+  Shape expected = rows;
+  if (!expected.empty()) expected.back() /= scales ? 4 : 2;
+  if (rows.empty() || sizeOf(rows) == 0 || words != expected)
+    throw OpError(scales ? "words must have eight columns for each one of scales, " + show(*scales) + ", but has " + show(words)
+                         : "words must not be empty, but has shape " + show(words));
+  return rows;
 }
 
 class PackedMatVecOp {
  public:
   static constexpr const char *kName = "TfjsMambaPackedMatVec";
 
-  explicit PackedMatVecOp(const Attributes &a) : hasBias_(a.integer("NB") == 1) {}
+  explicit PackedMatVecOp(const Attributes &a) : hasScales_(a.integer("NS") == 1), hasBias_(a.integer("NB") == 1) {}
 
   PackedMatVec problem(Call &call) const {
-    enum { kX, kWords, kScales, kBias };
-    const Shape x = call.shape(kX), words = call.shape(kWords), scales = call.shape(kScales);
-    requireRows(words, scales);
-    if (scales.size() != 2) throw OpError("scales must have rank 2, but has shape " + show(scales));
+    enum { kX, kWords, kScales };
+    const int bias = hasScales_ ? kScales + 1 : kScales;
+    const Shape x = call.shape(kX), scales = hasScales_ ? call.shape(kScales) : Shape{};
+    const Shape rows = shapeOfRows(call.shape(kWords), hasScales_ ? &scales : nullptr);
+    if (rows.size() != 2)
+      throw OpError((hasScales_ ? "scales" : "words") + std::string(" must have rank 2, but has shape ") +
+                    show(hasScales_ ? scales : call.shape(kWords)));
     PackedMatVec p{};
-    p.out = scales[0], p.in = kGroupOfPacked * scales[1];
+    p.out = rows[0], p.in = rows[1];
     if (x.size() != 2 || x[0] == 0 || x[1] != p.in)
       throw OpError("x must have shape [rows," + std::to_string(p.in) + "], but has " + show(x));
     p.rows = x[0];
-    if (hasBias_ && call.shape(kBias) != Shape{p.out})
-      throw OpError("bias must have shape " + show({p.out}) + ", but has " + show(call.shape(kBias)));
-    p.x = call.data(kX), p.words = call.data<int32_t>(kWords), p.scales = call.data(kScales);
-    p.bias = hasBias_ ? call.data(kBias) : nullptr;
+    if (hasBias_ && call.shape(bias) != Shape{p.out})
+      throw OpError("bias must have shape " + show({p.out}) + ", but has " + show(call.shape(bias)));
+    p.x = call.data(kX), p.words = call.data<int32_t>(kWords), p.scales = hasScales_ ? call.data(kScales) : nullptr;
+    p.bias = hasBias_ ? call.data(bias) : nullptr;
     p.y = call.output(0, {p.rows, p.out});
     return p;
   }
 
  private:
-  bool hasBias_;
+  bool hasScales_, hasBias_;
 };
 
 class UnpackRowsOp {
  public:
   static constexpr const char *kName = "TfjsMambaUnpackRows";
 
-  explicit UnpackRowsOp(const Attributes &) {}
+  explicit UnpackRowsOp(const Attributes &a) : hasScales_(a.integer("NS") == 1) {}
 
   UnpackRows problem(Call &call) const {
-    Shape rows = call.shape(1);
-    requireRows(call.shape(0), rows);
-    UnpackRows p{sizeOf(rows), call.data<int32_t>(0), call.data(1), nullptr};
-    rows.back() *= kGroupOfPacked;
+    const Shape scales = hasScales_ ? call.shape(1) : Shape{};
+    const Shape rows = shapeOfRows(call.shape(0), hasScales_ ? &scales : nullptr);
+    UnpackRows p{sizeOf(rows), call.data<int32_t>(0), hasScales_ ? call.data(1) : nullptr, nullptr};
     p.y = call.output(0, rows);
     return p;
   }
+
+ private:
+  bool hasScales_;
 };
 
 }  // namespace tfjs_mamba

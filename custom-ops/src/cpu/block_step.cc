@@ -4,6 +4,7 @@
 #include "../problem.h"
 #include "conv_step.h"
 #include "parallel.h"
+#include "project.h"
 
 namespace tfjs_mamba {
 namespace SIMD_LEVEL {
@@ -11,7 +12,6 @@ namespace SIMD_LEVEL {
 void normalizeRow(const float *r, const float *weight, float *y, int64_t width, float epsilon);
 void normalizeRow(float *r, int64_t width, float epsilon);  // in place, without weight
 void selectiveStateUpdateOfLogA(const StateUpdate &p);  // p.A holds log(-A)
-void matVec(const MatVec &p);
 
 void blockStep(const BlockStep &p) {
   const int64_t R = p.batch, D = p.inner, N = p.states, wide = p.rank + 2 * N;
@@ -23,9 +23,9 @@ void blockStep(const BlockStep &p) {
 
   for (int64_t b = 0; b < R; ++b)
     normalizeRow(p.x + b * p.model, p.norm, normed + b * p.model, p.model, p.epsilon);
-  matVec({R, p.model, 2 * D, false, normed, p.inProj, p.inBias, xz});
+  project(p.inProj, R, p.model, 2 * D, normed, p.inBias, xz);
   convStep({R, D, p.taps, 2 * D, xz, p.convState, p.conv, p.convBias, u, p.newConvState});
-  matVec({R, D, wide, false, u, p.xProj, nullptr, dbc});
+  project(p.xProj, R, D, wide, u, nullptr, dbc);
   slice(dt, dbc, R, wide, 0, p.rank);
   slice(B, dbc, R, wide, p.rank, N);
   slice(C, dbc, R, wide, p.rank + N, N);
@@ -37,10 +37,10 @@ void blockStep(const BlockStep &p) {
       normalizeRow(C + b * N, N, p.mixerEpsilon);
     }
   }
-  matVec({R, p.rank, D, false, dt, p.dtProj, nullptr, delta});
+  project(p.dtProj, R, p.rank, D, dt, nullptr, delta);
   selectiveStateUpdateOfLogA({R, D, N, 1, 1, false, false, true, p.ssmState, u, delta, p.ALog, B, C, p.D, z, p.dtBias,
                               y, p.newSsmState});
-  matVec({R, D, p.model, false, y, p.outProj, p.outBias, out});
+  project(p.outProj, R, D, p.model, y, p.outBias, out);
   addTo(p.y, out, p.x, R * p.model);
 }
 

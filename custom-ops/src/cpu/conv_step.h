@@ -13,7 +13,7 @@ struct ConvStep {
   int64_t stride;                     // of the rows of x
   const float *x, *state;             // [B,D], [B,K-1,D]
   const float *weight, *bias;         // [D,K], [D] or null
-  float *y, *newState;                // y [B,D] may not alias x
+  float *y, *newState;                // y [B,D] may not alias x, newState may be state
 };
 
 static inline void convStep(const ConvStep &p) {
@@ -29,7 +29,7 @@ static inline void convStep(const ConvStep &p) {
     }
     for (int64_t c = 0; c < D; c += kLanes) storeFirst(y + c, silu(loadFirst(y + c, D - c)), D - c);
     if (back > 0) {
-      std::memcpy(newState, state + D, (back - 1) * D * sizeof(float));
+      std::memmove(newState, state + D, (back - 1) * D * sizeof(float));
       std::memcpy(newState + (back - 1) * D, x, D * sizeof(float));
     }
   }

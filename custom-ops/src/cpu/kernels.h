@@ -28,6 +28,8 @@ struct CpuKernels {
   void (*unpackRows)(const UnpackRows &);
   void (*blockStep)(const BlockStep &);
   void (*mamba2Step)(const Mamba2Step &);
+  void (*lookUpTokens)(const TokenEnds &);
+  void (*chooseTokens)(const TokenEnds &);
   // For tests: which = 0 exp2, 1 exp, 2 softplus, 3 silu, over an array.
   void (*elementwise)(int which, int64_t n, const float *x, float *y);
 };

@@ -3,12 +3,12 @@
 #include "../problem.h"
 #include "conv_step.h"
 #include "parallel.h"
+#include "project.h"
 
 namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 
 void normalizeRow(const float *r, const float *weight, float *y, int64_t width, float epsilon);
-void matVec(const MatVec &p);
 void ssdStep(const SsdStep &p);
 void gatedRmsNorm(const GatedNormForward &p);
 
@@ -21,7 +21,7 @@ void mamba2Step(const Mamba2Step &p) {
 
   for (int64_t b = 0; b < R; ++b)
     normalizeRow(p.x + b * p.model, p.norm, normed + b * p.model, p.model, p.epsilon);
-  matVec({R, p.model, wide, false, normed, p.inProj, p.inBias, zxd});
+  project(p.inProj, R, p.model, wide, normed, p.inBias, zxd);
   convStep({R, W, p.taps, wide, zxd + E, p.convState, p.conv, p.convBias, convolved, p.newConvState});
   slice(z, zxd, R, wide, 0, E);
   slice(delta, zxd, R, wide, E + W, H);
@@ -44,7 +44,7 @@ void mamba2Step(const Mamba2Step &p) {
     norm.x = y, norm.weight = p.gatedNorm, norm.z = z, norm.y = u;
     gatedRmsNorm(norm);
   }
-  matVec({R, E, p.model, false, p.gatedNorm ? u : y, p.outProj, p.outBias, out});
+  project(p.outProj, R, E, p.model, p.gatedNorm ? u : y, p.outBias, out);
   addTo(p.y, out, p.x, R * p.model);
 }
 

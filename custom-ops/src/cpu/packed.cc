@@ -1,6 +1,8 @@
-// Products of a few rows with 8-bit rows, for decoding, and such rows as floats. A word of four integers is a lane: the
-// integers are taken out of the lanes by shifts, so that the elements of x are put into that order first, once a call.
+// Products of a few rows with packed rows, for decoding, and such rows as floats. Packed are 8-bit integers with a scale for
+// each 32, or bfloat16. Either is widened as it is read, in the order in which it lies, and multiplied as floats: as fast as the
+// memory gives it, so that nothing is gained by rounding x to integers too (bench/NOTES.md).
 #include "../problem.h"
+#include "fold.h"
 #include "parallel.h"
 #include "simd.h"
 
@@ -8,87 +10,104 @@ namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 namespace {
 
-constexpr int kGroup = 32;               // integers with one scale
-constexpr int kGroupWords = kGroup / 4;  // words
-constexpr int kVector = 4 * kLanes;      // integers in a vector of words
+constexpr int kGroup = 32;  // integers with one scale
 
-SIMD_INLINE IVec loadWords(const int32_t *p, int64_t n) {
-  IVec v{};
-  std::memcpy(&v, p, (n < kLanes ? n : kLanes) * sizeof(int32_t));
-  return v;
-}
-SIMD_INLINE IVec loadWords(const int32_t *p) {
-  IVec v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
+typedef uint16_t Halves __attribute__((vector_size(kLanes * 2)));
 
-// The scale of each lane, of the words from `word` on.
-SIMD_INLINE Vec scalesAt(const float *scales, int64_t word, int64_t words) {
-  const float *s = scales + word / kGroupWords;
-  if (kLanes <= kGroupWords) return splat(s[0]);
-  const Vec second = splat(word + kGroupWords < words ? s[1] : 0.0f);
-  return kLane < kGroupWords ? splat(s[0]) : second;
+// GCC 12 would widen bytes one by one.
+SIMD_INLINE Vec widen(const int8_t *p) {
+#if defined(__AVX512F__)
+  const IVec integers = (IVec)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+#elif defined(__AVX2__)
+  const IVec integers = (IVec)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)));
+#else
+  const IVec integers = {p[0], p[1], p[2], p[3]};
+#endif
+  return __builtin_convertvector(integers, Vec);
 }
 
-// x of one row, so that vector k of four holds the integers k of the lanes' words; zero beyond the end.
-void inOrder(const float *x, int64_t in, float *to) {
-  for (int64_t i = 0; i < in; i += kVector)
-    for (int k = 0; k < 4; ++k)
-      for (int lane = 0; lane < kLanes; ++lane) {
-        const int64_t at = i + 4 * lane + k;
-        to[i + k * kLanes + lane] = at < in ? x[at] : 0.0f;
-      }
+// bfloat16 is the upper half of a float.
+SIMD_INLINE Vec widen(const uint16_t *p) {
+  Halves halves;
+  std::memcpy(&halves, p, sizeof halves);
+  return asFloat(__builtin_convertvector(halves, IVec) << 16);
 }
 
-// The sum of integers times x for one vector of words.
-SIMD_INLINE Vec product(IVec words, const float *x) {
-  const Vec a = __builtin_convertvector((words << 24) >> 24, Vec) * load(x);
-  const Vec b = __builtin_convertvector((words << 16) >> 24, Vec) * load(x + kLanes);
-  const Vec c = __builtin_convertvector((words << 8) >> 24, Vec) * load(x + 2 * kLanes);
-  const Vec d = __builtin_convertvector(words >> 24, Vec) * load(x + 3 * kLanes);
-  return (a + b) + (c + d);
+// The terms of one output, a sum for each lane.
+SIMD_INLINE Vec terms(const int8_t *w, const float *scales, int64_t in, const float *x) {
+  const auto group = [&](int64_t g) {
+    const int8_t *at = w + g * kGroup;
+    Vec sum = widen(at) * load(x + g * kGroup);
+#pragma GCC unroll 8
+    for (int i = kLanes; i < kGroup; i += kLanes) sum += widen(at + i) * load(x + g * kGroup + i);
+    return sum * scales[g];
+  };
+  Vec even{}, odd{};
+  int64_t g = 0;
+  for (; g + 2 <= in / kGroup; g += 2) even += group(g), odd += group(g + 1);
+  return g < in / kGroup ? even + odd + group(g) : even + odd;
 }
 
-float dot(const int32_t *words, const float *scales, int64_t count, const float *x) {
-  Vec sums[2] = {};
+SIMD_INLINE Vec terms(const uint16_t *w, const float *, int64_t in, const float *x) {
+  Vec sums[4] = {};
   int64_t i = 0;
-  for (; i + 2 * kLanes <= count; i += 2 * kLanes)
-    for (int j = 0; j < 2; ++j) {
-      const int64_t at = i + j * kLanes;
-      sums[j] += product(loadWords(words + at), x + 4 * at) * scalesAt(scales, at, count);
+  for (; i + 4 * kLanes <= in; i += 4 * kLanes)
+    for (int j = 0; j < 4; ++j) sums[j] += widen(w + i + j * kLanes) * load(x + i + j * kLanes);
+  for (; i + kLanes <= in; i += kLanes) sums[0] += widen(w + i) * load(x + i);
+  if (i < in) {
+    uint16_t last[kLanes] = {};
+    std::memcpy(last, w + i, (in - i) * sizeof *w);
+    sums[1] += widen(last) * loadFirst(x + i, in - i);
+  }
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// Outputs [first,first+count), at most a vector of them.
+template <typename Packed>
+SIMD_INLINE void outputs(const PackedMatVec &p, int64_t first, int64_t count) {
+  const auto *w = reinterpret_cast<const Packed *>(p.words);
+  for (int64_t r = 0; r < p.rows; ++r) {
+    alignas(64) float rows[kLanes * kLanes] = {};
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t o = first + i;
+      const float *scales = p.scales ? p.scales + o * (p.in / kGroup) : nullptr;
+      store(rows + i * kLanes, terms(w + o * p.in, scales, p.in, p.x + r * p.in));
     }
-  for (; i < count; i += kLanes)
-    sums[0] += product(loadWords(words + i, count - i), x + 4 * i) * scalesAt(scales, i, count);
-  return sum(sums[0] + sums[1]);
+    Vec y = sumEach(rows);
+    if (p.bias) y += loadFirst(p.bias + first, count);
+    storeFirst(p.y + r * p.out + first, y, count);
+  }
 }
 
 }  // namespace
 
 void packedMatVec(const PackedMatVec &p) {
-  constexpr int64_t kPiece = 1 << 16;  // integers a task
-  const int64_t words = p.in / 4, groups = p.in / kGroup, row = (p.in + kVector - 1) / kVector * kVector;
-  Scratch scratch(p.rows * row);
-  float *xs = scratch.take(p.rows * row);
-  for (int64_t r = 0; r < p.rows; ++r) inOrder(p.x + r * p.in, p.in, xs + r * row);
-  const int64_t piece = kPiece / p.in + 1;
+  constexpr int64_t kPiece = 1 << 15;  // weights a task: fewer are not worth a hand-over
+  const int64_t piece = (kPiece / p.in / kLanes + 1) * kLanes;
   parallelFor((p.out + piece - 1) / piece, [&](int64_t task) {
     const int64_t end = (task + 1) * piece < p.out ? (task + 1) * piece : p.out;
-    for (int64_t o = task * piece; o < end; ++o)
-      for (int64_t r = 0; r < p.rows; ++r)
-        p.y[r * p.out + o] =
-            dot(p.words + o * words, p.scales + o * groups, words, xs + r * row) + (p.bias ? p.bias[o] : 0.0f);
+    for (int64_t o = task * piece; o < end; o += kLanes) {
+      const int64_t count = end - o < kLanes ? end - o : kLanes;
+      p.scales ? outputs<int8_t>(p, o, count) : outputs<uint16_t>(p, o, count);
+    }
   });
 }
 
 void unpackRows(const UnpackRows &p) {
-  constexpr int64_t kPiece = 1 << 10;  // groups a task
-  parallelFor((p.groups + kPiece - 1) / kPiece, [&](int64_t task) {
-    const int64_t end = (task + 1) * kPiece < p.groups ? (task + 1) * kPiece : p.groups;
-    for (int64_t g = task * kPiece; g < end; ++g) {
-      int8_t integers[kGroup];
-      std::memcpy(integers, p.words + g * kGroupWords, kGroup);
-      for (int i = 0; i < kGroup; ++i) p.y[g * kGroup + i] = integers[i] * p.scales[g];
+  constexpr int64_t kPiece = 1 << 15;  // values a task, whole groups
+  parallelFor((p.size + kPiece - 1) / kPiece, [&](int64_t task) {
+    const int64_t begin = task * kPiece, end = begin + kPiece < p.size ? begin + kPiece : p.size;
+    if (p.scales) {
+      const auto *integers = reinterpret_cast<const int8_t *>(p.words);
+      for (int64_t i = begin; i < end; i += kLanes) store(p.y + i, widen(integers + i) * p.scales[i / kGroup]);
+      return;
+    }
+    const auto *halves = reinterpret_cast<const uint16_t *>(p.words);
+    int64_t i = begin;
+    for (; i + kLanes <= end; i += kLanes) store(p.y + i, widen(halves + i));
+    for (; i < end; ++i) {
+      const uint32_t bits = static_cast<uint32_t>(halves[i]) << 16;
+      std::memcpy(p.y + i, &bits, sizeof bits);
     }
   });
 }

@@ -2,7 +2,7 @@
 //
 // Every kernel file is compiled once per instruction set (see CMakeLists.txt), each time with SIMD_LEVEL naming the
 // namespace; dispatch.cc picks one at load time. GCC and clang vector extensions give one source for SSE2, AVX2,
-// AVX-512 and NEON; intrinsics appear only where AVX-512 has an instruction that the extensions cannot say.
+// AVX-512 and NEON; intrinsics appear only where there is an instruction that the extensions, or GCC, cannot say.
 //
 // Nothing from the standard library that is a template or inline may be *instantiated* here: the linker would keep one
 // copy for all levels, perhaps the one with AVX-512 in it.
@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 

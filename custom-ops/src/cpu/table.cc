@@ -27,6 +27,8 @@ void packedMatVec(const PackedMatVec &);
 void unpackRows(const UnpackRows &);
 void blockStep(const BlockStep &);
 void mamba2Step(const Mamba2Step &);
+void lookUpTokens(const TokenEnds &);
+void chooseTokens(const TokenEnds &);
 
 static void elementwise(int which, int64_t n, const float *x, float *y) {
   for (int64_t i = 0; i < n; i += kLanes) {
@@ -61,6 +63,8 @@ extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL),
                                    unpackRows,
                                    blockStep,
                                    mamba2Step,
+                                   lookUpTokens,
+                                   chooseTokens,
                                    elementwise};
 
 }  // namespace SIMD_LEVEL

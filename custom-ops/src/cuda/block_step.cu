@@ -170,11 +170,11 @@ const char *launchBlockStep(const BlockStep &p, float *workspace, void *streamHa
     fours ? four<<<blocks, kProductThreads, 0, stream>>>(p, weight, at)
           : one<<<blocks, kProductThreads, 0, stream>>>(p, weight, at);
   };
-  product(inProjKernel<float, 4>, inProjKernel<float, 1>, p.inProj, 2 * p.inner, 1);
-  product(xProjKernel<float, 4>, xProjKernel<float, 1>, p.xProj, wide, at.splits);
+  product(inProjKernel<float, 4>, inProjKernel<float, 1>, p.inProj.floats, 2 * p.inner, 1);
+  product(xProjKernel<float, 4>, xProjKernel<float, 1>, p.xProj.floats, wide, at.splits);
   const dim3 blocks(blocksFor(p.inner, kStepChannels), static_cast<unsigned>(p.batch));
-  stateKernel<float><<<blocks, kStepThreads, wide * sizeof(float), stream>>>(p, p.dtProj, at);
-  product(outProjKernel<float, 4>, outProjKernel<float, 1>, p.outProj, p.model, 1);
+  stateKernel<float><<<blocks, kStepThreads, wide * sizeof(float), stream>>>(p, p.dtProj.floats, at);
+  product(outProjKernel<float, 4>, outProjKernel<float, 1>, p.outProj.floats, p.model, 1);
   return lastError();
 }
 

@@ -13,6 +13,7 @@ __attribute__((constructor)) static void registerOps() {
   registerLossOps();
   registerOptimizerOps();
   registerDecodeOps();
+  registerDecoderOps();
   registerPackedOps();
 }
 

@@ -47,6 +47,12 @@ TF_Tensor *CpuCall::tensor(int input) {
   return tensors_[input];
 }
 
+std::vector<TF_Tensor *> CpuCall::takeInputs() {
+  std::vector<TF_Tensor *> taken(tensors_.size());
+  taken.swap(tensors_);
+  return taken;
+}
+
 Shape CpuCall::shape(int input) {
   TF_Tensor *t = tensor(input);
   Shape shape(TF_NumDims(t));

@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 #include <stdexcept>
+#include <type_traits>
 
 #include "../arguments/call.h"
 #include "../cpu/kernels.h"
@@ -56,6 +57,8 @@ class CpuCall final : public Call {
   Shape shape(int input) override;
   bool valuesAtHand() const override { return true; }
   float *output(int index, const Shape &shape) override;
+  // The tensors behind what inputs were given as, which whoever takes them is to delete.
+  std::vector<TF_Tensor *> takeInputs();
 
  private:
   const void *bytes(int input) override;
@@ -81,7 +84,8 @@ void registerKernel(const char *name, void *(*create)(TF_OpKernelConstruction *)
 // A status for what was thrown in that op.
 void setStatus(Status &status, const char *op, const std::exception &error);
 
-// Op, of src/arguments/, turns a call into the problem that `kernel` takes: a member of CpuKernels, or a function.
+// Op, of src/arguments/, turns a call into the problem that `kernel` takes: a member of CpuKernels, or a function, which may take the call
+// as well.
 template <typename Op, auto kernel>
 void registerCpuOp(const OpSpec &spec) {
   registerDefinition(Op::kName, spec);
@@ -103,6 +107,8 @@ void registerCpuOp(const OpSpec &spec) {
           const auto problem = static_cast<const Op *>(op)->problem(call);
           if constexpr (std::is_member_pointer_v<decltype(kernel)>)
             (cpuKernels().*kernel)(problem);
+          else if constexpr (std::is_invocable_v<decltype(kernel), decltype(problem), CpuCall &>)
+            kernel(problem, call);
           else
             kernel(problem);
         } catch (const std::exception &error) {

@@ -12,6 +12,7 @@ void registerNormOps();
 void registerLossOps();
 void registerOptimizerOps();
 void registerDecodeOps();
+void registerDecoderOps();
 void registerPackedOps();
 
 // A gradient op gives one output per input, but for the last `extra` inputs.

@@ -67,10 +67,10 @@ struct DeviceBlock {
       inputs.push_back(std::make_unique<DeviceFloats>(v));
       return inputs.back()->orNull();
     };
-    p.x = put(x), p.convState = put(convState), p.ssmState = put(ssmState), p.norm = put(norm), p.inProj = put(inProj);
-    p.inBias = put(inBias), p.conv = put(conv), p.convBias = put(convBias), p.xProj = put(xProj),
-    p.dtProj = put(dtProj);
-    p.dtBias = put(dtBias), p.ALog = put(ALog), p.D = put(D), p.outProj = put(outProj), p.outBias = put(outBias);
+    p.x = put(x), p.convState = put(convState), p.ssmState = put(ssmState), p.norm = put(norm), p.inProj.floats = put(inProj);
+    p.inBias = put(inBias), p.conv = put(conv), p.convBias = put(convBias), p.xProj.floats = put(xProj),
+    p.dtProj.floats = put(dtProj);
+    p.dtBias = put(dtBias), p.ALog = put(ALog), p.D = put(D), p.outProj.floats = put(outProj), p.outBias = put(outBias);
     p.y = y.data, p.newConvState = newConvState.data, p.newSsmState = newSsmState.data;
   }
   static float scale(int64_t in) { return 1 / std::sqrt(static_cast<float>(in)); }

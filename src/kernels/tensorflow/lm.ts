@@ -4,10 +4,15 @@
  *
  * @packageDocumentation
  */
+import '../../mixers/halves';
+import '../../mixers/mamba1/decoder';
 import '../../mixers/mamba1/fused';
+import '../../mixers/mamba2/decoder';
 import '../../mixers/mamba2/fused';
 import '../../ops/adamW/tensorflow';
 import '../../ops/crossEntropy/tensorflow';
+import '../../ops/decoder/tensorflow';
+import '../../ops/halves/tensorflow';
 import '../../ops/linear/tensorflow';
 import '../../ops/mamba2Step/tensorflow';
 import '../../ops/mambaStep/tensorflow';

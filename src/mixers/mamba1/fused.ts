@@ -4,15 +4,16 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import {hasMambaStep, mambaStep} from '../../ops/mambaStep';
-import type {BlockInput, BlockInputs} from '../../ops/mambaStep/kernels';
-import {denseWeights} from '../fusedInputs';
+import type {BlockInput, BlockInputs, StepAttrs} from '../../ops/mambaStep/kernels';
+import {runMambaStep} from '../../ops/mambaStep/kernels';
+import {kernelBlocks} from '../fusedInputs';
 import type {Weights} from '../mixer';
 import type {MixerConfig} from './config';
 import {mamba1} from './index';
 import type {LayerState} from './run';
 
 /** What the kernel calls the weights of a block. */
-const inputNames: Record<string, BlockInput> = {
+export const inputNames: Record<string, BlockInput> = {
   'norm/weight': 'normWeight',
   'mixer/inProj/kernel': 'inProj',
   'mixer/inProj/bias': 'inProjBias',
@@ -29,16 +30,23 @@ const inputNames: Record<string, BlockInput> = {
 
 mamba1.stepBlocks = stepMamba1Blocks;
 
+type Blocks = ReadonlyArray<{weights: Weights; config: MixerConfig & {epsilon: number}}>;
+
+/** What the kernel is told of the configuration. */
+export function stepAttrs([{config}]: Blocks): StepAttrs {
+  return {epsilon: config.epsilon, mixerEpsilon: config.mixerEpsilon};
+}
+
 /** Undefined where the backend has no such kernel, or a block has what the kernel cannot take. */
 function stepMamba1Blocks(
-  blocks: ReadonlyArray<{weights: Weights; config: MixerConfig & {epsilon: number}}>,
+  blocks: Blocks,
   x: tf.Tensor2D,
   states: readonly LayerState[],
 ): {y: tf.Tensor2D; states: LayerState[]} | undefined {
   if (!hasMambaStep()) return undefined;
-  const inputs = blocks.map(({weights}) => denseWeights(weights, inputNames));
-  if (!inputs.every((block) => block !== undefined)) return undefined;
-  const {epsilon, mixerEpsilon} = blocks[0].config;
-  const withStates = inputs.map((block, i) => ({...block, ...states[i]}) as BlockInputs);
-  return mambaStep({x, blocks: withStates, epsilon, mixerEpsilon});
+  const inputs = kernelBlocks(blocks, states, inputNames);
+  if (inputs === undefined) return undefined;
+  const isPacked = Object.keys(inputs[0].words ?? {}).length > 0;
+  if (isPacked) return runMambaStep(x, inputs, stepAttrs(blocks)) as {y: tf.Tensor2D; states: LayerState[]};
+  return mambaStep({x, blocks: inputs.map(({floats}) => floats as BlockInputs), ...stepAttrs(blocks)});
 }

@@ -2,14 +2,14 @@
  * The kernel of one token through a stack of Mamba-2 blocks: inputs in order, attributes. Not differentiable, and no definition of a
  * block: that is the mixer's (src/mixers/mamba2), which asks for it where a backend has it.
  *
- * Its inputs are x [B,dModel] and then the inputs of each block, one block after the other. All blocks are of one shape, and the
- * attribute `present` names the inputs that each of them has. Its outputs are y [B,dModel], the next `conv` of every block and the
- * next `ssm` of every block.
+ * Its inputs are x [B,dModel] and then those of the blocks (chain.ts), which are of one shape. Its outputs are y [B,dModel], the next
+ * `conv` of every block and the next `ssm` of every block.
  *
  * B = batch, H = heads, P = headDim, E = dInner = H·P, N = dState, G = nGroups, W = E+2GN, K = dConv.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type {Named, PresentAttr} from '../kernel';
+import type {ChainAttrs, ChainBlock} from '../chain';
+import {chainInputs} from '../chain';
 import {defineListKernel} from '../kernel';
 
 export const mamba2BlockInputs = [
@@ -30,9 +30,6 @@ export const mamba2BlockInputs = [
 
 export type Mamba2BlockInput = (typeof mamba2BlockInputs)[number];
 
-/** The states and weights of one block. */
-export type Mamba2BlockInputs<T = tf.Tensor> = Named<Mamba2BlockInput, T>;
-
 export interface Mamba2StepAttrs {
   /** ε of the norms, those before the mixers and the gated ones. */
   epsilon: number;
@@ -44,16 +41,15 @@ export interface Mamba2StepAttrs {
   deltaMax: number;
 }
 
-export const mamba2StepKernel = defineListKernel<Mamba2StepAttrs & PresentAttr>('Mamba2Step');
+export const mamba2StepKernel = defineListKernel<Mamba2StepAttrs & ChainAttrs>('Mamba2Step');
 
 /** Runs the kernel. Every block must have the inputs that the first has. */
 export function runMamba2Step(
   x: tf.Tensor,
-  blocks: readonly Mamba2BlockInputs[],
+  blocks: ReadonlyArray<ChainBlock<Mamba2BlockInput>>,
   attrs: Mamba2StepAttrs,
 ): {y: tf.Tensor; states: Array<{conv: tf.Tensor; ssm: tf.Tensor}>} {
-  const present = mamba2BlockInputs.filter((name) => blocks[0][name] !== undefined);
-  const inputs = [x, ...blocks.flatMap((block) => present.map((name) => block[name]!))];
-  const [y, ...states] = mamba2StepKernel(inputs, {...attrs, present});
+  const {floats, words, attrs: given} = chainInputs(mamba2BlockInputs, blocks);
+  const [y, ...states] = mamba2StepKernel([x, ...floats, ...words], {...attrs, ...given});
   return {y, states: blocks.map((_, i) => ({conv: states[i], ssm: states[blocks.length + i]}))};
 }

@@ -61,7 +61,8 @@ export function mambaStep(args: MambaStepArgs): MambaStepResult {
     const shapes = blockShapes(x.shape as [number, number], blocks[0]);
     blocks.forEach((block, i) => checkBlock(`blocks[${i}].`, block, shapes, blocks[0]));
     if (!hasMambaStep()) throw new Error(`${OP}: the backend ${tf.getBackend()} has no kernel for it`);
-    return runMambaStep(x, blocks, {epsilon, mixerEpsilon}) as MambaStepResult;
+    const inputs = blocks.map((floats) => ({floats}));
+    return runMambaStep(x, inputs, {epsilon, mixerEpsilon}) as MambaStepResult;
   });
 }
 

@@ -2,14 +2,15 @@
  * The kernel of one token through a stack of Mamba blocks: inputs in order, attributes. Not differentiable: who wants gradients runs
  * the ops it is made of.
  *
- * Its inputs are x [B,dModel] and then the inputs of each block, one block after the other. All blocks are of one shape, and the
- * attribute `present` names the inputs that each of them has. Its outputs are y [B,dModel], the next `conv` of every block and the
- * next `ssm` of every block.
+ * Its inputs are x [B,dModel] and then those of the blocks (chain.ts), which are of one shape. Its outputs are y [B,dModel], the next
+ * `conv` of every block and the next `ssm` of every block.
  *
  * B = batch, E = dInner, N = dState, K = dConv, R = dtRank.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type {Named, PresentAttr} from '../kernel';
+import type {ChainAttrs, ChainBlock} from '../chain';
+import {chainInputs} from '../chain';
+import type {Named} from '../kernel';
 import {byName, defineListKernel} from '../kernel';
 
 export const blockInputs = [
@@ -42,17 +43,16 @@ export interface StepAttrs {
   mixerEpsilon?: number;
 }
 
-export const mambaStepKernel = defineListKernel<StepAttrs & PresentAttr>('MambaStep');
+export const mambaStepKernel = defineListKernel<StepAttrs & ChainAttrs>('MambaStep');
 
-/** Runs the kernel. Every block must have the inputs that the first has. */
+/** Runs the kernel. Every block must have the inputs that the first has; that of TensorFlow on a CPU alone takes packed matrices. */
 export function runMambaStep(
   x: tf.Tensor,
-  blocks: readonly BlockInputs[],
+  blocks: ReadonlyArray<ChainBlock<BlockInput>>,
   attrs: StepAttrs,
 ): {y: tf.Tensor; states: Array<{conv: tf.Tensor; ssm: tf.Tensor}>} {
-  const present = blockInputs.filter((name) => blocks[0][name] !== undefined);
-  const inputs = [x, ...blocks.flatMap((block) => present.map((name) => block[name]!))];
-  const [y, ...states] = mambaStepKernel(inputs, {...attrs, present});
+  const {floats, words, attrs: given} = chainInputs(blockInputs, blocks);
+  const [y, ...states] = mambaStepKernel([x, ...floats, ...words], {...attrs, ...given});
   return {y, states: blocks.map((_, i) => ({conv: states[i], ssm: states[blocks.length + i]}))};
 }
 

@@ -14,6 +14,6 @@ offerNativeKernels({
     if (call.backend.isUsingGpuDevice || call.inputs[0].shape[0] > FEW_ROWS) return runComposed('PackedLinear', call);
     const {x, words, scales, bias} = byName<PackedLinearInput, TensorInfo>(call.inputs, call.present);
     const inputs = [x!, words!, scales!, ...(bias ? [bias] : [])];
-    return runNativeOp(call.backend, 'TfjsMambaPackedMatVec', inputs, {ints: {NB: bias ? 1 : 0}}, 1);
+    return runNativeOp(call.backend, 'TfjsMambaPackedMatVec', inputs, {ints: {NS: 1, NB: bias ? 1 : 0}}, 1);
   },
 });

@@ -7,6 +7,6 @@ offerNativeKernels({
   run: (call) => {
     // There is no CUDA kernel.
     if (call.backend.isUsingGpuDevice) return runComposed('UnpackRows', call);
-    return runNativeOp(call.backend, 'TfjsMambaUnpackRows', call.inputs, {}, 1);
+    return runNativeOp(call.backend, 'TfjsMambaUnpackRows', call.inputs, {ints: {NS: 1}}, 1);
   },
 });
