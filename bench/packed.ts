@@ -99,9 +99,10 @@ function llamaTurn(folder: string): (() => Greedy | undefined) | undefined {
   if (!isInstalled('llama.cpp', peerLlama) || !isInstalled('gguf', peerPython)) return undefined;
   const peer = (name: string) => join(import.meta.dirname, 'peers', name);
   const file = join(folder, 'q8_0.gguf');
+  if (ofPeer('gguf', () => output(peerPython, [peer('gguf_file.py'), folder, file, 'q8_0'])) === undefined)
+    return undefined;
   return () =>
     ofPeer('llama.cpp', () => {
-      output(peerPython, [peer('gguf_file.py'), folder, file, 'q8_0']);
       const args = [file, prompt.join(), String(TOKENS), String(availableParallelism())];
       return JSON.parse(output(process.execPath, ['--import', 'tsx', peer('llama.ts'), ...args])) as Greedy;
     });
