@@ -11,7 +11,6 @@ import '../../mixers/mamba2/decoder';
 import '../../mixers/mamba2/fused';
 import '../../ops/adamW/tensorflow';
 import '../../ops/crossEntropy/tensorflow';
-import '../../ops/decoder/tensorflow';
 import '../../ops/halves/tensorflow';
 import '../../ops/linear/tensorflow';
 import '../../ops/mamba2Step/tensorflow';

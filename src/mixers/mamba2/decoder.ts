@@ -1,5 +1,5 @@
 /** A stack of blocks opened for decoding, on TensorFlow. It comes with the kernels of a language model (src/kernels/tensorflow). */
-import {openNativeDecoder} from '../../ops/decoder/tensorflow';
+import {openNativeDecoder} from '../../ops/decoder/native';
 import {mamba2BlockInputs} from '../../ops/mamba2Step/kernels';
 import {nativeMamba2StepAttrs} from '../../ops/mamba2Step/tensorflow';
 import {kernelBlocks} from '../fusedInputs';

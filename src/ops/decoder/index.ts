@@ -1,6 +1,6 @@
 /**
  * A language model opened for decoding: the backend holds what its weights are and keeps the state, so that a token is one call, and no tensor
- * is made for it. An accelerator that TensorFlow on a CPU has: `tensorflow.ts`; which weights a model has is told by its mixer
+ * is made for it. An accelerator that TensorFlow on a CPU has: `native.ts`; which weights a model has is told by its mixer
  * (`openBlocks` in src/mixers/mixer.ts).
  */
 import type * as tf from '@tensorflow/tfjs';
