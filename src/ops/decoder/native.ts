@@ -60,9 +60,7 @@ class NativeDecoder implements TokenDecoder {
     [this.number] = (tf.backend() as unknown as {readSync(dataId: object): Float32Array}).readSync(handle.dataId);
     (tf.backend() as unknown as {disposeData(dataId: object): void}).disposeData(handle.dataId);
     const carried = new Set(states.flatMap((parts) => Object.values(parts)));
-    this.weights = inputs
-      .filter((tensor) => !carried.has(tensor))
-      .map((tensor) => ({tensor, dataId: tensor.dataId}));
+    this.weights = inputs.filter((tensor) => !carried.has(tensor)).map((tensor) => ({tensor, dataId: tensor.dataId}));
     this.shapes = states.map((parts) => Object.entries(parts).map(([name, part]) => [name, part.shape]));
     this.rows = Object.values(states[0])[0].shape[0];
     this.vocabSize = (ends.words.table ?? ends.floats.table)!.shape[0];
