@@ -1,8 +1,8 @@
 // What each op is asked to do: plain structs of sizes and pointers, the one language that the TensorFlow ops, the CPU
 // kernels, the CUDA launchers and their tests share. No TensorFlow type and no SIMD type appears here.
 //
-// Everything is float32 and channels-last. A null pointer is an absent optional input, or an output nobody wants.
-// Symbols are those of Gu & Dao, arXiv 2312.00752: B batch, L length, D channels, N states, G groups, K taps.
+// Everything is channels-last and, but for scans on a GPU, float32. A null pointer is an absent optional input, or an output
+// nobody wants. Symbols are those of Gu & Dao, arXiv 2312.00752: B batch, L length, D channels, N states, G groups, K taps.
 #pragma once
 
 #include <cstdint>
@@ -15,34 +15,52 @@ constexpr int64_t kChunk = 32;
 
 inline int64_t chunkCount(int64_t length) { return (length + kChunk - 1) / kChunk; }
 
-struct ScanProblem {
+// Sizes and forms.
+struct ScanShape {
   int64_t batch, length, channels, states;
   int64_t groupsB, groupsC;   // channel d reads row floor(d * groups / D) of B or C
   bool constantB, constantC;  // [D,N] in place of [B,L,G,N]
   bool softplus;              // delta passes softplus after its bias is added
-  const float *u, *delta;     // [B,L,D]
+};
+
+// T is what streams by, and its gradients: float, or on a GPU a type of 16 bits. All else is float32 whatever it is.
+template <typename T>
+struct ScanProblemOf : ScanShape {
+  const T *u, *delta;         // [B,L,D]
   const float *A;             // [D,N]
-  const float *B, *C;         // [B,L,G,N] or [D,N]
+  const T *B, *C;             // [B,L,G,N] or [D,N]
   const float *D;             // [D] or null
-  const float *z;             // [B,L,D] or null
+  const T *z;                 // [B,L,D] or null
   const float *deltaBias;     // [D] or null
   const float *initialState;  // [B,D,N] or null
   const int32_t *sequenceIds; // [B,L] or null; the state starts anew from zero wherever the id changes
 };
 
-struct ScanForward : ScanProblem {
-  float *y;            // [B,L,D]
+template <typename T>
+struct ScanForwardOf : ScanProblemOf<T> {
+  T *y;                // [B,L,D]
   float *finalState;   // [B,D,N]
   float *chunkStates;  // [B,chunks,N,D]: the state each chunk starts from; null: do not keep. States before channels,
                        // so that a vector of channels is one load. On the CPU chunks are counted from where a document
                        // begins, and that which starts at t has slot t/kChunk, but for those that start from zero.
 };
 
-struct ScanBackward : ScanProblem {
+template <typename T>
+struct ScanBackwardOf : ScanProblemOf<T> {
   const float *chunkStates;
-  const float *dy, *dFinalState;
-  float *du, *ddelta, *dA, *dB, *dC, *dD, *dz, *ddeltaBias, *dInitialState;
+  const T *dy;
+  const float *dFinalState;
+  T *du, *ddelta;
+  float *dA;
+  T *dB, *dC;
+  float *dD;
+  T *dz;
+  float *ddeltaBias, *dInitialState;
 };
+
+using ScanProblem = ScanProblemOf<float>;
+using ScanForward = ScanForwardOf<float>;
+using ScanBackward = ScanBackwardOf<float>;
 
 struct StateUpdate {
   int64_t batch, channels, states, groupsB, groupsC;

@@ -74,7 +74,7 @@ struct ScanData {
 
   ScanProblem problem(const ScanCase &c) const {
     const auto p = [](const auto &v) { return v.empty() ? nullptr : v.data(); };
-    return {c.batch,     c.length,    c.channels, c.states, c.groupsB, c.groupsC, c.constantB, c.constantC, c.softplus,
+    return {{c.batch, c.length, c.channels, c.states, c.groupsB, c.groupsC, c.constantB, c.constantC, c.softplus},
             u.data(),    delta.data(), A.data(),  B.data(), C.data(),  p(D),      p(z),        p(bias),     p(initial),
             p(ids)};
   }
@@ -156,11 +156,12 @@ inline ScanTruth referenceScan(const ScanCase &c, const ScanData &in) {
   return out;
 }
 
-// Largest error over the largest true value.
-inline double relativeError(const Floats &got, const Doubles &want) {
+// Largest error over the largest true value. Of the error of each element a share of the element, `rounding`, does not count.
+inline double relativeError(const Floats &got, const Doubles &want, double rounding = 0) {
   double error = 0, largest = 0;
   for (size_t i = 0; i < want.size(); ++i) {
-    const double off = std::fabs(got[i] - want[i]);
+    double off = std::fabs(got[i] - want[i]) - rounding * std::fabs(want[i]);
+    off = off < 0 ? 0 : off;
     error = off > error || std::isnan(off) ? off : error;
     largest = std::max(largest, std::fabs(want[i]));
   }

@@ -19,19 +19,21 @@ constexpr int64_t savedStates(int64_t length) { return (length + kSteps - 1) / k
 struct Pieces {
   int64_t count, length;
 };
-Pieces cutTime(const ScanProblem &p, int multiprocessors, bool backward);
+Pieces cutTime(const ScanShape &p, int multiprocessors, bool backward);
 
 // Floats of all states of one sequence at one time, as the kernels keep them; and `chunkStates` is
 // [B,savedStates,stateFloats] here.
-int64_t stateFloats(const ScanProblem &p);
-inline int64_t savedFloats(const ScanProblem &p) { return p.batch * savedStates(p.length) * stateFloats(p); }
+int64_t stateFloats(const ScanShape &p);
+inline int64_t savedFloats(const ScanShape &p) { return p.batch * savedStates(p.length) * stateFloats(p); }
 
-size_t scanWorkspace(const ScanProblem &p, const Pieces &pieces);
-size_t scanGradWorkspace(const ScanProblem &p, const Pieces &pieces);
+size_t scanWorkspace(const ScanShape &p, const Pieces &pieces);
+size_t scanGradWorkspace(const ScanShape &p, const Pieces &pieces);
 
-// At most 64 states a channel.
-const char *launchSelectiveScan(const ScanForward &p, const Pieces &pieces, float *workspace, void *stream);
-const char *launchSelectiveScanGrad(const ScanBackward &p, const Pieces &pieces, float *workspace, void *stream);
+// At most 64 states a channel. T is float, __nv_bfloat16 or __half; with the latter two B and C must change with time.
+template <typename T>
+const char *launchSelectiveScan(const ScanForwardOf<T> &p, const Pieces &pieces, float *workspace, void *stream);
+template <typename T>
+const char *launchSelectiveScanGrad(const ScanBackwardOf<T> &p, const Pieces &pieces, float *workspace, void *stream);
 
 const char *launchStateUpdate(const StateUpdate &p, void *stream);
 

@@ -1,4 +1,5 @@
 // Adds up what blocks have left in memory.
+#include "early.cuh"
 #include "reduce.cuh"
 
 namespace tfjs_mamba {
@@ -23,6 +24,8 @@ __global__ void addKernel(SliceSums all) {
   const unsigned block = blockIdx.x - (which > 0 ? all.blocks[which - 1] : 0);
   const int64_t size = rows * columns, i = static_cast<int64_t>(block) * 32 + lane;
   float sum = 0;
+  awaitLast();
+  letNextBegin();
   if (i < size) {
 #pragma unroll 8
     for (int64_t s = warp; s < slices; s += kWarpsPerBlock) sum += from[s * size + i];
@@ -45,7 +48,7 @@ void addSlices(std::initializer_list<SliceSum> sums, cudaStream_t stream) {
     all.of[count] = sum;
     all.blocks[count++] = blocks += blocksFor(sum.rows * sum.columns, 32);
   }
-  if (count > 0) addKernel<<<blocks, 32 * kWarpsPerBlock, 0, stream>>>(all);
+  if (count > 0) launchEarly(addKernel, blocks, 32 * kWarpsPerBlock, 0, stream, all);
 }
 
 }  // namespace cuda

@@ -6,14 +6,19 @@ namespace tfjs_mamba {
 namespace cuda {
 namespace {
 
-template <typename T>
-struct ForwardRows {
-  NormForward p;
+template <typename Problem>
+struct PlainRows {
+  Problem p;
   int64_t count, width, groups = 1;
   const float *weight;
   float epsilon;
 
-  explicit ForwardRows(const NormForward &p) : p(p), count(p.rows), width(p.width), weight(p.weight), epsilon(p.epsilon) {}
+  explicit PlainRows(const Problem &p) : p(p), count(p.rows), width(p.width), weight(p.weight), epsilon(p.epsilon) {}
+};
+
+template <typename T>
+struct ForwardRows : PlainRows<NormForward> {
+  using PlainRows::PlainRows;
 
   template <int V>
   struct Row {
@@ -43,13 +48,8 @@ struct ForwardRows {
 };
 
 template <typename T>
-struct BackwardRows {
-  NormBackward p;
-  int64_t count, width, groups = 1;
-  const float *weight;
-  float epsilon;
-
-  explicit BackwardRows(const NormBackward &p) : p(p), count(p.rows), width(p.width), weight(p.weight), epsilon(p.epsilon) {}
+struct BackwardRows : PlainRows<NormBackward> {
+  using PlainRows::PlainRows;
 
   template <int V>
   struct Row {

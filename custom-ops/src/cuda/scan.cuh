@@ -17,8 +17,10 @@
 
 #include <cuda_pipeline.h>
 
+#include <initializer_list>
 #include <type_traits>
 
+#include "early.cuh"
 #include "launch.h"
 #include "reduce.cuh"
 
@@ -30,9 +32,9 @@ constexpr int kShare = 4;      // channels a lane carries, and lanes that share 
 
 // Channels that share their rows of B and C, cut into blocks.
 struct Grid {
-  int segments, segmentWidth, blocksPerSegment;
+  int segments, segmentWidth, blocksPerSegment, perB, perC;  // perB, perC: channels of a group
 
-  explicit Grid(const ScanProblem &p) {
+  explicit Grid(const ScanShape &p) {
     int64_t a = p.groupsB, b = p.groupsC;
     while (b != 0) {
       const int64_t rest = a % b;
@@ -41,6 +43,7 @@ struct Grid {
     segments = static_cast<int>(p.groupsB / a * p.groupsC);
     segmentWidth = static_cast<int>(p.channels / segments);
     blocksPerSegment = (segmentWidth + kChannels - 1) / kChannels;
+    perB = static_cast<int>(p.channels / p.groupsB), perC = static_cast<int>(p.channels / p.groupsC);
   }
   __host__ __device__ int blocks() const { return segments * blocksPerSegment; }
 };
@@ -52,18 +55,18 @@ struct Place {
   int64_t batch, piece, slice;  // slice: batch and piece in one
   int64_t begin, end;           // of the piece, in steps
 
-  __device__ Place(const ScanProblem &p, const Grid &grid, const Pieces &pieces, int ofParts = 1) {
+  // `run`: pieces of a sequence that have blocks, from piece `from` on. Divisions of 32 bits, for those of 64 take longer than a step.
+  __device__ Place(const ScanShape &p, const Grid &grid, const Pieces &pieces, int run, int from = 0, int ofParts = 1) {
     lane = threadIdx.x;
     part = blockIdx.x % ofParts, parts = ofParts;
     const int tile = blockIdx.x / ofParts;
     block = tile % grid.blocks();
-    slice = tile / grid.blocks();
     const int inSegment = block % grid.blocksPerSegment * kChannels;
     firstChannel = block / grid.blocksPerSegment * grid.segmentWidth + inSegment;
     width = min(kChannels, grid.segmentWidth - inSegment);
-    batch = slice / pieces.count, piece = slice % pieces.count;
-    groupB = static_cast<int>(firstChannel * p.groupsB / p.channels);
-    groupC = static_cast<int>(firstChannel * p.groupsC / p.channels);
+    const int ofAll = tile / grid.blocks();
+    batch = ofAll / run, piece = ofAll % run + from, slice = batch * pieces.count + piece;
+    groupB = firstChannel / grid.perB, groupC = firstChannel / grid.perC;
     begin = piece * pieces.length;
     end = min(begin + pieces.length, p.length);
   }
@@ -80,40 +83,38 @@ struct Place {
   }
 };
 
-// What streams by, [B,L,D] and [B,L,G,N] or [D,N].
-template <typename T>
-struct Inputs {
-  const T *u, *delta, *B, *C, *z;
-
-  explicit Inputs(const ScanProblem &p) : u(p.u), delta(p.delta), B(p.B), C(p.C), z(p.z) {}
-
-  // Whether all rows begin where four elements can be copied at a time.
-  bool fours(const ScanProblem &p, const Grid &grid) const {
-    return inFours(p.channels, u, delta, z) && inFours(p.states, B, C) && grid.segmentWidth % 4 == 0;
-  }
-};
-
 // Rows of W elements for one chunk of time, of which `width` are in memory; the others, and rows past the end, are
 // zero. There is a room for the chunk at hand and one for the chunk that is on its way.
 template <typename T, int W>
 struct alignas(16) Rows {
+  static constexpr int kEach = W * sizeof(T) < 16 ? W : 16 / sizeof(T);  // elements of a copy
+  static constexpr int kLanes = W / kEach, kAtOnce = 32 / kLanes;        // lanes to a row, rows that the warp copies together
   T v[2][kSteps][W];
 
-  // `place` is where in memory a column lies.
-  template <bool kFours, typename Column>
-  __device__ void request(int room, const T *from, int stride, int width, int left, const Column &place) {
-    if constexpr (kFours) {
+  // Whether rows that lie so can be copied by kEach elements.
+  static bool fits(int64_t stride, std::initializer_list<const T *> tensors) {
+    bool fit = stride % kEach == 0;
+    for (const T *tensor : tensors) fit = fit && reinterpret_cast<uintptr_t>(tensor) % (kEach * sizeof(T)) == 0;
+    return fit;
+  }
+
+  // `first` is where in `from` the first row begins, and `place` where in a row of memory a column lies.
+  template <bool kFit, typename Place>
+  __device__ void request(int room, const T *from, int64_t first, int stride, int width, int left, const Place &place) {
+    if constexpr (kFit) {
+      const int column = threadIdx.x % kLanes * kEach, n = place(column);
 #pragma unroll
-      for (int i = threadIdx.x; i < kSteps * W / 4; i += 32) {
-        const int t = i / (W / 4), column = i % (W / 4) * 4, n = place(column);
-        const bool there = t < left && n < width;
-        __pipeline_memcpy_async(&v[room][t][column], there ? from + static_cast<int64_t>(t) * stride + n : from,
-                                4 * sizeof(T), there ? 0 : 4 * sizeof(T));
+      for (int k = 0; k < kSteps; k += kAtOnce) {
+        const int t = k + threadIdx.x / kLanes;
+        if (kAtOnce > kSteps && t >= kSteps) break;
+        const size_t zeros = t < left && n < width ? 0 : kEach * sizeof(T);
+        __pipeline_memcpy_async(&v[room][t][column], from + (first + t * stride + n), kEach * sizeof(T), zeros);
       }
     } else {
+#pragma unroll 1
       for (int i = threadIdx.x; i < kSteps * W; i += 32) {
         const int t = i / W, column = i % W, n = place(column);
-        v[room][t][column] = t < left && n < width ? from[static_cast<int64_t>(t) * stride + n] : T(0);
+        v[room][t][column] = t < left && n < width ? from[first + t * stride + n] : T(0.0f);
       }
     }
   }
@@ -141,37 +142,43 @@ struct StateRows : Rows<T, S * kShare> {
 
 // Asks for a chunk of everything a kernel streams by: request(ask) calls ask.channels(rows, from) and ask.states(rows,
 // from, groups, group).
-template <bool kFours>
+template <bool kFit>
 struct Ask {
-  const ScanProblem &p;
+  const ScanShape &p;
   const Place &at;
   int room, left;
   int64_t row;  // of the chunk's first step, in [B,L]
 
   template <typename T>
   __device__ void channels(ChannelRows<T> &rows, const T *from) const {
-    rows.template request<kFours>(room, from + row * p.channels + at.firstChannel, static_cast<int>(p.channels),
-                                  at.width, left, [](int column) { return column; });
+    rows.template request<kFit>(room, from, row * p.channels + at.firstChannel, static_cast<int>(p.channels), at.width, left,
+                                [](int column) { return column; });
   }
   template <typename T, int S>
   __device__ void states(StateRows<T, S> &rows, const T *from, int64_t groups, int group) const {
-    rows.template request<kFours>(room, from + (row * groups + group) * p.states, static_cast<int>(groups * p.states),
-                                  static_cast<int>(p.states), left,
-                                  [&](int column) { return (column / S * at.parts + at.part) * S + column % S; });
+    rows.template request<kFit>(room, from, (row * groups + group) * p.states, static_cast<int>(groups * p.states),
+                                static_cast<int>(p.states), left,
+                                [&](int column) { return (column / S * at.parts + at.part) * S + column % S; });
   }
 };
 
-// `fours`: everything lies so that four elements can be copied at a time (inFours). The copies are one group of the
-// pipeline.
+// `fit`: all rows can be copied in vectors (Rows::fits). The copies are one group of the pipeline.
 template <typename Request>
-__device__ inline void ask(bool fours, const ScanProblem &p, const Place &at, int room, int64_t t,
-                           const Request &request) {
+__device__ inline void ask(bool fit, const ScanShape &p, const Place &at, int room, int64_t t, const Request &request) {
   if (t >= at.begin && t < at.end) {
     const int left = static_cast<int>(min(at.end - t, static_cast<int64_t>(kSteps)));
     const int64_t row = at.batch * p.length + t;
-    fours ? request(Ask<true>{p, at, room, left, row}) : request(Ask<false>{p, at, room, left, row});
+    fit ? request(Ask<true>{p, at, room, left, row}) : request(Ask<false>{p, at, room, left, row});
   }
   __pipeline_commit();
+}
+
+// Whether all that S states a lane stream by can be copied in vectors, `more` of [B,L,D] among it.
+template <int S, typename T>
+bool fits(const ScanProblemOf<T> &p, const Grid &grid, const T *more = nullptr) {
+  using Channels = ChannelRows<T>;
+  return Channels::fits(p.channels, {p.u, p.delta, p.z, more}) && grid.segmentWidth % Channels::kEach == 0 &&
+         StateRows<T, S>::fits(p.states, {p.B, p.C});
 }
 
 // delta, its bias added, after softplus. Zero past the end, where the state is held.
@@ -186,9 +193,9 @@ __device__ inline void toSteps(float (&delta)[kSteps], bool withSoftplus, int le
 }
 
 // Bit k: another document begins at step t + k. The same for all lanes.
-__device__ inline unsigned documentStarts(const ScanProblem &p, const Place &at, int64_t t, int left) {
-  if (!p.sequenceIds) return 0;
-  const int32_t *ids = p.sequenceIds + at.batch * p.length + t + at.lane;
+__device__ inline unsigned documentStarts(const int32_t *ids, const ScanShape &p, const Place &at, int64_t t, int left) {
+  if (!ids) return 0;
+  ids += at.batch * p.length + t + at.lane;
   return __ballot_sync(kFullWarp, at.lane < left && t + at.lane > 0 && ids[0] != ids[-1]);
 }
 
@@ -224,14 +231,22 @@ struct States {
       for (int i = 0; i < S; ++i) f(v[j][i], j, i);
   }
 
+  // 2^(these times the steps of the thread's channels).
+  __device__ States decayedBy(const float (&steps)[kShare]) const {
+    States<S> decay;
+    decay.each([&](float &x, int j, int i) { x = exp2Fast(steps[j] * v[j][i]); });
+    return decay;
+  }
+
   // Out of a matrix [...,D,N] of which `from` is the first row; zero where there is no such channel or state.
-  __device__ void fromMatrix(const float *from, const ScanProblem &p, const Place &at) {
+  template <typename T>
+  __device__ void fromMatrix(const T *from, const ScanShape &p, const Place &at) {
     each([&](float &x, int j, int i) {
       const int n = at.state<S>(i);
-      x = from && at.active(j) && n < p.states ? from[static_cast<int64_t>(at.channel(j)) * p.states + n] : 0.0f;
+      x = from && at.active(j) && n < p.states ? static_cast<float>(from[static_cast<int64_t>(at.channel(j)) * p.states + n]) : 0.0f;
     });
   }
-  __device__ void toMatrix(float *to, const ScanProblem &p, const Place &at) const {
+  __device__ void toMatrix(float *to, const ScanShape &p, const Place &at) const {
     for (int j = 0; j < kShare; ++j)
       for (int i = 0; i < S; ++i) {
         const int n = at.state<S>(i);
@@ -269,9 +284,9 @@ struct States {
 
 // A in units of ln 2.
 template <int S>
-__device__ inline States<S> decays(const ScanProblem &p, const Place &at) {
+__device__ inline States<S> decays(const float *A, const ScanShape &p, const Place &at) {
   States<S> A2;
-  A2.fromMatrix(p.A, p, at);
+  A2.fromMatrix(A, p, at);
   A2.each([](float &x, int, int) { x *= kLog2e; });
   return A2;
 }
@@ -282,8 +297,8 @@ __device__ inline States<S> decays(const ScanProblem &p, const Place &at) {
 // scan's time.
 template <int S>
 __global__ void __launch_bounds__(32 * kShare *S / States<S>::kVector)
-    stringPieces(ScanProblem p, Grid grid, Pieces pieces, const float *first, float *ends, const float *sumDelta,
-                 bool backward) {
+    stringPieces(ScanShape p, Grid grid, Pieces pieces, const float *A, const float *first, float *ends,
+                 const float *sumDelta, bool backward) {
   constexpr int kVector = States<S>::kVector, kAtOnce = 16;
   const int lane = threadIdx.x % 32, vector = threadIdx.x / 32, block = blockIdx.x % grid.blocks();
   const int j = vector * kVector / S, i = vector * kVector % S;
@@ -295,13 +310,15 @@ __global__ void __launch_bounds__(32 * kShare *S / States<S>::kVector)
   for (int k = 0; k < kVector; ++k) {
     const int n = lane % kShare * S + i + k;
     const bool there = (lane ^ j) < width && n < p.states;
-    A2[k] = there ? p.A[static_cast<int64_t>(channel) * p.states + n] * kLog2e : 0.0f;
+    A2[k] = there ? A[static_cast<int64_t>(channel) * p.states + n] * kLog2e : 0.0f;
     h[k] = there && first ? first[(batch * p.channels + channel) * p.states + n] : 0.0f;
   }
   const auto slice = [&](int64_t k) { return batch * pieces.count + (backward ? pieces.count - 1 - k : k); };
   const auto tile = [&](int64_t k) {
     return ends + (slice(k) * grid.blocks() + block) * States<S>::kTile + (vector * 32 + lane) * kVector;
   };
+  awaitLast();
+  letNextBegin();  // not before, as then its blocks would crowd where the first pieces end
   for (int64_t k0 = 0; k0 < pieces.count; k0 += kAtOnce) {
     Few<kVector> own[kAtOnce];
     float total[kAtOnce];
@@ -324,23 +341,27 @@ __global__ void __launch_bounds__(32 * kShare *S / States<S>::kVector)
 }
 
 template <int S>
-void launchStringPieces(const ScanProblem &p, const Grid &grid, const Pieces &pieces, const float *first, float *ends,
-                        const float *sumDelta, bool backward, cudaStream_t stream) {
-  stringPieces<S><<<static_cast<unsigned>(p.batch * grid.blocks()), 32 * kShare * S / States<S>::kVector, 0, stream>>>(
-      p, grid, pieces, first, ends, sumDelta, backward);
+void launchStringPieces(const ScanShape &p, const Grid &grid, const Pieces &pieces, const float *A, const float *first,
+                        float *ends, const float *sumDelta, bool backward, cudaStream_t stream) {
+  launchEarly(stringPieces<S>, static_cast<unsigned>(p.batch * grid.blocks()), 32 * kShare * S / States<S>::kVector, 0,
+              stream, p, grid, pieces, A, first, ends, sumDelta, backward);
 }
 
 // The state that a piece starts from, against time ends with: out of `starts` where time is cut, else `first`.
 template <int S, int kParts = 1>
-__device__ inline States<S> startOf(const float *first, const float *starts, const ScanProblem &p, const Place &at,
+__device__ inline States<S> startOf(const float *first, const float *starts, const ScanShape &p, const Place &at,
                                     const Grid &grid, const Pieces &pieces) {
   States<S> h;
+  awaitLast();
   if (pieces.count > 1)
     h.template load<kParts>(starts + States<S>::template place<kParts>(at, grid, at.slice));
   else
     h.fromMatrix(first ? first + at.batch * p.channels * p.states : nullptr, p, at);
   return h;
 }
+
+// Those are weights, which stay float32 where the rest has 16 bits.
+constexpr const char *kConstant16 = "with elements of 16 bits B and C must change with time";
 
 // Calls launch(S) with the number of states a lane carries of a channel. kSelective, a parameter of the kernels, says
 // that B and C both change with time: the usual case, in which nothing need be asked at every step; without kPacked, there

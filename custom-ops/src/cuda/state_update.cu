@@ -10,7 +10,7 @@ namespace tfjs_mamba {
 namespace cuda {
 namespace {
 
-constexpr int kThreads = 256, kLanes = 4;
+constexpr int kThreads = 128, kLanes = 4;
 
 // Past the caches: a state is not read again before it has left them.
 template <int V>
@@ -34,23 +34,43 @@ __device__ inline void writeOnce(float *to, const Few<V> &few) {
   }
 }
 
-// kRows is 1 or kLanes. perB and perC: channels of a group.
+// What a thread reads of kRows sequences for V states.
 template <typename T, int V, int kRows>
-__global__ void __launch_bounds__(kThreads, 3)
+struct Reads {
+  Few<V> A, h[kRows], B[kRows], C[kRows];
+};
+
+// kRows is 1 or kLanes. perB and perC: channels of a group. Everything a thread needs for its first states, and for most shapes
+// there are no others, is asked for before it works on any of it.
+template <typename T, int V, int kRows>
+__global__ void __launch_bounds__(kThreads, kRows == 1 ? 8 : 4)
     updateKernel(StateUpdate p, unsigned perB, unsigned perC, const T *u, const T *deltas, const T *Bs, const T *Cs,
                  const T *z, T *y) {
   const unsigned channels = static_cast<unsigned>(p.channels), states = static_cast<unsigned>(p.states);
   const unsigned place = (blockIdx.x * kThreads + threadIdx.x) / kLanes, lane = threadIdx.x % kLanes;
   const unsigned d = min(place, channels - 1);  // those beyond go along with the last one and store nothing
-  const float *A = p.A + static_cast<size_t>(d) * states;
   const unsigned groupB = perB == channels ? 0 : d / perB, groupC = perC == channels ? 0 : d / perC;
-  const float bias = p.deltaBias ? p.deltaBias[d] : 0.0f, D = p.D ? p.D[d] : 0.0f;
+  const int64_t stride = static_cast<int64_t>(channels) * states;
   for (int64_t first = static_cast<int64_t>(blockIdx.y) * kRows; first < p.batch;
        first += static_cast<int64_t>(gridDim.y) * kRows) {
     const int rows = kRows == 1 ? 1 : static_cast<int>(min(p.batch - first, static_cast<int64_t>(kRows)));
     const unsigned mine = kRows == 1 ? 0 : min(lane, rows - 1u);
-    const int64_t own = (first + mine) * channels + d;
+    const int64_t own = (first + mine) * channels + d, state = first * stride + d * states;
+    Reads<T, V, kRows> next;
+    const auto ask = [&](unsigned n) {
+      if (n >= states) return;
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        const int64_t row = first + min(r, rows - 1);
+        next.h[r] = readOnce<V>(p.state + state + min(r, rows - 1) * stride + n);
+        next.B[r] = read<V>(Bs + (p.constantB ? d : row * p.groupsB + groupB) * states + n);
+        next.C[r] = read<V>(Cs + (p.constantC ? d : row * p.groupsC + groupC) * states + n);
+      }
+      next.A = read<V>(p.A + static_cast<size_t>(d) * states + n);
+    };
+    ask(lane * V);
     const float ownU = static_cast<float>(u[own]), ownZ = z ? static_cast<float>(z[own]) : 0.0f;
+    const float bias = p.deltaBias ? p.deltaBias[d] : 0.0f, D = p.D ? p.D[d] : 0.0f;
     float ownDelta = static_cast<float>(deltas[own]) + bias;
     if (p.softplus) ownDelta = softplus(ownDelta);
     float deltaU[kRows], delta2[kRows], sums[kRows] = {};
@@ -59,23 +79,18 @@ __global__ void __launch_bounds__(kThreads, 3)
       const float delta = kRows == 1 ? ownDelta : __shfl_sync(kFullWarp, ownDelta, r, kLanes);
       deltaU[r] = delta * (kRows == 1 ? ownU : __shfl_sync(kFullWarp, ownU, r, kLanes)), delta2[r] = delta * kLog2e;
     }
-    const int64_t stride = static_cast<int64_t>(channels) * states, state = first * stride + d * states;
     for (unsigned n = lane * V; n < states; n += kLanes * V) {
-      const Few<V> a = read<V>(A + n);
-      Few<V> h[kRows];
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) h[r] = readOnce<V>(p.state + state + min(r, rows - 1) * stride + n);
+      const Reads<T, V, kRows> now = next;
+      ask(n + kLanes * V);
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
-        const int64_t row = first + min(r, rows - 1);
-        const Few<V> b4 = read<V>(Bs + (p.constantB ? d : row * p.groupsB + groupB) * states + n);
-        const Few<V> c4 = read<V>(Cs + (p.constantC ? d : row * p.groupsC + groupC) * states + n);
+        Few<V> h = now.h[r];
 #pragma unroll
         for (int i = 0; i < V; ++i) {
-          h[r][i] = exp2Fast(delta2[r] * a[i]) * h[r][i] + deltaU[r] * b4[i];
-          sums[r] += h[r][i] * c4[i];
+          h[i] = exp2Fast(delta2[r] * now.A[i]) * h[i] + deltaU[r] * now.B[r][i];
+          sums[r] += h[i] * now.C[r][i];
         }
-        if (r < rows && place < channels) writeOnce<V>(p.newState + state + r * stride + n, h[r]);
+        if (r < rows && place < channels) writeOnce<V>(p.newState + state + r * stride + n, h);
       }
     }
     float sum = 0;

@@ -53,11 +53,11 @@ void Harness::expect(const std::string &name, const Launch &launch, const std::v
     check(launch(stream_));
     check(cudaStreamSynchronize(stream_));
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const Floats got = outputs[i].got.read();
+      const Floats got = outputs[i].got.values();
       if (run == 0) {
         first.push_back(got);
         if (got.size() != outputs[i].want.size()) check("an output and its reference differ in size");
-        const double error = got.empty() ? 0 : relativeError(got, outputs[i].want);
+        const double error = got.empty() ? 0 : relativeError(got, outputs[i].want, outputs[i].rounding);
         double &worst = outputs[i].limit == kForward ? group->forward : group->gradients;
         worst = error > worst || std::isnan(error) ? error : worst;
         if (!(error <= outputs[i].limit))

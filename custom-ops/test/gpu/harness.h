@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "../../src/cuda/launch.h"
@@ -24,8 +25,17 @@ inline void check(const char *error) {
 }
 inline void check(cudaError_t error) { check(error == cudaSuccess ? nullptr : cudaGetErrorString(error)); }
 
+// What a launcher writes, of any type.
+struct DeviceOutput {
+  virtual void poison() = 0;
+  virtual Floats values() const = 0;
+
+ protected:
+  ~DeviceOutput() = default;
+};
+
 template <typename T>
-struct DeviceArray {
+struct DeviceArray final : DeviceOutput {
   T *data = nullptr;
   size_t size;
 
@@ -36,15 +46,22 @@ struct DeviceArray {
   explicit DeviceArray(const std::vector<T> &v) : DeviceArray(v.size()) {
     if (!v.empty()) check(cudaMemcpy(data, v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice));
   }
+  // Of numbers that T has.
+  template <typename U, typename = std::enable_if_t<!std::is_same_v<T, U>>>
+  explicit DeviceArray(const std::vector<U> &v) : DeviceArray(std::vector<T>(v.begin(), v.end())) {}
   ~DeviceArray() { cudaFree(data); }
   DeviceArray(const DeviceArray &) = delete;
 
   // NaN, so that what is not written shows.
-  void poison() { check(cudaMemset(data, 0xff, size * sizeof(T))); }
+  void poison() override { check(cudaMemset(data, 0xff, size * sizeof(T))); }
   std::vector<T> read() const {
     std::vector<T> v(size);
     if (size > 0) check(cudaMemcpy(v.data(), data, size * sizeof(T), cudaMemcpyDeviceToHost));
     return v;
+  }
+  Floats values() const override {
+    const std::vector<T> v = read();
+    return Floats(v.begin(), v.end());
   }
   T *orNull() const { return size ? data : nullptr; }
 };
@@ -67,11 +84,12 @@ class Random {
   std::mt19937 engine_{11};
 };
 
-// An output, what it should be, and how far it may be off. An empty one is an absent one.
+// An output, what it should be, and how far it may be off, beyond that share of an element which the rounding to its type
+// explains. An empty one is an absent one.
 struct Output {
-  DeviceFloats &got;
+  DeviceOutput &got;
   const Doubles &want;
-  double limit;
+  double limit, rounding = 0;
 };
 
 using Launch = std::function<const char *(cudaStream_t)>;
