@@ -17,7 +17,9 @@ double outputStep(double load) {
   const double full = std::floor(load / 4), rest = load - 4 * full;
   return 690 * full + (rest > 0 ? std::clamp(100 + 210 * rest, 300.0, 690.0) : 0);
 }
-double firstStep(double load) { return std::max(230.0, 100 + 165 * load); }
+double firstStep(double load) { return std::max(230.0, 150 + 165 * load); }
+// After a first pass, blocks that do not fill one round lie unevenly, and take as long as if they did.
+double laterStep(double load) { return outputStep(load > 1 ? std::max(load, 4.0) : load); }
 
 // The same backward, where a scheduler holds two warps.
 double backwardStep(double load) {
@@ -41,7 +43,7 @@ Pieces cutTime(const ScanShape &p, int multiprocessors, bool backward) {
     const double load = warps * static_cast<double>(count), before = load - warps;
     const double steps = static_cast<double>(each * kSteps);
     const double passes = backward ? (steps + 6) * backwardStep(load) * (1 + 0.7 * before / load)
-                                   : (steps + 10) * (outputStep(load) + (count > 1 ? firstStep(before) : 0));
+                                   : (steps + 10) * (count > 1 ? firstStep(before) + laterStep(load) : outputStep(load));
     const double cost = work * passes + (count > 1 ? 10000 + 250 * work * static_cast<double>(count) : 0);
     if (count == 1 || cost < least) least = cost, best = {count, each * kSteps};
   }
