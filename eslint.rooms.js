@@ -107,7 +107,7 @@ export function rooms(root) {
         'registerClass.ts',
       ],
     },
-    {room: 'worker', mayImport: ['autoBackend.ts', 'checkpoints', 'config', 'lm', 'training']},
+    {room: 'worker', mayImport: ['autoBackend.ts', 'checkpoints', 'config', 'lm', 'recovery.ts', 'training']},
   ];
 }
 

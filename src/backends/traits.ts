@@ -6,6 +6,7 @@ interface NodeBackend {
   isUsingGpuDevice: boolean;
 }
 interface WebGpuBackend {
+  uploadToGPU(dataId: object): void;
   device?: {limits?: {maxStorageBufferBindingSize?: number; maxBufferSize?: number}};
 }
 
@@ -39,6 +40,14 @@ export function largestTensorBytes(): number {
   const {maxStorageBufferBindingSize = Infinity, maxBufferSize = Infinity} =
     (tf.backend() as unknown as WebGpuBackend).device?.limits ?? {};
   return Math.min(maxStorageBufferBindingSize, maxBufferSize);
+}
+
+/**
+ * Moves the numbers of a tensor to the GPU at once, and out of JavaScript's memory, so that of what is loaded one after the other no two copies
+ * pile up. On webgl they wait for the first program, which decides how their texture is packed; TensorFlow.js lets them go then.
+ */
+export function uploadNow({dataId}: tf.Tensor): void {
+  if (tf.getBackend() === 'webgpu') (tf.backend() as unknown as WebGpuBackend).uploadToGPU(dataId);
 }
 
 /** Whether the current backend keeps every bit of an int32: WebGL keeps them as float32, which has 24. */

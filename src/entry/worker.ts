@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type {Selection} from '../lm/selection';
-export type {WorkerGenerateOptions} from '../worker/client';
-export {ModelWorker, modelWorker, WorkerHistory, WorkerModel} from '../worker/client';
+export {droppedFiles} from '../checkpoints/chosenFiles';
+export type {WorkerGenerateOptions, WorkerLoadOptions} from '../worker/client';
+export {blobWorker, ModelWorker, modelWorker, WorkerHistory, WorkerModel} from '../worker/client';
 export type {ModelConfigOrName, WorkerBackend, WorkerFitOptions} from '../worker/types';

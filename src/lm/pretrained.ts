@@ -1,5 +1,6 @@
 /** Published checkpoints: in, and out again. */
 import * as tf from '@tensorflow/tfjs';
+import {uploadNow} from '../backends/traits';
 import type {LoadOptions} from '../checkpoints/load';
 import {readCheckpoint} from '../checkpoints/load';
 import type {SaveOptions} from '../checkpoints/save';
@@ -84,7 +85,13 @@ export async function fromPretrained(
       const matrix = packed(weight.name);
       if ('blocks' in weight) (matrix as PackedMatrix).write(weight.blocks);
       else if (matrix) (matrix as HalfMatrix).write(weight.values);
-      else tf.tidy(() => void weights.get(weight.name)!.write(tf.tensor(weight.values, weight.shape, 'float32')));
+      else {
+        tf.tidy(() => {
+          const tensor = tf.tensor(weight.values, weight.shape, 'float32');
+          uploadNow(tensor);
+          weights.get(weight.name)!.write(tensor);
+        });
+      }
     }
     return Object.assign(model, tokenizer);
   } catch (error) {

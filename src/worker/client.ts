@@ -10,11 +10,20 @@ import type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretraine
 import type {Selection} from '../lm/selection';
 import type {StateSource} from '../lm/states';
 import type {FitResult} from '../training/options';
+import {filesOfModel} from '../checkpoints/chosenFiles';
 import {Channel} from './channel';
 import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions} from './types';
 
 /** The options of {@link WorkerModel.generate}: those of a model, with a history that is in the worker. */
 export type WorkerGenerateOptions = Omit<GenerateOptions, 'state' | 'history'> & {history?: WorkerHistory};
+
+/** The options of {@link ModelWorker.fromPretrained}. */
+export type WorkerLoadOptions = Omit<FromPretrainedOptions, 'cache'> & {
+  /** Whether downloads are kept in this browser for the next time (false). */
+  cache?: boolean;
+  /** Is told, once, why a download is not kept. */
+  onUncached?(why: string): void;
+};
 
 /** A text that a model in a worker has read and written; see `StateHistory`. */
 export class WorkerHistory {
@@ -112,6 +121,15 @@ export class WorkerModel {
     return this.channel.call('selection', [this.handle, ids, options]);
   }
 
+  /**
+   * The natural log probability of every token to come next, after a history and further ids, which are not added to it.
+   *
+   * @returns [vocabSize]
+   */
+  logprobs(history: WorkerHistory, ids: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
+    return this.channel.call('logprobs', [this.handle, history.handle, ids]);
+  }
+
   /** An empty history. */
   async stateHistory(options: StateHistoryOptions = {}): Promise<WorkerHistory> {
     return new WorkerHistory(this.channel, await this.channel.call('stateHistory', [options]), this.handle);
@@ -143,12 +161,15 @@ export class ModelWorker {
     return this.channel.call('backend', name === undefined ? [] : [name]);
   }
 
-  /** Loads a checkpoint, from a URL, the Hub, or files that somebody chose or dropped; see `fromPretrained`. */
+  /**
+   * Loads a checkpoint, from a URL, the Hub, or files that somebody chose or dropped; see `fromPretrained`. Where `cache` is true and the
+   * browser has no room, or keeps nothing for this page, the model is loaded all the same, and `onUncached` told why it is not kept.
+   */
   async fromPretrained(
     source: string | URL | Iterable<File>,
-    {signal, onProgress, ...options}: FromPretrainedOptions = {},
+    {signal, onProgress, onUncached, ...options}: WorkerLoadOptions = {},
   ): Promise<WorkerModel> {
-    const events = {progress: onProgress};
+    const events = {progress: onProgress, uncached: onUncached};
     return this.open('fromPretrained', [sourceFor(source), options], {signal, events});
   }
 
@@ -194,9 +215,23 @@ export function modelWorker(worker: Worker): ModelWorker {
   return new ModelWorker(worker);
 }
 
+/**
+ * A worker made of its own code, for a page that is one file and can host no second: `modelWorker(blobWorker(code))`. The policy of such a page
+ * has to allow `worker-src blob:`. In the worker addresses have to be whole, as it has none of its own that others could be relative to.
+ *
+ * @param code What a bundler makes of the worker's file, as a text: one classic script or module without imports.
+ */
+export function blobWorker(code: string): Worker {
+  const url = URL.createObjectURL(new Blob([code], {type: 'text/javascript'}));
+  return new Worker(url, {type: 'module'});
+}
+
 /** A worker does not know the page's address, which a path is relative to. */
 function sourceFor(source: string | URL | Iterable<File>): string | File[] {
   if (source instanceof URL) return source.href;
-  if (typeof source !== 'string') return [...source];
+  // Files lose the names of their folders on the way.
+  if (typeof source !== 'string') {
+    return filesOfModel([...source].map((file) => ({path: file.webkitRelativePath || file.name, file})));
+  }
   return /^\.{0,2}\//.test(source) ? new URL(source, document.baseURI).href : source;
 }

@@ -1,6 +1,6 @@
 /** What a worker can be asked to do: the functions of this package, with numbers in place of the models and histories that stay here. */
 import * as tf from '@tensorflow/tfjs';
-import {autoBackend} from '../autoBackend';
+import {autoBackend, problemComputing} from '../autoBackend';
 import {chosenFiles} from '../checkpoints/chosenFiles';
 import type {GenerateOptions} from '../lm/generate';
 import {stateHistory, type StateHistory, type StateHistoryOptions} from '../lm/history';
@@ -9,9 +9,11 @@ import {fromPretrained, savePretrained, type SavePretrainedOptions} from '../lm/
 import {selection} from '../lm/selection';
 import {deleteState, listStates, loadHistory, saveState, type StateSource} from '../lm/states';
 import {loadTokenizer, type Tokenizer} from '../lm/tokenizers';
+import {restartBackend} from '../recovery';
 import {deleteBrowserCheckpoint} from '../training/browserCheckpoints';
 import {fit} from './fitting';
 import type {Methods} from './host';
+import {pageCache} from './pageCache';
 import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions} from './types';
 
 /** A model or a history that the page knows by its number. */
@@ -53,16 +55,19 @@ export const methods = {
       return {backend, reason};
     }
     const started = tf.findBackendFactory(name) !== null && (await tf.setBackend(name));
+    // A GPU that was lost comes back only if it is asked for anew.
+    if (started && tf.getBackend() === name && (await problemComputing())) await restartBackend();
     if (!started || tf.getBackend() !== name) {
       throw new Error(`modelWorker: the backend ${name} does not start here, or the worker does not import it`);
     }
     return {backend: name, reason: 'it was asked for'};
   },
 
-  async fromPretrained({signal, emit}, source: string | File[], options: object): Promise<ModelDescription> {
+  async fromPretrained({signal, emit}, source: string | File[], {cache, ...options}: {cache?: boolean}) {
     const onProgress = (progress: unknown) => emit('progress', progress);
     const from = Array.isArray(source) ? chosenFiles(source) : source;
-    return describe(await fromPretrained(from, {...options, signal, onProgress}));
+    const kept = cache === true && (await pageCache((why) => emit('uncached', why)));
+    return describe(await fromPretrained(from, {...options, cache: kept, signal, onProgress}));
   },
 
   async mambaLM(_, config: ModelConfigOrName, {tokenizer, ...options}: MambaLMOptions & {tokenizer?: object}) {
@@ -100,6 +105,19 @@ export const methods = {
   fork: (_, history: number) => keep(historyOf(history).fork()),
   saveState: (_, handle: number, history: number, target?: string) =>
     saveState(modelOf(handle), historyOf(history), target),
+
+  async logprobs(_, handle: number, history: number, ids: number[]) {
+    const fork = historyOf(history).fork();
+    try {
+      const {logits, state} = fork.read(modelOf(handle), ids);
+      fork.end();
+      const result = tf.tidy(() => tf.logSoftmax(logits));
+      tf.dispose([logits, state]);
+      return await result.data().finally(() => result.dispose());
+    } finally {
+      fork.dispose();
+    }
+  },
 
   listStates: () => listStates(),
   deleteState: (_, place: string) => deleteState(place),

@@ -1,6 +1,6 @@
 /** Models on `webgpu`: nothing is compiled after a warm-up, and nothing is read in a way that would stop the page. */
 import * as tf from '@tensorflow/tfjs';
-import {adamW, mambaLM} from '../../src';
+import {adamW, chosenFiles, fromPretrained, mambaLM, savePretrained} from '../../src';
 import type {MambaLM} from '../../src';
 import {warmup} from '../../src/warmup';
 
@@ -52,6 +52,20 @@ describe('warmup', () => {
   });
   afterEach(() => {
     model.dispose();
+  });
+
+  it('are loaded to the GPU, weight by weight, and to nowhere else', async () => {
+    const files: Record<string, Uint8Array<ArrayBuffer>> = {};
+    const saved = newModel();
+    await savePretrained(saved, {write: (name, bytes) => void (files[name] = bytes)});
+    const source = chosenFiles(Object.entries(files).map(([name, bytes]) => new File([bytes], name)));
+    const model = await fromPretrained(source);
+    const {tensorMap} = tf.backend() as unknown as {tensorMap: {get(id: object): {values: unknown; resource: unknown}}};
+    const places = model.getWeights().map(({dataId}) => tensorMap.get(dataId));
+    expect(places.filter(({values, resource}) => values || !(resource instanceof GPUBuffer))).toEqual([]);
+    expect(await weightsOf(model)).toEqual(await weightsOf(saved));
+    model.dispose();
+    saved.dispose();
   });
 
   it('makes every pipeline that a prompt and a step take', async () => {
