@@ -1,16 +1,21 @@
 /**
  * The demo as a static folder, demo/dist, that any host serves: `npm run demo:build`. It is made of the built package, as a user's page
- * would be, and brings the text models of models/ that are in the repository.
+ * would be, and brings the models of models/ that are in the repository and have a text, or the one task of the needle.
  */
-import {cpSync, existsSync, readdirSync} from 'node:fs';
-import {join} from 'node:path';
+import {cpSync, existsSync, readdirSync, readFileSync} from 'node:fs';
+import {join, normalize} from 'node:path';
 import {defineConfig} from 'vite';
 
 const demo = import.meta.dirname;
 const models = join(demo, '../models');
-const isTextModel = (/** @type {string} */ name) =>
-  ['config.json', 'model.safetensors', 'tokenizer.json'].every((file) => existsSync(join(models, name, file)));
-const names = readdirSync(models).filter(isTextModel);
+const files = ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+const has = (/** @type {string} */ name, /** @type {string} */ file) => existsSync(join(models, name, file));
+/** A folder with a text model is in the list as soon as it is there; of those without texts, the needle can be hidden in one. */
+const isShown = (/** @type {string} */ name) =>
+  has(name, 'model.safetensors') && (has(name, 'tokenizer.json') || name === 'induction-heads');
+const names = readdirSync(models)
+  .filter(isShown)
+  .sort((a, b) => Number(has(b, 'tokenizer.json')) - Number(has(a, 'tokenizer.json')));
 
 export default defineConfig({
   root: demo,
@@ -22,7 +27,23 @@ export default defineConfig({
       name: 'models',
       apply: 'build',
       closeBundle() {
-        for (const name of names) cpSync(join(models, name), join(demo, 'dist/models', name), {recursive: true});
+        for (const name of names) {
+          for (const file of files.filter((file) => has(name, file)))
+            cpSync(join(models, name, file), join(demo, 'dist/models', name, file));
+        }
+      },
+    },
+    {
+      name: 'models while developing',
+      apply: 'serve',
+      configureServer({middlewares}) {
+        middlewares.use('/models', (request, response, next) => {
+          const path = normalize((request.url ?? '').split('?')[0])
+            .split('/')
+            .slice(1);
+          if (!names.includes(path[0]) || !files.includes(path[1]) || !has(path[0], path[1])) return next();
+          return void response.end(readFileSync(join(models, path[0], path[1])));
+        });
       },
     },
   ],

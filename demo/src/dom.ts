@@ -44,7 +44,9 @@ export function statusLine() {
       const {name, message} = error as Error;
       if (name === 'AbortError') return;
       line.classList.add('wrong');
-      line.textContent = message;
+      // What a program would do, the page does when the model is loaded anew; a run goes on from where it was kept.
+      const [, lost] = /^(.* was lost)/.exec(message) ?? [];
+      line.textContent = lost ? `${lost}. Load the model again, above; a run that was kept goes on then.` : message;
     },
   };
 }

@@ -1,5 +1,5 @@
 /** The page: choose a model and what it runs on, then one view at a time. */
-import {modelWorker, type ModelWorker, type WorkerModel} from 'tfjs-mamba/worker';
+import {droppedFiles, modelWorker, type ModelWorker, type WorkerModel} from 'tfjs-mamba/worker';
 import {el, field, statusLine} from './dom';
 import {benchView} from './bench';
 import {fresh} from './fresh';
@@ -50,8 +50,14 @@ const source = el(
 );
 const address = el('input', {type: 'text', spellcheck: false, placeholder: 'owner/name or https://…'});
 const files = el('input', {type: 'file', multiple: true});
+const folder = el('input', {type: 'file', webkitdirectory: true});
 const addressField = field('Hub id or URL', address, 'Downloaded once, then kept in this browser.');
-const filesField = field('config.json, model.safetensors, tokenizer.json', files, 'Or drop them anywhere on the page.');
+const filesField = field(
+  'config.json, model.safetensors, tokenizer.json',
+  files,
+  'Or drop them, or their folder, on the page.',
+);
+const folderField = field('Or their folder', folder);
 const backend = el(
   'select',
   {},
@@ -62,18 +68,19 @@ const stop = el('button', {hidden: true}, 'Cancel');
 
 function show(): void {
   addressField.hidden = source.value !== 'url';
-  filesField.hidden = source.value !== 'files';
+  filesField.hidden = folderField.hidden = source.value !== 'files';
 }
 
 function chosen(dropped?: File[]): {from: string | File[]; name: string} {
   if (dropped) return {from: dropped, name: dropped[0].name};
-  if (source.value === 'files') return {from: [...(files.files ?? [])], name: 'files'};
+  if (source.value === 'files') return {from: [...(files.files ?? []), ...(folder.files ?? [])], name: 'files'};
   const from = source.value === 'url' ? address.value.trim() : new URL(source.value, document.baseURI).href;
   return {from, name: from};
 }
 
 async function open(dropped?: File[]): Promise<void> {
   const abort = new AbortController();
+  let note = '';
   stop.onclick = () => abort.abort();
   load.disabled = true;
   stop.hidden = false;
@@ -93,12 +100,13 @@ async function open(dropped?: File[]): Promise<void> {
       const onProgress = ({loadedBytes, totalBytes}: {loadedBytes: number; totalBytes: number}) =>
         status.say(`${Math.floor((100 * loadedBytes) / totalBytes)} % of ${(totalBytes / 1e6).toFixed(1)} MB`);
       const cache = typeof from === 'string' && 'caches' in self;
-      model = await worker.fromPretrained(from, {cache, signal: abort.signal, onProgress});
+      const onUncached = (why: string) => (note = ` ${why[0].toUpperCase()}${why.slice(1)}.`);
+      model = await worker.fromPretrained(from, {cache, signal: abort.signal, onProgress, onUncached});
       key = name;
     }
     const size = model.parameters.toLocaleString('en');
     status.say(
-      `Ready: ${model.config.mixer === 'mamba2' ? 'Mamba-2' : 'Mamba'}, ${size} parameters, on ${choice.backend}.`,
+      `Ready: ${model.config.mixer === 'mamba2' ? 'Mamba-2' : 'Mamba'}, ${size} parameters, on ${choice.backend}.${note}`,
     );
     status.line.title = choice.reason;
     for (const {opened} of views) opened?.();
@@ -161,6 +169,7 @@ document
       ),
       addressField,
       filesField,
+      folderField,
       status.line,
     ),
     el('div', {role: 'tablist', 'aria-label': 'What to do'}, ...tabs),
@@ -173,6 +182,9 @@ status.say('Nothing is loaded until you ask for it.');
 document.addEventListener('dragover', (event) => event.preventDefault());
 document.addEventListener('drop', (event) => {
   event.preventDefault();
-  const dropped = [...(event.dataTransfer?.files ?? [])];
-  if (dropped.length > 0) void open(dropped);
+  if (!event.dataTransfer) return;
+  void droppedFiles(event.dataTransfer).then(
+    (dropped) => (dropped.length > 0 ? open(dropped) : undefined),
+    status.fail,
+  );
 });

@@ -1,6 +1,8 @@
-/** Long memory: a long text fed piece by piece, with the time of each and the size of what is kept of it, which does not grow. */
-import type {WorkerHistory} from 'tfjs-mamba/worker';
+/** Long memory: a long text fed piece by piece, with the time of each and the size of what is kept of it, which does not grow.
+ * It is kept after each piece, so that a text that was left in the middle is gone on with. */
+import type {WorkerHistory, WorkerModel} from 'tfjs-mamba/worker';
 import {el, field, number, statusLine} from './dom';
+import {needle} from './needle';
 import type {Page} from './main';
 
 /** More would not be seen one by one. */
@@ -28,8 +30,14 @@ export function rememberView(page: Page) {
       const text = await file.files?.[0]?.text();
       if (!text) throw new Error('Choose a text first.');
       const ids = await model.encode(text);
+      const place = `indexeddb://long memory of ${file.files![0].name}`;
+      const kept = await keptHistory(model, place, ids);
+      if (kept) {
+        await history.dispose();
+        ({history} = kept);
+      }
       const times: number[] = [];
-      for (let at = 0; at < ids.length && !signal.aborted; at += piece.get()) {
+      for (let at = kept?.count ?? 0; at < ids.length && !signal.aborted; at += piece.get()) {
         const begin = performance.now();
         const part = ids.slice(at, at + piece.get());
         for await (const {index} of model.generate(part, {history, maxNewTokens: 1, temperature: 0, signal})) {
@@ -42,10 +50,10 @@ export function rememberView(page: Page) {
         draw(times);
         const count = Math.min(ids.length, at + piece.get());
         // What a file has besides the state is, almost all, the list of ids.
-        const bytes = (await history.save()).length - ids.slice(0, count).join(',').length;
+        const bytes = (await history.save(place)).length - ids.slice(0, count).join(',').length;
         status.say(
           `${count.toLocaleString('en')} of ${ids.length.toLocaleString('en')} tokens read, ${each.toFixed(2)} ms a token; ` +
-            `kept of them: ${(bytes / 1000).toFixed(0)} kB.`,
+            `kept of them: ${(bytes / 1000).toFixed(0)} kB${kept ? `; went on at ${kept.count.toLocaleString('en')}` : ''}.`,
         );
       }
     } catch (error) {
@@ -55,6 +63,17 @@ export function rememberView(page: Page) {
       read.disabled = false;
       stop.disabled = true;
     }
+  }
+
+  /** What was kept of this text when it was last left in the middle; none if it was read to the end, or by another model. */
+  async function keptHistory(model: WorkerModel, place: string, ids: number[]) {
+    if (!(await page.worker().listStates()).includes(place)) return undefined;
+    const history = await model.loadHistory(place, {depth: 2}).catch(() => undefined);
+    const read = (await history?.ids()) ?? [];
+    if (history && read.length < ids.length && read.every((id, i) => id === ids[i]))
+      return {history, count: read.length};
+    await history?.dispose();
+    return undefined;
   }
 
   /** Bars as high as a token takes long, half of the height being the median; of many pieces each bar is the mean of several. */
@@ -86,6 +105,7 @@ export function rememberView(page: Page) {
     el('div', {class: 'row'}, field('A long text', file), piece.field, el('div', {class: 'buttons'}, read, stop)),
     status.line,
     bars,
+    needle(page),
   );
   return {name: 'Long memory', view, opened: undefined};
 }
