@@ -3,7 +3,7 @@
  * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow [--model runs/shakespeare]` (8 and 16 bits beside float32, and perplexity), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for processes that train together, and `npm run bench -- scaling` for what that says of more of them;
  * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
- * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page);
+ * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page); `npm run bench -- loading --backend wasm` (memory);
  * `npm run bench -- induction --backend wasm@chromium --to 16`, `npm run bench -- length [--to 20]`, `npm run bench -- transformer` and `npm run bench -- speed`, whose figures are kept in results/,
  * of which `npm run bench -- guide` makes guides/benchmarks.md and its pictures. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
  * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
@@ -70,6 +70,8 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./decode')).benchDecode(values.preset);
 } else if (what === 'epochs') {
   await (await import('./epochs')).benchEpochs();
+} else if (what === 'loading') {
+  await (await import('./loading')).benchLoading();
 } else if (what === 'browser') {
   await (await import('./browser')).benchBrowser();
 } else if (what === 'packed') {
@@ -89,7 +91,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./packing')).benchPacking();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, packed, train, packing, finetune, length, transformer, speed, guide, cluster, scaling, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, loading, packed, train, packing, finetune, length, transformer, speed, guide, cluster, scaling, and on tensorflow lm and device`,
   );
 }
 process.exit(0);

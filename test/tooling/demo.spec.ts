@@ -215,6 +215,24 @@ describe('the demo', () => {
     await page.emulateMedia({colorScheme: 'light'});
   });
 
+  it('finds a needle with the model that has learned to, and says of another that it does not', async () => {
+    const hide = async (pattern: RegExp) => {
+      await control('tab', 'Long memory').click();
+      await set({'Tokens between': 300});
+      await control('button', 'Hide and ask').click();
+      await status(pattern);
+    };
+    await page.goto(url);
+    await control('combobox', 'Model').selectOption('induction-heads');
+    await control('combobox', 'Runs on').selectOption('wasm');
+    await control('button', 'Load').click();
+    await status(/on wasm\./);
+    await hide(/^After 300 tokens the true answer has a probability of (9\d|100).*It remembers\.$/);
+    await look('needle');
+    await open('wasm');
+    await hide(/It does not remember\.$/);
+  });
+
   it('shows what it selects, and what the state at a token keeps, by mouse and by keyboard', async () => {
     await open('wasm');
     await control('tab', 'What it selects').click();
