@@ -2,6 +2,8 @@
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import type {StoredModel} from './layersModel';
+import {layersModel} from './layersModel';
 
 const topology = 'model.json';
 const weights = 'weights.bin';
@@ -26,15 +28,4 @@ export async function saveLayers(model: tf.LayersModel, folder: string): Promise
 export async function loadLayers(folder: string): Promise<tf.LayersModel> {
   const [json, bytes] = await Promise.all([topology, weights].map((name) => readFile(join(folder, name))));
   return layersModel(JSON.parse(json.toString()) as StoredModel, new Uint8Array(bytes).buffer);
-}
-
-interface StoredModel {
-  modelTopology: object;
-  weightsManifest: tf.io.WeightsManifestConfig;
-}
-
-/** A model of what its two files hold. */
-export function layersModel(stored: StoredModel, weightData: ArrayBuffer): Promise<tf.LayersModel> {
-  const weightSpecs = stored.weightsManifest.flatMap((group) => group.weights);
-  return tf.loadLayersModel(tf.io.fromMemory({modelTopology: stored.modelTopology, weightSpecs, weightData}));
 }
