@@ -13,6 +13,7 @@ const jobs: Record<string, () => Promise<{reproduce(args: readonly string[]): Pr
   splice: () => import('./dna/splice'),
   digits: () => import('./digits/train'),
   'digit-speech': () => import('./digit-speech/train'),
+  speak: () => import('./digit-speech/speaking'),
   vowels: () => import('./vowels/train'),
   acsf1: () => import('./vowels/acsf1'),
   weather: () => import('./weather/train'),

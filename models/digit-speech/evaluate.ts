@@ -1,6 +1,6 @@
 /** How well the model foresees sound that it has not heard. */
-import type {MambaLM, TokenBatch} from '../../src/node';
-import {adamW, trainer} from '../../src/node';
+import type {MambaLM, TokenBatch} from '../../src';
+import {adamW, trainer} from '../../src';
 import type {Recording} from '../digits/recording';
 import {speechBatch, tokensOf} from './tokens';
 

@@ -14,7 +14,4 @@ export const recipe = {
   weightDecay: 0.05,
   emaDecay: 0.999,
   every: 50,
-  /** What is spoken in the end: so many of each digit by each speaker, at this temperature. */
-  takes: 2,
-  temperature: 0.9,
 };

@@ -6,7 +6,7 @@ import {mkdir, writeFile} from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 import {fitModel} from '../support/fit';
 import {machine, readOptions, startJob} from '../support/job';
-import {saveLayers} from '../support/layersFiles';
+import {loadLayers, saveLayers} from '../support/layersFiles';
 import {accuracy} from './evaluate';
 import {digitBatches} from './frames';
 import {digitModel, heard, kinds, type Kind} from './models';
@@ -19,23 +19,25 @@ const options = {
   seed: {help: 'of the weights and the data', value: recipe.seed},
   steps: {help: 'steps', value: recipe.steps},
   batch: {help: 'recordings in a step', value: recipe.batchSize},
+  round: {help: 'above 1 it goes on from what is in --out, at half the rate', value: 1},
 };
 
 export async function reproduce(args: readonly string[]): Promise<void> {
   const given = readOptions(name, args, options, kinds);
   if (!given) return;
-  const {seed, steps, batch, minutes} = given;
+  const {seed, steps, batch, minutes, round} = given;
   const recordings = await readRecordings(given.data);
   await startJob(given);
   const [training, test] = [false, true].map((forTest) => recordings.filter((one) => isForTest(one) === forTest));
   for (const kind of given.mixers as Kind[]) {
+    const folder = `${given.out}/${kind}`;
     const model = digitModel(kind, {seed});
+    if (round > 1) model.setWeights((await loadLayers(folder)).getWeights());
     const parameters = model.countParams();
     console.log(`\n${kind}: ${parameters.toLocaleString('en')} parameters`);
-    const folder = `${given.out}/${kind}`;
     await mkdir(folder, {recursive: true});
-    const fitted = await fitModel(model, digitBatches(training, {...recipe, batchSize: batch, seed}), {
-      ...{...recipe, name: kind, steps, minutes},
+    const fitted = await fitModel(model, digitBatches(training, {...recipe, batchSize: batch, seed: 1000 * (round - 1) + seed}), {
+      ...{...recipe, name: kind, steps, minutes, peak: round > 1 ? recipe.peak / 2 : recipe.peak},
       loss,
       look: async () => {
         await saveLayers(model, folder);
@@ -45,7 +47,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     await saveLayers(model, folder);
     const right = await accuracy(model, test);
     console.log(`${kind}: ${(100 * right).toFixed(2)} % of the ${test.length} recordings of the test split`);
-    const result = {kind, seed, batch, parameters, accuracy: right, ...fitted, machine: machine()};
+    const result = {kind, seed, batch, round, parameters, accuracy: right, ...fitted, machine: machine()};
     await writeFile(`${folder}/result.json`, `${JSON.stringify(result, null, 2)}\n`);
     model.dispose();
   }
