@@ -34,4 +34,4 @@ export const regions: Record<string, Record<'training' | 'validation' | 'heldOut
 /** Of the Markov models. */
 export const orders = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 export const alphas = [1, 1 / 4, 1 / 16];
-export const weights = [4, 16, 64];
+export const weights = [16, 64, 256, 1024];
