@@ -91,7 +91,7 @@ if (what === 'ops' && backend === 'tensorflow') {
   await (await import('./packing')).benchPacking();
 } else {
   throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, loading, packed, train, packing, finetune, digits, length, transformer, speed, induction, guide, cluster, scaling, and on tensorflow lm and device`,
+    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, loading, packed, train, packing, finetune, streaming, length, transformer, speed, induction, guide, cluster, scaling, and on tensorflow lm and device`,
   );
 }
 process.exit(0);
