@@ -21,8 +21,8 @@ interface AxisOptions {
   log?: 2 | 10;
 }
 
-const [width, height] = [720, 400];
-const margin = {left: 64, right: 190, top: 40, bottom: 52};
+const [width, height] = [760, 400];
+const margin = {left: 64, right: 214, top: 40, bottom: 52};
 const colours = ['#3b6fb6', '#d1672b', '#3d8f5f', '#8a5aa8', '#b03a48', '#7a7a7a'];
 /** Pixels between two names at the right. */
 const lineHeight = 14;

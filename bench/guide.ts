@@ -11,10 +11,20 @@ import type {Kept} from './results';
 
 const root = join(import.meta.dirname, '..');
 const results = join(root, 'bench/results');
-const images = join(root, 'guides/images');
 
 export async function writeGuide(): Promise<void> {
-  mkdirSync(images, {recursive: true});
+  mkdirSync(join(root, 'guides/images'), {recursive: true});
+  for (const [name, content] of Object.entries(await guideFiles())) writeFileSync(join(root, name), content);
+  console.log('guides/benchmarks.md');
+}
+
+/** The page and its pictures by their paths in the repository. */
+export async function guideFiles(): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  const picture: Picture = (name, lines, options) => {
+    files[`guides/images/${name}.svg`] = chart(lines, options);
+    return `![${options.title}](images/${name}.svg)\n`;
+  };
   const kept = readdirSync(results)
     .filter((file) => file.endsWith('.json'))
     .sort()
@@ -28,8 +38,8 @@ export async function writeGuide(): Promise<void> {
     'Made by `npm run bench -- guide` of what the benchmarks have kept in `bench/results`: the commands are below, with what each ran on. On a',
     'machine that did other work, times by the clock count that too; those of the processors do not.\n',
     ...speed(of('speed')),
-    ...length(of('length')),
-    ...generation(of('transformer')),
+    ...length(of('length'), picture),
+    ...generation(of('transformer'), picture),
     ...induction(of('induction')),
     ...not,
     '## What it ran on\n',
@@ -51,9 +61,12 @@ export async function writeGuide(): Promise<void> {
     ),
   ].join('\n');
   const style = JSON.parse(readFileSync(join(root, '.prettierrc.json'), 'utf8')) as object;
-  writeFileSync(join(root, 'guides/benchmarks.md'), await format(text, {...style, parser: 'markdown'}));
-  console.log('guides/benchmarks.md');
+  files['guides/benchmarks.md'] = await format(text, {...style, parser: 'markdown'});
+  return files;
 }
+
+/** Draws a picture, and gives what shows it. */
+type Picture = (name: string, lines: readonly Line[], options: Parameters<typeof chart>[1]) => string;
 
 const backendOf = ({machine}: Kept) => machine.backend;
 const number = (value: unknown) =>
@@ -61,11 +74,6 @@ const number = (value: unknown) =>
 
 function table(head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n') + '\n';
-}
-
-function picture(name: string, lines: readonly Line[], options: Parameters<typeof chart>[1]): string {
-  writeFileSync(join(images, `${name}.svg`), chart(lines, options));
-  return `![${options.title}](images/${name}.svg)\n`;
 }
 
 /** Which backend, how large, how fast. */
@@ -86,7 +94,7 @@ function speed(kept: readonly Kept[]): string[] {
 }
 
 /** Time and memory over the length. */
-function length(kept: readonly Kept[]): string[] {
+function length(kept: readonly Kept[], picture: Picture): string[] {
   const parts = kept.flatMap((result) => {
     const backend = backendOf(result);
     const names = [...new Set(result.figures.map(({name}) => name as string))];
@@ -129,7 +137,7 @@ function length(kept: readonly Kept[]): string[] {
 }
 
 /** Generation beside a Transformer. */
-function generation(kept: readonly Kept[]): string[] {
+function generation(kept: readonly Kept[], picture: Picture): string[] {
   const rows: string[][] = [];
   const lines = kept.flatMap((result, group) => {
     const backend = backendOf(result);

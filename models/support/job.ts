@@ -21,6 +21,8 @@ export interface Common {
   out: string;
   /** Where a script's data lies, if not where the script says. */
   data?: string;
+  /** A model to go on from, of scripts that can. */
+  from?: string;
   /** What to run on, if not on the fastest there is. */
   backend?: string;
   /** Training ends after so many minutes, its schedule with it, if the steps have not ended it before. */
@@ -30,6 +32,7 @@ export interface Common {
 const commonHelp = {
   backend: '<name>  what to run on: webgpu takes the GPU with TFJS_MAMBA_GPU=1 (the fastest there is)',
   data: '<folder>  where the data lies',
+  from: '<folder>  the model to go on from, of scripts that can (writer)',
   minutes: '<number>  the most that one training may take; its schedule ends with it',
 };
 
@@ -71,15 +74,15 @@ export function readOptions<N extends Numbers>(
     }
     return [option, Number(given)];
   });
-  const {data, backend} = values;
+  const {data, backend, from} = values;
   const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
   if (minutes !== undefined && !(minutes > 0)) {
     throw new UsageError(`--minutes must be a positive number, but is '${values.minutes}'`);
   }
-  const others = Object.entries({data, backend, minutes}).filter(([, value]) => value !== undefined);
+  const others = Object.entries({data, backend, minutes, from}).filter(([, value]) => value !== undefined);
   return {
     ...{mixers: chosen, out},
-    ...(Object.fromEntries(others) as Pick<Common, 'data' | 'backend' | 'minutes'>),
+    ...(Object.fromEntries(others) as Pick<Common, 'data' | 'backend' | 'minutes' | 'from'>),
     ...(Object.fromEntries(read) as {[Name in keyof N]: number}),
   };
 }

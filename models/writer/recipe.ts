@@ -9,8 +9,10 @@ export const recipe = {
   length: 256,
   peak: 4e-3,
   warmupSteps: 100,
+  /** Of a further round. */
+  further: {peak: 1.5e-3, warmupSteps: 20},
   weightDecay: 0.1,
-  every: 250,
+  every: 100,
 };
 
 /** As the main job measures. */

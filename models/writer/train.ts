@@ -1,6 +1,6 @@
 /**
  * `npm run reproduce -- writer --data <folder>`: a character model of Shakespeare, larger than the main job's and trained on more of him,
- * measured on what that one is measured on.
+ * measured on what that one is measured on. `--from <folder>` goes on with a further round, whose learning rate is lower.
  */
 import {characterTokenizer, fromPretrained, mambaLM, savePretrained, tokenWindows} from '../../src/node';
 import {finish, readOptions, startJob} from '../support/job';
@@ -25,14 +25,16 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   await startJob(given);
   const tokenizer = characterTokenizer(text.characters);
   const [training, validation, heldOut] = [text.training, text.validation, text.heldOut].map((part) => tokenizer.encode(part));
-  const model = mambaLM({vocabSize: tokenizer.vocabSize, dModel: width, nLayer: layers}, {seed});
+  const model = given.from
+    ? await fromPretrained(given.from)
+    : mambaLM({vocabSize: tokenizer.vocabSize, dModel: width, nLayer: layers}, {seed});
   model.tokenizer = tokenizer;
   console.log(
     `${model.countParams().toLocaleString('en')} parameters, ${training.length.toLocaleString('en')} characters, ` +
       `of ${text.plays} plays beside the corpus`,
   );
   const windows = tokenWindows(validation.slice(0, 2 ** 15 + 1), {batchSize: 16, length: 1024, order: 'sequential'});
-  const how = {...recipe, seed, steps, batchSize: batch, minutes};
+  const how = {...recipe, ...(given.from && recipe.further), seed, steps, batchSize: batch, minutes};
   const trained = await trainLanguage(model, training, windows, how, () => savePretrained(model, out, {dtype: 'float16'}));
   model.dispose();
   // What is kept is the best of validation, as its file has it.
