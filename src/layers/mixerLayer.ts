@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import type {Block} from '../mixers/block';
 import {stepChain} from '../mixers/block';
 import type {Fields} from '../mixers/fields';
-import {flag, readFields} from '../mixers/fields';
+import {flag, readFields, wrongField} from '../mixers/fields';
 import {Draws} from '../mixers/draws';
 import {asInitializer, seedFor} from '../mixers/initializers';
 import {align, lastPosition} from '../mixers/masking';
@@ -51,7 +51,7 @@ const sequenceFields: Fields<Omit<SequenceOptions, keyof KernelOptions>> = {
   returnSequences: flag(true),
   goBackwards: flag(false),
   dropout: {fallback: undefined, expected: 'a number from 0 to below 1', type: 'number', holds: isFraction},
-  seed: {fallback: undefined, expected: 'a whole number', type: 'number', holds: Number.isSafeInteger},
+  seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
 };
 
 /** What a recurrent layer of tfjs has and these have not. */
@@ -103,6 +103,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     const given = Object.entries(args).filter(([, value]) => value !== undefined && value !== null);
     this.options = readFields(layer, fields, Object.fromEntries(given)) as typeof this.options;
     mixer.check?.(layer, this.options);
+    const {seed = 0} = this.options;
+    if (!Number.isSafeInteger(seed)) throw wrongField(layer, 'seed', 'a whole number', seed);
     this.kernels = readKernelOptions(layer, args);
     if (this.options.dropout && mixer.isBlock) {
       throw new Error(

@@ -103,9 +103,10 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
   }
   const source = toSource(tokens);
   const cutAs = {batchSize, length};
-  const taken = (state: Json) => {
+  const position = <T>(read: (op: string, state: Json) => T, state: Json): T => {
+    const place = read(OP, state);
     checkCut(OP, state, cutAs);
-    return state;
+    return place;
   };
   const labels = tokens.length - 1;
   if (order === 'sequential') {
@@ -113,7 +114,7 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
     return {
       size: Math.ceil(rows / batchSize),
       isContinuous: batchSize === 1,
-      iterator: async (state = {row: 0}) => sequential(source, rows, cutAs, savedRow(OP, taken(state))),
+      iterator: async (state = {row: 0}) => sequential(source, rows, cutAs, position(savedRow, state)),
     };
   }
   if (order === 'continuous') {
@@ -123,7 +124,7 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
       isContinuous: true,
       size: Infinity,
       iterator: async (state = {row: 0}) => {
-        let window = savedRow(OP, taken(state));
+        let window = position(savedRow, state);
         return {
           next: async () => {
             const isStart = window % windows === 0;
@@ -140,7 +141,7 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
     isContinuous: false,
     size: Infinity,
     iterator: async (state) => {
-      const random = new Random(state === undefined ? seed : savedRandom(OP, taken(state)));
+      const random = new Random(state === undefined ? seed : position(savedRandom, state));
       return {
         next: async () => {
           const starts = Array.from({length: batchSize}, () => random.below(labels - length + 1));
