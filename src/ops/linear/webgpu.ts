@@ -45,29 +45,24 @@ const STRIDE = GROUPS + 1;
 const four = [0, 1, 2, 3];
 
 /**
- * Asks for the terms of an operand from `term0` on: four vectors an invocation, group g of a tile being its rows g, g + 16, g + 32 and
- * g + 48. Neighbouring invocations read neighbouring numbers: of a row, or `turned`, of a term.
+ * Four vectors an invocation of an operand's tile, group g being its rows g, g + 16, g + 32 and g + 48. Neighbouring invocations take
+ * neighbouring numbers: of a row, or `turned`, of a term.
  */
+const vectors = (turned: boolean, code: (i: number, term: string, group: string) => string) =>
+  forRows(4, (i) => {
+    const far = `(lane/16u+${4 * i}u)`;
+    return turned ? code(i, far, 'lane%16u') : code(i, 'lane%16u', far);
+  });
+
+/** Asks for the terms from `term0` on. */
 const askFor = (name: string, turned: boolean) =>
-  four
-    .map((i) => {
-      const [term, group] = turned
-        ? [`lane / 16u + ${4 * i}u`, 'lane % 16u']
-        : ['lane % 16u', `lane / 16u + ${4 * i}u`];
-      const values = four.map((j) => `value${name}(from${name} + ${group} + ${16 * j}u, term0 + ${term}, end)`);
-      return `next${name}${i} = vec4f(${values.join(', ')});`;
-    })
-    .join('\n');
+  vectors(turned, (i, term, group) => {
+    const values = four.map((j) => `value${name}(from${name}+${group}+${16 * j}u,term0+${term},end)`);
+    return `next${name}${i}=vec4f(${values.join()});`;
+  });
 
 const put = (name: string, turned: boolean) =>
-  four
-    .map((i) => {
-      const at = turned
-        ? `(lane / 16u + ${4 * i}u) * ${STRIDE}u + lane % 16u`
-        : `lane % 16u * ${STRIDE}u + lane / 16u + ${4 * i}u`;
-      return `tile${name}[${at}] = next${name}${i};`;
-    })
-    .join('\n');
+  vectors(turned, (i, term, group) => `tile${name}[${term}*${STRIDE}u+${group}]=next${name}${i};`);
 
 const eachSum = (line: (r: number, c: number) => string) => forRows(8, (r) => [0, 1].map((c) => line(r, c)).join(' '));
 
