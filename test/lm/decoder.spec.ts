@@ -125,7 +125,11 @@ describe('decoding natively', () => {
   ];
   for (const given of options) {
     it(`chooses what steps choose, ${JSON.stringify(given)}, with rows that end on the way`, async () => {
-      const model = smallModel({padVocabMultiple: 8});
+      const model = smallModel();
+      // Fresh weights repeat the last token, as blocks add little to the embedding that is also the head.
+      for (const [name, weight] of model.weightsByName()) {
+        if (name.endsWith('outProj/kernel')) tf.tidy(() => void weight.write(weight.read().mul(300)));
+      }
       const before = tf.memory().numTensors;
       const prompts = [[1, 2, 3], [4], [5, 6]];
       const all = {...given, maxNewTokens: 12, stopTokens: [3, 7]};
