@@ -22,7 +22,7 @@ const PIECE = 256;
 
 const percent = (share: number) => `${(100 * share).toPrecision(3)} %`;
 
-export function needle(page: Page): HTMLElement {
+export function needle(page: Page) {
   const status = statusLine();
   const fact = el('input', {type: 'text', value: 'The password is swordfish. '});
   const question = el('input', {type: 'text', value: 'The password is'});
@@ -106,9 +106,10 @@ export function needle(page: Page): HTMLElement {
     await history.rollBack(1);
   }
 
-  return el(
+  const words = [field('Fact', fact), field('Question', question), field('True answer', answer)];
+  const view = el(
     'section',
-    {'aria-label': 'Needle'},
+    {class: 'part', 'aria-label': 'Needle'},
     el('h2', {}, 'A needle in a haystack'),
     el(
       'p',
@@ -116,15 +117,14 @@ export function needle(page: Page): HTMLElement {
       'A fact at the beginning, much else after it, a question at the end. A model that has not learned to look back will not find it; ',
       'induction-heads has learned nothing else, by signs and not by words.',
     ),
-    el(
-      'div',
-      {class: 'row'},
-      field('Fact', fact),
-      field('Question', question),
-      field('True answer', answer),
-      between.field,
-    ),
+    el('div', {class: 'row'}, ...words, between.field),
     el('div', {class: 'buttons'}, hide, stop),
     status.line,
   );
+  /** Words are nothing to a model that has only signs. */
+  function opened(): void {
+    for (const word of words) word.hidden = !page.model().hasTokenizer;
+    status.say('');
+  }
+  return {view, opened};
 }

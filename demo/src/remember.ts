@@ -10,6 +10,7 @@ const MOST_BARS = 100;
 
 export function rememberView(page: Page) {
   const status = statusLine();
+  const hidden = needle(page);
   const file = el('input', {type: 'file', accept: '.txt,text/plain'});
   const piece = number('Tokens at a time', 256, {min: 16, step: 16});
   const bars = el('div', {class: 'bars', role: 'img', 'aria-label': 'Time for each piece'});
@@ -105,7 +106,7 @@ export function rememberView(page: Page) {
     el('div', {class: 'row'}, field('A long text', file), piece.field, el('div', {class: 'buttons'}, read, stop)),
     status.line,
     bars,
-    needle(page),
+    hidden.view,
   );
-  return {name: 'Long memory', view, opened: undefined};
+  return {name: 'Long memory', view, opened: hidden.opened};
 }

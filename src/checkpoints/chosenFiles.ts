@@ -17,7 +17,7 @@ export interface FileAt {
  */
 export function chosenFiles(files: Iterable<File>): CheckpointSource {
   const byName = new Map<string, File>();
-  for (const file of filesOfModel([...files].map((file) => ({path: file.webkitRelativePath || file.name, file})))) {
+  for (const file of filesOfModel([...files].map(fileAt))) {
     if (byName.has(file.name)) {
       throw new Error(`chosenFiles: there are two files ${file.name}; choose those of one checkpoint`);
     }
@@ -40,6 +40,11 @@ export function chosenFiles(files: Iterable<File>): CheckpointSource {
       };
     },
   };
+}
+
+/** A file that somebody chose; where it lay is not known of all, and in Node a file that has been sent has no name either. */
+export function fileAt(file: File): FileAt {
+  return {path: file.webkitRelativePath || (file.name ?? ''), file};
 }
 
 /** The files in the folder nearest to the top that has a config.json; all of them if none has. */

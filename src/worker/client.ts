@@ -10,7 +10,7 @@ import type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretraine
 import type {Selection} from '../lm/selection';
 import type {StateSource} from '../lm/states';
 import type {FitResult} from '../training/options';
-import {filesOfModel} from '../checkpoints/chosenFiles';
+import {fileAt, filesOfModel} from '../checkpoints/chosenFiles';
 import {Channel} from './channel';
 import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions} from './types';
 
@@ -231,7 +231,7 @@ function sourceFor(source: string | URL | Iterable<File>): string | File[] {
   if (source instanceof URL) return source.href;
   // Files lose the names of their folders on the way.
   if (typeof source !== 'string') {
-    return filesOfModel([...source].map((file) => ({path: file.webkitRelativePath || file.name, file})));
+    return filesOfModel([...source].map(fileAt));
   }
   return /^\.{0,2}\//.test(source) ? new URL(source, document.baseURI).href : source;
 }
