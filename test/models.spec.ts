@@ -43,7 +43,9 @@ function spoken(count: number): Promise<Array<ReturnType<typeof parse>>> {
     const digit = i >> 1;
     return `${digit}_${speakers[(digit + 3 * (i % 2)) % speakers.length]}_0.wav`;
   });
-  return Promise.all(names.map(async (name) => parse(name, new Uint8Array(await modelBytes(`digits/samples/${name}`)))));
+  return Promise.all(
+    names.map(async (name) => parse(name, new Uint8Array(await modelBytes(`digits/samples/${name}`)))),
+  );
 }
 
 describe('the trained model', () => {

@@ -74,9 +74,10 @@ describe('public data', () => {
 
   it('is unpacked from an archive', async () => {
     const contents = {'one.wav': 'x'.repeat(513), 'two.wav': '', 'three.wav': 'y'.repeat(512)};
-    for (const [name, content] of Object.entries(contents)) await writeFile(join(folder, name), content);
+    const packed = await mkdtemp(join(folder, 'packed-'));
+    for (const [name, content] of Object.entries(contents)) await writeFile(join(packed, name), content);
     const names = Object.keys(contents);
-    const tar = execFileSync('tar', ['cf', '-', '-C', folder, ...names]);
+    const tar = execFileSync('tar', ['cf', '-', '-C', packed, ...names]);
     const files = [...tarFiles(tar)].map(({name, bytes}) => [name, new TextDecoder().decode(bytes)]);
     expect(files).toEqual(Object.entries(contents));
   });
