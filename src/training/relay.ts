@@ -13,6 +13,7 @@ import type {Cluster} from '../cluster/cluster';
 import {macrotask} from '../macrotask';
 import {showShape} from '../ops/check';
 import {sequenceLayers} from './carried';
+import {sumOverRanks} from './cluster';
 import type {Batch} from './data';
 import type {GradientSums, Objective} from './gradients';
 import {addWeighted, batchLoss} from './gradients';
@@ -159,4 +160,19 @@ function stretchGradients(
     const initialGradient = grads[variables.length] ?? tf.zerosLike(initial);
     return {sums: {...scalars!, gradients: Object.fromEntries(found)}, initialGradient};
   });
+}
+
+/** The losses that the weights as they are now give: of each batch, or, where the ranks of a cluster divide sequences, of all together. */
+export async function lossesNow(
+  model: tf.LayersModel,
+  batches: Batch[],
+  objective: Objective,
+  cluster?: Cluster,
+): Promise<tf.Tensor> {
+  if (!cluster || batches.length === 0) {
+    return tf.tidy(() => tf.stack(batches.map((batch) => batchLoss(model, batch, objective))));
+  }
+  const {loss, total} = await sumOverRanks(await relaySums(model, batches, objective, cluster, true), cluster);
+  total.dispose();
+  return loss;
 }

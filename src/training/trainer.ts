@@ -35,7 +35,7 @@ import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from
 import {checkCluster, checkDataset, checkDivision, checkFit, checkRun, checkTrains} from './options';
 import type {NamedTensor} from './moments';
 import {macrotask} from '../macrotask';
-import {relaySums} from './relay';
+import {lossesNow, relaySums} from './relay';
 import {Shards} from './sharding';
 import {Clock} from './pace';
 import {ProgressLine, terminal} from './progressLine';
@@ -397,19 +397,6 @@ export class Trainer {
     return {loss, gradientNorm};
   }
 
-  private async lossesNow(batches: Batch[]): Promise<tf.Tensor> {
-    const {cluster} = this;
-    if (!cluster || !this.sequenceParallel || batches.length === 0) {
-      return tf.tidy(() => tf.stack(batches.map((batch) => batchLoss(this.model, batch, this.objective))));
-    }
-    const {loss, total} = await sumOverRanks(
-      await relaySums(this.model, batches, this.objective, cluster, true),
-      cluster,
-    );
-    total.dispose();
-    return loss;
-  }
-
   private lastCheckpoint(): string {
     if (this.kept === undefined) return '';
     return this.kept < 0 ? '; there is no checkpoint yet' : `; the last checkpoint, of step ${this.kept}, stays`;
@@ -417,7 +404,8 @@ export class Trainer {
 
   /** Throws unless the weights as they are now give a finite loss: that of the step is of the weights before it. */
   private async checkLoss(batches: Batch[]): Promise<void> {
-    const losses = await this.lossesNow(batches);
+    const {model, objective, cluster} = this;
+    const losses = await lossesNow(model, batches, objective, this.sequenceParallel ? cluster : undefined);
     const wrong = [...(await readOnce(losses))].find((loss) => !Number.isFinite(loss));
     if (wrong !== undefined) {
       throw new Error(
