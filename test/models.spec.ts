@@ -11,6 +11,8 @@ import {parse, speakers} from '../models/digits/recording';
 import {inductionHeads} from '../models/induction-heads/data';
 import {evaluateAt} from '../models/induction-heads/evaluate';
 import {selectiveCopying} from '../models/selective-copying/data';
+import {cut, readFasta} from '../models/dna/bases';
+import {regions} from '../models/dna/recipe';
 import {accuracy} from '../models/support/episodes';
 import type {StoredModel} from '../models/support/layersModel';
 import {layersModel} from '../models/support/layersModel';
@@ -19,11 +21,12 @@ import type {Scale} from '../models/vowels/series';
 import {parseSeries, scaled} from '../models/vowels/series';
 import {modelErrors} from '../models/weather/evaluate';
 import {parseWeather} from '../models/weather/table';
-import {modelBytes} from './support/fixtures';
+import {lossOver} from '../models/support/language';
+import {corpus, modelBytes} from './support/fixtures';
 
 /** A model of that folder, through what `fromPretrained` takes in a page as in Node. */
-async function load(folder: string): ReturnType<typeof fromPretrained> {
-  const files = ['config.json', 'model.safetensors'];
+async function load(folder: string, tokenizer = false): ReturnType<typeof fromPretrained> {
+  const files = ['config.json', 'model.safetensors', ...(tokenizer ? ['tokenizer.json'] : [])];
   const open = async (name: string) =>
     files.includes(name) ? blobFile(name, new Blob([await modelBytes(`${folder}/${name}`)])) : undefined;
   return fromPretrained({name: folder, open});
@@ -78,9 +81,8 @@ describe('the trained model', () => {
 
   it('digits hears them', async () => {
     const model = await loadLayers('digits');
-    const isFast = ['wasm', 'tensorflow'].includes(tf.getBackend());
-    const recordings = await spoken(isFast ? 20 : 3);
-    expect(await digitAccuracy(model, recordings)).toBeGreaterThanOrEqual(isFast ? 0.9 : 1);
+    const recordings = await spoken(isFast() ? 20 : 3);
+    expect(await digitAccuracy(model, recordings)).toBeGreaterThanOrEqual(isFast() ? 0.9 : 1);
     model.dispose();
   });
 
@@ -101,4 +103,37 @@ describe('the trained model', () => {
     expect(mean).toBeLessThan(1.8);
     model.dispose();
   });
+
+  it('writer says what comes next in a play that it has not seen, and writes', async () => {
+    const model = await load('writer', true);
+    const play = (await corpus()).slice(-40_960);
+    const [rows, length, most] = isFast() ? [4, 256, 1.6] : [1, 96, 2];
+    // Rows from all over it, which begin with nothing before them. Characters of no model take 4.2 nats, of the main job's 1.6.
+    const losses: number[] = [];
+    for (let row = 0; row < rows; row++) {
+      const ids = model.tokenizer!.encode(play.slice(10_240 * row, 10_240 * row + length + 1));
+      losses.push(await lossOver(model, ids, {batchSize: 1, length}));
+    }
+    const mean = losses.reduce((sum, value) => sum + value, 0) / rows;
+    expect(mean).toBeLessThan(most);
+    expect(mean).toBeGreaterThan(1);
+    let written = '';
+    for await (const {text: piece} of model.generate('ROMEO:\n', {maxNewTokens: 4, temperature: 0})) written += piece;
+    expect(written).toMatch(/^[A-Z][a-z', ]+/);
+    model.dispose();
+  });
+
+  it('dna says what base comes next in a region that it has not seen', async () => {
+    const model = await load('dna');
+    const bases = readFasta(new TextDecoder().decode(await modelBytes('data/lambda.fa')));
+    const [region] = regions['lambda.fa'].heldOut.map((part) => cut(bases, part));
+    const length = isFast() ? 2048 : 256;
+    const bits = (await lossOver(model, region.subarray(0, length + 1), {batchSize: 1, length})) / Math.LN2;
+    // Equally likely bases take 2, and what a model has not learned more.
+    expect(bits).toBeLessThan(isFast() ? 1.98 : 2);
+    model.dispose();
+  });
 });
+
+/** Elsewhere a thousand positions take seconds. */
+const isFast = () => ['wasm', 'tensorflow'].includes(tf.getBackend());

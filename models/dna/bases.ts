@@ -1,5 +1,5 @@
 /** DNA as ids: A, C, G and T are 0 to 3, so that the complement of b is 3 − b. */
-import type {BatchDataset, TokenBatch} from '../../src/node';
+import type {BatchDataset, TokenBatch} from '../../src';
 import type {Random} from '../../src/random';
 import * as tf from '@tensorflow/tfjs';
 

@@ -5,12 +5,13 @@ export const sizes = {vocabSize: 4, dModel: 128, nLayer: 4};
 
 export const recipe = {
   seed: 1,
-  steps: 1500,
-  batchSize: 8,
+  steps: 260,
+  batchSize: 16,
   length: 2048,
-  peak: 3e-3,
-  warmupSteps: 50,
+  peak: 2e-3,
+  warmupSteps: 150,
   weightDecay: 0.1,
+  emaDecay: 0.998,
   every: 100,
 };
 
@@ -34,4 +35,4 @@ export const regions: Record<string, Record<'training' | 'validation' | 'heldOut
 /** Of the Markov models. */
 export const orders = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 export const alphas = [1, 1 / 4, 1 / 16];
-export const weights = [16, 64, 256, 1024];
+export const weights = [64, 256, 1024, 4096];

@@ -1,12 +1,12 @@
 /**
- * Draws what `npm run reproduce -- scaling` left: `node --import tsx models/scaling/draw.ts runs/scaling` makes `curves.svg` and `law.svg` beside
- * this file, keeps the figures in `results.json` and prints the table of the card.
+ * Draws what `npm run reproduce -- scaling` left: `node --import tsx models/scaling/draw.ts runs/scaling` makes `curves.svg` beside this file, keeps the figures in `results.json` and prints the table of the card.
  */
 import {readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {Line} from '../../bench/chart';
 import {chart} from '../../bench/chart';
 import type {CurvePoint} from '../support/language';
+import {recipe} from './recipe';
 import type {Architecture, Size} from './sizes';
 import {architectures, sizes} from './sizes';
 
@@ -17,9 +17,9 @@ interface Run {
   parameters: number;
   steps: number;
   seconds: number;
-  /** Nats a byte of all that is held out, and in rows four times as long as those of the training. */
-  heldOut: number;
-  inLongerRows: number;
+  /** Nats a byte of all that is held out, and in rows four times as long as those of the training; none of a run that was cut short. */
+  heldOut?: number;
+  inLongerRows?: number;
   curve: CurvePoint[];
   machine: object;
 }
@@ -31,7 +31,7 @@ const runs: Run[] = folder
   : (JSON.parse(readFileSync(file, 'utf8')) as Run[]);
 const kept = runs.map(({architecture, size, seed, parameters, steps, seconds, heldOut, inLongerRows, curve, machine}) => {
   const points = curve.map((point) => ({...point, seconds: Math.round(10 * point.seconds) / 10, training: round(point.training), validation: round(point.validation)}));
-  return {architecture, size, seed, parameters, steps, seconds: Math.round(seconds), heldOut: round(heldOut), inLongerRows: round(inLongerRows), curve: points, machine};
+  return {architecture, size, seed, parameters, steps, seconds: Math.round(seconds), heldOut: heldOut && round(heldOut), inLongerRows: inLongerRows && round(inLongerRows), curve: points, machine};
 });
 writeFileSync(file, `[\n${kept.map((run) => JSON.stringify(run)).join(',\n')}\n]\n`);
 
@@ -45,36 +45,39 @@ const curves = names.flatMap((size, group) =>
     })),
   ),
 );
-const law = architectures.map<Line>((architecture) => ({
-  ...{name: architecture, dashed: architecture === 'transformer'},
-  points: names.filter((size) => of(architecture, size).length > 0).map((size) => {
-    const list = of(architecture, size);
-    return [list[0].parameters, mean(list.map(({heldOut}) => heldOut))];
-  }),
-}));
 const y = {label: 'nats a byte, held out'};
 save('curves', chart(curves, {title: 'Loss while training, seed 1', x: {label: 'steps of 2,048 bytes'}, y}));
-save('law', chart(law, {title: 'Loss over size', x: {label: 'parameters', log: 10}, y}));
+const seconds = (runs: typeof kept) => runs.map((run) => run.seconds).join(', ');
 for (const size of names) {
+  // The last step that a first seed of both has come to, in the curves.
+  const common = Math.min(...architectures.map((architecture) => reached(of(architecture, size)[0])));
   for (const architecture of architectures) {
     const list = of(architecture, size);
-    if (list.length === 0) continue;
-    const losses = list.map(({heldOut}) => heldOut);
+    const at = list.map(({curve}) => curve.find(({step}) => step === common)?.validation.toFixed(3) ?? '–');
+    const whole = list.filter(({heldOut}) => heldOut !== undefined);
     const cells = [
-      ...[architecture, list[0].parameters.toLocaleString('en'), list.map(({steps}) => steps).join(', ')],
-      ...[mean(losses).toFixed(3), losses.map((loss) => loss.toFixed(3)).join(', ')],
-      ...[mean(list.map(({inLongerRows}) => inLongerRows)).toFixed(3), list.map(({seconds}) => seconds).join(', ')],
+      ...[size, architecture, list[0].parameters.toLocaleString('en'), whole.map(({steps}) => steps).join(', '), seconds(whole)],
+      ...[whole.map(({heldOut}) => heldOut!.toFixed(3)).join(', '), whole.map(({inLongerRows}) => inLongerRows!.toFixed(3)).join(', ')],
+      ...[`${at.join(', ')} (${common})`, spread(list)],
     ];
     console.log(`| ${cells.join(' | ')} |`);
   }
 }
 
-function save(name: string, svg: string): void {
-  writeFileSync(join(import.meta.dirname, `${name}.svg`), svg);
+function reached({curve}: {curve: CurvePoint[]}): number {
+  return Math.max(...curve.filter(({step}) => step % recipe.every === 0).map(({step}) => step));
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** How far two seeds are apart at the last step that both have come to. */
+function spread([first, second]: typeof kept): string {
+  if (!second) return '–';
+  const step = Math.min(reached(first), reached(second));
+  const [a, b] = [first, second].map(({curve}) => curve.find((point) => point.step === step)!.validation);
+  return `${Math.abs(a - b).toFixed(3)} (${step})`;
+}
+
+function save(name: string, svg: string): void {
+  writeFileSync(join(import.meta.dirname, `${name}.svg`), svg);
 }
 
 function round(value: number): number {

@@ -1,7 +1,7 @@
 /** Training a model of sequences to say what comes next, by steps or by the clock, with its losses on what it does not train on. */
-import type {MambaLM} from '../../src/node';
-import {adamW, tokenWindows, trainer} from '../../src/node';
-import type {BatchDataset} from '../../src/node';
+import type {MambaLM} from '../../src';
+import {adamW, tokenWindows, trainer} from '../../src';
+import type {BatchDataset} from '../../src';
 import {Pace} from './pace';
 
 export interface LanguageOptions {
@@ -14,6 +14,8 @@ export interface LanguageOptions {
   peak: number;
   warmupSteps: number;
   weightDecay: number;
+  /** Of the running mean of the weights, which then is what is validated and kept. */
+  emaDecay?: number;
   /** Steps between two validations, each a line of the log and a point of the curve. */
   every: number;
 }
@@ -37,7 +39,7 @@ export interface Trained {
  * Trains on random windows, or on batches of one's own.
  *
  * @param validation What it does not train on, in windows of a length of its own.
- * @param onBest Called whenever the validation was never better.
+ * @param onBest Called with what is to be kept in place, whenever the validation was never better.
  */
 export async function trainLanguage(
   model: MambaLM,
@@ -46,11 +48,11 @@ export async function trainLanguage(
   options: LanguageOptions,
   onBest?: (point: CurvePoint) => Promise<void>,
 ): Promise<Trained> {
-  const {seed, steps, minutes, batchSize, length, weightDecay, every} = options;
+  const {seed, steps, minutes, batchSize, length, weightDecay, emaDecay, every} = options;
   const pace = new Pace({steps, minutes});
   const optimizer = adamW({learningRate: pace.learningRate(options), weightDecay, clipNorm: 1, beta2: 0.95});
   const dataset = 'length' in tokens ? tokenWindows(tokens, {batchSize, length, seed}) : tokens;
-  const work = trainer(model, {optimizer});
+  const work = trainer(model, {optimizer, ...(emaDecay !== undefined && {emaDecay})});
   const curve: CurvePoint[] = [];
   let losses: number[] = [];
   let best = Infinity;
@@ -62,7 +64,7 @@ export async function trainLanguage(
     console.log(`step ${step}: training ${training.toFixed(4)}, validation ${loss.toFixed(4)}, ${pace.seconds.toFixed(0)} s`);
     if (!(loss < best)) return;
     best = loss;
-    await onBest?.(point);
+    await work.averaged(async () => onBest?.(point));
   };
   const {step} = await work.fit(dataset, {
     steps,
@@ -77,8 +79,9 @@ export async function trainLanguage(
   });
   if (curve.at(-1)?.step !== step) {
     // The clock ended it, and the last steps have not been looked at.
-    await add(step, (await work.evaluate(validation)).loss);
+    await add(step, await work.averaged(async () => (await work.evaluate(validation)).loss));
   }
+  work.dispose();
   optimizer.dispose();
   return {steps: step, seconds: pace.seconds, parameters: model.countParams(), curve};
 }
