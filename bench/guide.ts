@@ -140,12 +140,15 @@ function length(kept: readonly Kept[], picture: Picture): string[] {
 function generation(kept: readonly Kept[], picture: Picture): string[] {
   const rows: string[][] = [];
   const lines = kept.flatMap((result, group) => {
-    const backend = backendOf(result);
+    const isByClock = result.figures.some((row) => row.tokensPerProcessorSecond === undefined);
+    const backend = `${backendOf(result)}${isByClock ? ', by the clock' : ''}`;
     const of = (name: string) => result.figures.filter((row) => row.name === name);
     const [mamba, transformer] = [of('mamba'), of('transformer')];
     // A GPU's processor only waits.
     const rateOf = (row: Kept['figures'][number]) =>
-      (backend === 'webgpu' ? row.tokensPerSecond : (row.tokensPerProcessorSecond ?? row.tokensPerSecond)) as number;
+      (backendOf(result) === 'webgpu'
+        ? row.tokensPerSecond
+        : (row.tokensPerProcessorSecond ?? row.tokensPerSecond)) as number;
     mamba.forEach((row, i) => {
       const [rate, other] = [rateOf(row), rateOf(transformer[i])];
       const cells = [number(row.batch), number(rate), number(other), (rate / other).toFixed(1)];
@@ -159,7 +162,7 @@ function generation(kept: readonly Kept[], picture: Picture): string[] {
   });
   return [
     '## Generation beside a Transformer\n',
-    'Tokens a second (where the backend runs on the processor, a second of processor time) behind a prompt of 2,048, four blocks of width 256 and a',
+    'Tokens a second (where the backend runs on the processor, a second of processor time unless it says otherwise) behind a prompt of 2,048, four blocks of width 256 and a',
     'Transformer of as many weights with a KV cache, both of this package. Tensors of TensorFlow.js never change, so its cache is copied for every',
     'token, up to three times the traffic of one that grows in place.\n',
     picture('generation', lines, {
@@ -198,5 +201,5 @@ const not = [
   '## Not measured\n',
   '`peers/README.md` says how PyTorch, Hugging Face and llama.cpp are run beside this package where they can be had. Not measured here:',
   '`@wllama/wllama` in Chromium, as its models come from the Hub, which could not be reached; published checkpoints, for the same reason: the sizes',
-  'above have random weights, which take as long.\n',
+  'above have random weights.\n',
 ];
