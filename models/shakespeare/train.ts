@@ -6,19 +6,18 @@
  *     npm start -- --from runs/shakespeare         goes on: an interrupted run where it stopped, a finished one with a further round
  *     npm start -- --help                          lists the options
  */
+import {end, job} from './begin';
 import {readFile} from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {Presets, SingleBar} from 'cli-progress';
 import {fitInFolder} from '../../src/cli/fitting';
-import {rounds} from '../../src/cli/rounds';
+import {rounds, savedRun} from '../../src/cli/rounds';
 import * as mamba from '../../src/node';
-import type {Job} from './options';
-import {help, readJob, show, UsageError} from './options';
+import {show, UsageError} from './options';
 import {data, model as config, recipe} from './recipe';
 import {shareOfKnownWords} from './words';
 
-const job = readJobOrEnd();
 const {folder} = job;
 
 const stop = new AbortController();
@@ -44,24 +43,6 @@ if (finished) {
   console.log('Stopped before the end, and saved.');
 }
 console.log(`The model is in ${show(folder)}. To go on from it: npm start -- --from ${show(folder)}`);
-
-/** What to do; ends the process where that has been said already, or cannot be done. */
-function readJobOrEnd(): Job {
-  try {
-    const job = readJob(process.argv.slice(2));
-    if (job) return job;
-    console.log(help);
-    process.exit(0);
-  } catch (error) {
-    end(error);
-  }
-}
-
-/** Ends the process with what went wrong in one line. */
-function end(error: unknown): never {
-  console.error(`npm start: ${(error as Error).message}`);
-  process.exit(error instanceof UsageError ? 2 : 1);
-}
 
 /** The model to go on from. */
 async function saved(): Promise<mamba.MambaLM> {
@@ -105,7 +86,7 @@ async function train(): Promise<boolean> {
   if (round.resumes) {
     console.log(`Going on with the run in ${show(folder)}, stopped on its way to ${round.steps} steps; --force starts anew.`);
   }
-  bar.start(round.steps, 0, {loss: '–', rate: '–'});
+  bar.start(round.steps, round.resumes ? savedRun(folder)!.step : 0, {loss: '–', rate: '–'});
   const result = await fitInFolder(trainer, windows, {
     folder,
     round,

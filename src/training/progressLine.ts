@@ -38,8 +38,8 @@ export class ProgressLine {
   report(report: StepReport): void {
     const line = this.text(report);
     if (this.out) {
-      // Shorter than the terminal is wide, or it would go on in the next line and stay there.
-      this.out.write(`\r\x1b[K${line.slice(0, (this.out.columns ?? 80) - 1)}`);
+      // Shorter than the terminal is wide, or it would go on in the next line and stay there; one that knows no width says 0.
+      this.out.write(`\r\x1b[K${line.slice(0, (this.out.columns || 80) - 1)}`);
       this.isOpen = true;
     } else {
       // eslint-disable-next-line no-console -- it was asked for

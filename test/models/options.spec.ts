@@ -76,8 +76,8 @@ describe('the options of the main job', () => {
     const {status, stdout} = run('--help');
     expect([status, stdout]).toEqual([0, `${help}\n`]);
     const wrong = run('--from', 'nope');
+    // And nothing else: TensorFlow, which tells how it was built, is not loaded yet.
     expect([wrong.status, wrong.stdout]).toEqual([2, '']);
-    expect(wrong.stderr.trimEnd().split('\n').at(-1)).toBe('npm start: --from nope: there is no such folder');
-    expect(wrong.stderr).not.toContain('    at ');
+    expect(wrong.stderr).toBe('npm start: --from nope: there is no such folder\n');
   });
 });

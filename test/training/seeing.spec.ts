@@ -80,6 +80,12 @@ describe('the line of progress', () => {
     expect(written.match(/\n/g)!.length).toBe(1);
   });
 
+  it('is whole in a terminal that does not know how wide it is', () => {
+    const written: string[] = [];
+    new ProgressLine(3, {isTTY: true, columns: 0, write: (text) => written.push(text)}).report(report(3));
+    expect(written).toEqual(['\r\x1b[Kstep 3 of 3 | loss 1.235 | 1,235 labels/s | 0 s left']);
+  });
+
   it('tells the time left from all steps since the beginning, however many come before the first report', () => {
     spyOn(performance, 'now').and.returnValues(0, 10_000);
     expect(new ProgressLine(10, undefined, 0).text(report(5))).toMatch(/ 10 s left$/);
