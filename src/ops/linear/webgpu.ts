@@ -3,8 +3,8 @@
  * what a weight's gradient is; the same inputs then do not give the same bits. This one cuts a long sum into slices and adds the
  * slices in order.
  *
- * A workgroup has a tile of 64 x 64 results, each invocation 8 x 8 of them, from tiles of both operands in workgroup memory, from where
- * it takes four numbers at a time. Few rows, as in decoding, go to `thin` instead, which reads the kernel once and shares nothing.
+ * A workgroup has a tile of 64 x 64 results, each invocation 4 x 4 of them, from tiles of both operands in workgroup memory. Few rows,
+ * as in decoding, go to `thin` instead, which reads the kernel once and shares nothing.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
@@ -38,34 +38,6 @@ const either = [false, true];
 
 type Operands = {transposeA: boolean; transposeB: boolean; bias: boolean};
 
-/** Groups of four of a tile's rows or columns, and how far the next term's begin from one another: none of them in the same banks. */
-const GROUPS = TILE / 4;
-const STRIDE = GROUPS + 1;
-
-const four = [0, 1, 2, 3];
-
-/**
- * Four vectors an invocation of an operand's tile, group g being its rows g, g + 16, g + 32 and g + 48. Neighbouring invocations take
- * neighbouring numbers: of a row, or `turned`, of a term.
- */
-const vectors = (turned: boolean, code: (i: number, term: string, group: string) => string) =>
-  forRows(4, (i) => {
-    const far = `(lane/16u+${4 * i}u)`;
-    return turned ? code(i, far, 'lane%16u') : code(i, 'lane%16u', far);
-  });
-
-/** Asks for the terms from `term0` on. */
-const askFor = (name: string, turned: boolean) =>
-  vectors(turned, (i, term, group) => {
-    const values = four.map((j) => `value${name}(from${name}+${group}+${16 * j}u,term0+${term},end)`);
-    return `next${name}${i}=vec4f(${values.join()});`;
-  });
-
-const put = (name: string, turned: boolean) =>
-  vectors(turned, (i, term, group) => `tile${name}[${term}*${STRIDE}u+${group}]=next${name}${i};`);
-
-const eachSum = (line: (r: number, c: number) => string) => forRows(8, (r) => [0, 1].map((c) => line(r, c)).join(' '));
-
 /** c[slice] = a·b over the slice's terms: a [m,k] or, transposed, [k,m]; b [k,n] or [n,k]. */
 const product = defineProgram<Operands>({
   name: 'Linear (product)',
@@ -73,67 +45,63 @@ const product = defineProgram<Operands>({
   build: ({transposeA, transposeB, bias}) => ({
     buffers: {a: read, b: read, ...(bias && {bias: read}), c: write},
     uniforms: {m: 'u32', n: 'u32', k: 'u32', slice: 'u32', tilesM: 'u32', tilesN: 'u32'},
-    workgroupSize: 64,
+    workgroupSize: 256,
     declarations: `
-var<workgroup> tileA: array<vec4f, ${DEPTH * STRIDE}>; // [DEPTH, groups of rows]
-var<workgroup> tileB: array<vec4f, ${DEPTH * STRIDE}>; // [DEPTH, groups of columns]
+var<workgroup> tileA: array<f32, ${DEPTH * TILE}>; // [DEPTH, rows]
+var<workgroup> tileB: array<f32, ${DEPTH * TILE}>; // [DEPTH, columns]
 fn valueA(row: u32, term: u32, end: u32) -> f32 {
   if (row >= p.m || term >= end) { return 0.0; }
   return a[${transposeA ? 'term * p.m + row' : 'row * p.k + term'}];
 }
-fn valueB(column: u32, term: u32, end: u32) -> f32 {
+fn valueB(term: u32, column: u32, end: u32) -> f32 {
   if (column >= p.n || term >= end) { return 0.0; }
   return b[${transposeB ? 'column * p.k + term' : 'term * p.n + column'}];
 }`,
     main: `
-  let fromB = group % p.tilesN * ${TILE}u;
-  let fromA = group / p.tilesN % p.tilesM * ${TILE}u;
+  let tileN = group % p.tilesN;
+  let tileM = group / p.tilesN % p.tilesM;
   let slice = group / p.tilesN / p.tilesM;
+  let row0 = tileM * ${TILE}u;
+  let column0 = tileN * ${TILE}u;
   let end = min((slice + 1u) * p.slice, p.k);
-  let x = lane % 8u;
-  let y = lane / 8u;
-  ${forRows(4, (i) => `var nextA${i}: vec4f; var nextB${i}: vec4f;`)}
-  ${eachSum((r, c) => `var sum${r}${c} = vec4f(0.0);`)}
-  var term0 = slice * p.slice;
-  ${askFor('A', transposeA)}
-  ${askFor('B', !transposeB)}
-  loop {
-    workgroupBarrier();
-    ${put('A', transposeA)}
-    ${put('B', !transposeB)}
-    workgroupBarrier();
-    term0 += ${DEPTH}u;
-    if (term0 < end) { // on their way while these are multiplied
-      ${askFor('A', transposeA)}
-      ${askFor('B', !transposeB)}
+  let x = lane % 16u;
+  let y = lane / 16u;
+  var sums: array<vec4f, 4>;
+  for (var term0 = slice * p.slice; term0 < end; term0 += ${DEPTH}u) {
+    // Neighbouring invocations read neighbouring numbers.
+    for (var i = lane; i < ${DEPTH * TILE}u; i += 256u) {
+      ${
+        transposeA
+          ? `tileA[i] = valueA(row0 + i % ${TILE}u, term0 + i / ${TILE}u, end);`
+          : `tileA[i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u] = valueA(row0 + i / ${DEPTH}u, term0 + i % ${DEPTH}u, end);`
+      }
+      ${
+        transposeB
+          ? `tileB[i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u] = valueB(term0 + i % ${DEPTH}u, column0 + i / ${DEPTH}u, end);`
+          : `tileB[i] = valueB(term0 + i / ${TILE}u, column0 + i % ${TILE}u, end);`
+      }
     }
+    workgroupBarrier();
     for (var term = 0u; term < ${DEPTH}u; term++) {
-      let rows0 = tileA[term * ${STRIDE}u + y];
-      let rows1 = tileA[term * ${STRIDE}u + y + 8u];
-      let columns0 = tileB[term * ${STRIDE}u + x];
-      let columns1 = tileB[term * ${STRIDE}u + x + 8u];
-      ${eachSum((r, c) => `sum${r}${c} += rows${r >> 2}[${r & 3}] * columns${c};`)}
+      let atB = term * ${TILE}u + x;
+      let columns = vec4f(tileB[atB], tileB[atB + 16u], tileB[atB + 32u], tileB[atB + 48u]);
+      let atA = term * ${TILE}u + y;
+      sums[0] += tileA[atA] * columns;
+      sums[1] += tileA[atA + 16u] * columns;
+      sums[2] += tileA[atA + 32u] * columns;
+      sums[3] += tileA[atA + 48u] * columns;
     }
-    if (term0 >= end) { break; }
+    workgroupBarrier();
   }
-  ${forRows(
-    8,
-    (r) => `{
-    let row = fromA + y + ${8 * (r >> 2) + 16 * (r & 3)}u;
-    if (row < p.m) {
-      let at = (slice * p.m + row) * p.n;
-      ${[0, 1]
-        .flatMap((c) => four.map((j) => [c, j]))
-        .map(
-          ([c, j]) => `{
-        let column = fromB + x + ${8 * c + 16 * j}u;
-        if (column < p.n) { c[at + column] = sum${r}${c}[${j}]${bias ? ' + bias[column]' : ''}; }
-      }`,
-        )
-        .join('')}
+  for (var i = 0u; i < 4u; i++) {
+    let row = row0 + y + 16u * i;
+    for (var j = 0u; j < 4u; j++) {
+      let column = column0 + x + 16u * j;
+      if (row < p.m && column < p.n) {
+        c[(slice * p.m + row) * p.n + column] = sums[i][j]${bias ? ' + bias[column]' : ''};
+      }
     }
   }`,
-  )}`,
   }),
 });
 
