@@ -30,6 +30,7 @@ export interface WeightBackup {
  * A training run also loses its optimizer's moments: resume it from the trainer's last checkpoint instead.
  */
 export async function backupWeights(model: tf.LayersModel): Promise<WeightBackup> {
+  if (!(model instanceof tf.LayersModel)) throw new Error('backupWeights: model must be a tf.LayersModel');
   const copies = await Promise.all(
     model.weights.map(async (weight) => ({weight, values: (await weight.read().data()).slice()})),
   );

@@ -2,6 +2,8 @@
 import {spawnSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
+import * as ofWorkers from '../src/entry/worker';
+import * as api from '../src/index';
 import {adamW, layers, mambaLM, trainer, type MambaLM} from '../src/index';
 import {didYouMean} from '../src/ops/suggest';
 import {smallConfig, smallModel} from './lm/smallModel';
@@ -36,6 +38,10 @@ describe('a message', () => {
     ['state_size', config({state_size: 2}), /; did you mean dState\?$/],
     ['d_state', config({d_state: 2}), /; did you mean dState\?$/],
     ['tie_word_embeddings', config({tie_word_embeddings: true}), /; did you mean tieEmbeddings\?$/],
+    ['hidden_size in place of dModel', () => mambaLM({vocabSize: 9, hidden_size: 8, nLayer: 1} as Untyped), /^MambaConfig has no field hidden_size; .*; did you mean dModel\?$/],
+    ['n_layer in place of nLayer', () => mambaLM({vocabSize: 9, dModel: 8, n_layer: 1} as Untyped), /^MambaConfig has no field n_layer; .*; did you mean nLayer\?$/],
+    ['vocab_size in place of vocabSize', () => mambaLM({vocab_size: 9, dModel: 8, nLayer: 1} as Untyped), /^MambaConfig has no field vocab_size; .*; did you mean vocabSize\?$/],
+    ["d_model, as Python's layer has it", () => layers.mamba({d_model: 8} as Untyped), /^Mamba: unknown option d_model; .*; the layer keeps the width of its input: put/],
     ['units', () => layers.mamba({units: 8} as Untyped), /^Mamba: unknown option units; expected dState, .*; the layer keeps the width of its input: put tf\.layers\.dense\(\{units\}\) before/],
     ['an option as in a config.json', () => layers.mambaBlock({conv_kernel: 4} as Untyped), /^MambaBlock: unknown option conv_kernel; .*; did you mean dConv\?$/],
     ['an option in another case', () => layers.mamba({returnsequences: false} as Untyped), /; did you mean returnSequences\?$/],
@@ -93,6 +99,32 @@ describe('a message', () => {
       /^trainer: labels must hold integers, but has 1\.5$/,
     );
     expect(() => model.evaluate(ids(), broken())).toThrowError(/^MambaLM: labels must hold integers, but has 1\.5$/);
+  });
+});
+
+describe('a function of the package', () => {
+  /** That no argument has to be given to; some would change the backend of the other specs. */
+  const free = 'autoBackend backendInfo byteTokenizer joinCluster memoryCheckpoints restartBackend stateHistory'.split(
+    ' ',
+  );
+  const isClass = (value: unknown) => String(value).startsWith('class');
+  const functions = Object.entries({...api, ...ofWorkers} as Record<string, unknown>).filter(
+    ([name, value]) => typeof value === 'function' && !isClass(value) && !free.includes(name),
+  ) as Array<[string, (...args: unknown[]) => unknown]>;
+
+  it('says by its name what is missing', async () => {
+    expect(functions.length).toBeGreaterThan(40);
+    for (const [name, call] of functions) {
+      for (const args of [[], [{}]]) {
+        const message = await (async () => call(...args))().then(
+          () => 'nothing',
+          (error: Error) => error.message,
+        );
+        expect(message)
+          .withContext(`${name}(${args.map(() => '{}').join()})`)
+          .toMatch(new RegExp(`^(${name}:|MambaConfig[: ])(?!.*undefined undefined)`));
+      }
+    }
   });
 });
 

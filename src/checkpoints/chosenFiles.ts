@@ -16,6 +16,9 @@ export interface FileAt {
  * @throws Error if there are none, or two of one name.
  */
 export function chosenFiles(files: Iterable<File>): CheckpointSource {
+  if (typeof (files as Partial<Iterable<File>> | undefined)?.[Symbol.iterator] !== 'function') {
+    throw new Error("chosenFiles: files must be a list of File, such as an input's files");
+  }
   const byName = new Map<string, File>();
   for (const file of filesOfModel([...files].map(fileAt))) {
     if (byName.has(file.name)) {
@@ -69,7 +72,9 @@ export function filesOfModel(files: readonly FileAt[]): File[] {
  * @param data `event.dataTransfer` of a `drop`.
  * @throws Error if there are several models.
  */
-export async function droppedFiles({items}: Pick<DataTransfer, 'items'>): Promise<File[]> {
+export async function droppedFiles(data: Pick<DataTransfer, 'items'>): Promise<File[]> {
+  const {items}: Partial<DataTransfer> = data ?? {};
+  if (items === undefined) throw new Error('droppedFiles: data must be the dataTransfer of a drop');
   const entries = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
   return filesOfModel((await Promise.all(entries.map(filesBelow))).flat());
 }

@@ -99,12 +99,13 @@ export function resolveConfig(config: MambaConfig | PresetName): ResolvedMambaCo
   if (typeof config !== 'object' || config === null || Array.isArray(config)) mustBe('an object', config);
   const given = withoutUndefined(config);
   const model = readFields(OWNER, modelFields, given) as Required<ModelConfig>;
-  for (const name of ['vocabSize', 'dModel', 'nLayer'] as const) {
-    if (model[name] === undefined) throw wrongField(OWNER, name, modelFields[name].expected, undefined);
-  }
   const mixer = mixerOf(model);
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(modelFields, name) && !Object.hasOwn(mixer.fields, name)) throw unknownField(name, mixer);
+  }
+  // After those that are not known: who writes hidden_size leaves dModel out.
+  for (const name of ['vocabSize', 'dModel', 'nLayer'] as const) {
+    if (model[name] === undefined) throw wrongField(OWNER, name, modelFields[name].expected, undefined);
   }
   const own = readFields(OWNER, mixer.fields, given);
   mixer.check?.(OWNER, own);

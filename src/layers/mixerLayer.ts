@@ -54,9 +54,12 @@ const sequenceFields: Fields<Omit<SequenceOptions, keyof KernelOptions>> = {
   seed: {fallback: undefined, expected: 'a number', type: 'number', holds: Number.isFinite},
 };
 
-/** What a recurrent layer of tfjs has and these have not. */
+/** What a recurrent layer of tfjs, or of Python's Mamba, has and these have not. */
+const width = 'the layer keeps the width of its input: put tf.layers.dense({units}) before or after it';
 const notes = {
-  units: 'the layer keeps the width of its input: put tf.layers.dense({units}) before or after it',
+  units: width,
+  dModel: width,
+  d_model: width,
   recurrentDropout: 'the recurrence has no kernel; dropout drops what goes into the layer',
 };
 

@@ -1,5 +1,6 @@
 /** Conversations as the text that a model was taught them in: the template of `tokenizer_config.json`, in Jinja. */
 import type * as Library from '@huggingface/jinja';
+import {describe} from '../ops/check';
 import type {Tokenizer} from './tokenizers';
 
 /** What somebody said: `role` is 'system', 'user' or 'assistant', as a rule. */
@@ -32,6 +33,12 @@ export async function applyChatTemplate(
   messages: readonly ChatMessage[],
   options: ChatTemplateOptions = {},
 ): Promise<string> {
+  if (typeof tokenizer !== 'object' || tokenizer === null) {
+    throw new Error(`${OP}: tokenizer must be a tokenizer, such as loadTokenizer gives, but is ${describe(tokenizer)}`);
+  }
+  if (!Array.isArray(messages)) {
+    throw new Error(`${OP}: messages must be a list of {role, content}, but is ${describe(messages)}`);
+  }
   const template = templateOf(tokenizer.config);
   if (template === undefined) throw new Error(`${OP}: the tokenizer's tokenizer_config.json has no chat_template`);
   const {Template} = await library();

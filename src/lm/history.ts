@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {checkNumber} from '../ops/adamW/hyperparameters';
-import {checkKeys} from '../ops/check';
+import {checkKeys, describe} from '../ops/check';
 import type {MambaState} from './model';
 
 /** The options of {@link stateHistory}. */
@@ -168,6 +168,7 @@ export function readDepth(op: string, options: StateHistoryOptions): number {
 
 /** The same state once more, to be disposed on its own: the numbers are shared, so it costs next to nothing. */
 export function forkState(state: MambaState): MambaState {
+  if (!Array.isArray(state)) throw new Error(`forkState: state must be a model's state, but is ${describe(state)}`);
   return state.map((parts) => {
     return Object.fromEntries(Object.entries(parts).map(([name, tensor]) => [name, tensor.clone()]));
   }) as MambaState;

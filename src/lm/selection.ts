@@ -10,9 +10,9 @@ import {ofMixer} from '../mixers/block';
 import {stepSizesMamba1} from '../mixers/mamba1/run';
 import {stepSizesMamba2} from '../mixers/mamba2/run';
 import type {Weights} from '../mixers/mixer';
-import {checkKeys} from '../ops/check';
+import {checkKeys, describe} from '../ops/check';
 import {rmsNorm} from '../ops/rmsNorm';
-import type {MambaLM} from './model';
+import {MambaLM} from './model';
 
 /** What {@link selection} gives; row after row, one for each layer. */
 export interface Selection {
@@ -43,6 +43,10 @@ export async function selection(
   ids: readonly number[],
   options: {at?: number} = {},
 ): Promise<Selection> {
+  if (!(model instanceof MambaLM)) throw new Error('selection: model must be a MambaLM, such as mambaLM makes');
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) {
+    throw new Error(`selection: ids must be a list of token ids, but is ${describe(ids)}`);
+  }
   checkKeys('selection', options, ['at']);
   const {at = ids.length - 1} = options;
   const {vocabSize} = model.config;

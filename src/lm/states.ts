@@ -83,7 +83,8 @@ export async function listStates(): Promise<string[]> {
 
 /** Deletes a state that this browser keeps, if it is there: `indexeddb://name`. */
 export async function deleteState(target: string): Promise<void> {
-  await openDatabase('deleteState', 'states').delete(nameOf('deleteState', target));
+  const name = nameOf('deleteState', target);
+  await openDatabase('deleteState', 'states').delete(name);
 }
 
 async function stored(model: MambaLM, of: MambaState | StateHistory): Promise<StoredState> {
@@ -166,7 +167,7 @@ function placeOf(op: string, place: unknown): Place {
 }
 
 function nameOf(op: string, place: string): string {
-  const name = place.startsWith(IN_BROWSER) ? place.slice(IN_BROWSER.length) : '';
-  if (name === '') throw new Error(`${op}: the place must be ${IN_BROWSER} and a name, but is ${place}`);
+  const name = String(place).startsWith(IN_BROWSER) ? place.slice(IN_BROWSER.length) : '';
+  if (name === '') throw new Error(`${op}: the place must be ${IN_BROWSER} and a name, but is ${String(place)}`);
   return name;
 }

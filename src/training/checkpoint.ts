@@ -127,6 +127,10 @@ export function withPrefix<T extends {name: string}>(prefix: string, items: read
  * @throws Error if there is none, or it is damaged or of another model, which then stays as it is.
  */
 export async function loadCheckpoint(store: TrainingStore, model: tf.LayersModel): Promise<{step: number}> {
+  if (typeof (store as Partial<TrainingStore> | undefined)?.load !== 'function') {
+    throw new Error('loadCheckpoint: store must have load(), as folderCheckpoints and browserCheckpoints give');
+  }
+  if (!(model instanceof tf.LayersModel)) throw new Error('loadCheckpoint: model must be a tf.LayersModel');
   const run = await readCheckpoint(store, model);
   if (run === undefined) throw new Error('loadCheckpoint: the store has no checkpoint');
   const means = new Map(withPrefix(AVERAGE, run.trainer).map((mean) => [mean.name, mean]));

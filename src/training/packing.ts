@@ -131,11 +131,11 @@ export interface PackedBatches extends BatchDataset<PackedBatch> {
  */
 export function packedBatches(
   documents: ReadonlyArray<ArrayLike<number>>,
-  {length, ...options}: PackedBatchesOptions,
+  options: PackedBatchesOptions,
 ): PackedBatches {
   const NAME = 'packedBatches';
-  checkKeys(NAME, options, ['batchSize', 'order', 'seed']);
-  const {batchSize, order = 'random', seed = 0} = options;
+  checkKeys(NAME, options, ['length', 'batchSize', 'order', 'seed']);
+  const {length, batchSize, order = 'random', seed = 0} = options;
   checkNumber(NAME, 'batchSize', batchSize, 'positiveCount');
   checkNumber(NAME, 'seed', seed, 'count');
   checkOneOf(NAME, 'order', order, ['random', 'sequential']);

@@ -212,6 +212,9 @@ export class ModelWorker {
  * ```
  */
 export function modelWorker(worker: Worker): ModelWorker {
+  if (typeof (worker as Partial<Worker> | undefined)?.postMessage !== 'function') {
+    throw new Error('modelWorker: worker must be a Worker, whose file calls serve of tfjs-mamba/worker/serve');
+  }
   return new ModelWorker(worker);
 }
 
@@ -222,6 +225,7 @@ export function modelWorker(worker: Worker): ModelWorker {
  * @param code What a bundler makes of the worker's file, as a text: one classic script or module without imports.
  */
 export function blobWorker(code: string): Worker {
+  if (typeof code !== 'string') throw new Error('blobWorker: code must be the code of a worker, as a text');
   const url = URL.createObjectURL(new Blob([code], {type: 'text/javascript'}));
   return new Worker(url, {type: 'module'});
 }
