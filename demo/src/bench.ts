@@ -12,6 +12,7 @@ export function benchView(page: Page) {
     el('thead', {}, el('tr', {}, el('th', {}, 'What'), el('th', {}, 'Tokens a second'))),
     rows,
   );
+  let stop = new AbortController();
   const run = el('button', {class: 'primary', onclick: () => void start()}, 'Measure');
   const copy = el('button', {disabled: true, onclick: () => void copyTable().catch(status.fail)}, 'Copy');
 
@@ -47,9 +48,12 @@ export function benchView(page: Page) {
     const [rows, length, steps] = [8, 64, 4];
     const data = Array.from({length: 2048}, (_, i) => (i * 37) % fresh.vocabSize);
     const options = {data, batchSize: rows, length, seed: 1, optimizer: {learningRate: 0.001}, steps};
+    const {signal} = stop;
     const size = model.parameters.toLocaleString('en');
     try {
-      await measure(`Training a small model (${size} parameters)`, rows * length * steps, () => model.fit(options));
+      await measure(`Training a small model (${size} parameters)`, rows * length * steps, () =>
+        model.fit({...options, signal}),
+      );
     } finally {
       await model.dispose();
     }
@@ -58,11 +62,14 @@ export function benchView(page: Page) {
   async function start(): Promise<void> {
     rows.replaceChildren();
     run.disabled = copy.disabled = true;
+    stop = new AbortController();
+    const end = page.begin(stop);
+    const {signal} = stop;
     try {
       const model = page.model();
       const ids = Array.from({length: 512}, (_, i) => (i * 37) % Math.min(256, model.config.vocabSize));
       const write = async (prompt: number[], maxNewTokens: number) => {
-        for await (const {index} of model.generate(prompt, {maxNewTokens, temperature: 0, stopTokens: []}))
+        for await (const {index} of model.generate(prompt, {maxNewTokens, temperature: 0, stopTokens: [], signal}))
           if (index < 0) break;
       };
       await measure('Reading 512 tokens', 512, () => write(ids, 1));
@@ -70,8 +77,10 @@ export function benchView(page: Page) {
       await measureTraining();
       status.say('Done.');
     } catch (error) {
+      status.say('Stopped, as another model is loaded.');
       status.fail(error);
     } finally {
+      end();
       run.disabled = false;
       copy.disabled = rows.childElementCount === 0;
     }

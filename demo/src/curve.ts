@@ -8,11 +8,13 @@ export interface Point {
 const [height, left, bottom, top] = [240, 44, 24, 24];
 
 /**
- * An SVG of curves by name; empty if there is nothing to draw.
+ * An SVG of curves by name, without losses that are not finite; empty if there is nothing to draw.
  *
  * @param width Pixels.
  */
-export function drawCurves(curves: Record<string, Point[]>, width: number): SVGSVGElement {
+export function drawCurves(given: Record<string, Point[]>, width: number): SVGSVGElement {
+  const finite = (points: Point[]) => points.filter(({loss}) => Number.isFinite(loss));
+  const curves = Object.fromEntries(Object.entries(given).map(([name, points]) => [name, finite(points)]));
   const all = Object.values(curves).flat();
   const last = Math.max(1, ...all.map(({step}) => step));
   const [low, high] = [Math.min(...all.map(({loss}) => loss)), Math.max(...all.map(({loss}) => loss))];

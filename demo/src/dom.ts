@@ -24,10 +24,20 @@ export function field(label: string, control: HTMLElement, hint?: string): HTMLL
   return el('label', {class: 'field'}, el('span', {}, label), control, hint ? el('small', {}, hint) : undefined);
 }
 
-/** A labelled number. */
+/** A labelled number, a whole one if its step is; it is not given if it is none or out of range. */
 export function number(label: string, value: number, range: {min?: number; max?: number; step?: number} = {}) {
   const input = el('input', {type: 'number', value, inputmode: 'decimal', ...range});
-  return {field: field(label, input), get: () => Number(input.value), set: (to: number) => (input.value = String(to))};
+  const {min = -Infinity, max = Infinity, step = 0.1} = range;
+  const isWhole = Number.isInteger(step);
+  const get = () => {
+    const value = Number(input.value);
+    const isRight = input.value !== '' && value >= min && value <= max;
+    if (isRight && (!isWhole || Number.isInteger(value))) return value;
+    throw new Error(
+      `${label}: a ${isWhole ? 'whole ' : ''}number ${max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`}, please.`,
+    );
+  };
+  return {field: field(label, input), get, set: (to: number) => (input.value = String(to))};
 }
 
 /** A line that says what goes on, and is read out. */

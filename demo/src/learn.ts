@@ -5,6 +5,8 @@ import type {Page} from './main';
 
 /** The end of the text is for validation. */
 const HELD_OUT = 0.1;
+/** In characters: of less there is nothing to hold out. */
+const SHORTEST = 100;
 
 export function learnView(page: Page) {
   const status = statusLine();
@@ -20,10 +22,11 @@ export function learnView(page: Page) {
   const samples = el('div', {class: 'samples', 'aria-label': 'What it writes', role: 'log', tabindex: 0});
   let points: {training: Point[]; 'held out': Point[]} = {training: [], 'held out': []};
   let running: AbortController | undefined;
+  let ended = Promise.resolve();
 
-  const train = el('button', {class: 'primary', onclick: () => void start()}, 'Train');
+  const train = el('button', {class: 'primary', onclick: () => (ended = start())}, 'Train');
   const pause = el('button', {disabled: true, onclick: () => running?.abort()}, 'Pause');
-  const anew = el('button', {onclick: () => void forget()}, 'Forget the run');
+  const anew = el('button', {onclick: () => void forget().catch(status.fail)}, 'Forget the run');
   const save = el('button', {onclick: () => void files()}, 'Download the model');
   document.addEventListener('visibilitychange', () => {
     if (document.hidden && hidden.checked) running?.abort();
@@ -39,19 +42,21 @@ export function learnView(page: Page) {
 
   async function sample(step: number): Promise<void> {
     let all = '';
-    const options = {maxNewTokens: 100, temperature: 0.7, seed: step};
+    const options = {maxNewTokens: 100, temperature: 0.7, seed: step, signal: running?.signal};
     for await (const token of page.model().generate(prompt.value, options)) all += token.text;
     samples.prepend(el('p', {}, el('b', {}, `${step}  `), `${prompt.value}${all}`));
   }
 
   async function start(): Promise<void> {
     running = new AbortController();
+    const end = page.begin(running);
     train.disabled = true;
     pause.removeAttribute('disabled');
     try {
       const model = page.model();
       const all = text.value;
       localStorage.setItem('text', all);
+      if (all.length < SHORTEST) throw new Error('Paste a longer text first: some thousand characters.');
       const cut = Math.floor(all.length * (1 - HELD_OUT));
       const total = steps.get();
       status.say('Reading the text …');
@@ -86,28 +91,36 @@ export function learnView(page: Page) {
         },
       });
       draw();
-      const end = {
+      const ends = {
         steps: 'Done',
         aborted: 'Paused, and kept in this browser: train goes on exactly here',
         data: 'Done',
         patience: 'Done',
       };
-      status.say(`${end[result.ended]}. Step ${result.step} of ${total}.`);
+      status.say(`${ends[result.ended]}. Step ${result.step} of ${total}.`);
     } catch (error) {
       status.fail(error);
     } finally {
       train.disabled = false;
       pause.setAttribute('disabled', '');
       running = undefined;
+      end();
     }
   }
 
-  async function forget(): Promise<void> {
-    running?.abort();
-    await page.worker().deleteCheckpoint(page.key());
+  function clear(): void {
     points = {training: [], 'held out': []};
     draw();
     samples.replaceChildren();
+    status.say('');
+  }
+
+  /** A run that goes on is kept once more as it ends. */
+  async function forget(): Promise<void> {
+    running?.abort();
+    await ended;
+    await page.worker().deleteCheckpoint(page.key());
+    clear();
     status.say('The run is forgotten; the weights stay as they are until you load the model again.');
   }
 
@@ -144,5 +157,5 @@ export function learnView(page: Page) {
     curve,
     samples,
   );
-  return {name: 'Learn from your text', view, opened: undefined};
+  return {name: 'Learn from your text', view, opened: clear};
 }

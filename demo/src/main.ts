@@ -10,7 +10,13 @@ import {writeView} from './write';
 
 declare const MODELS: string[];
 
-export type Page = {worker: () => ModelWorker; model: () => WorkerModel; key: () => string};
+export interface Page {
+  worker(): ModelWorker;
+  model(): WorkerModel;
+  key(): string;
+  /** Tells of work with the model, and gives what tells of its end: before another model is loaded, it is stopped and waited for. */
+  begin(stop: AbortController): () => void;
+}
 
 /** Started when a model is asked for. */
 let worker: ModelWorker | undefined;
@@ -31,6 +37,8 @@ async function keepFiles(): Promise<void> {
 const status = statusLine();
 let model: WorkerModel | undefined;
 let key = 'new';
+/** What is at work, and its end. */
+const works = new Map<AbortController, Promise<void>>();
 const page: Page = {
   worker: startWorker,
   model() {
@@ -38,6 +46,14 @@ const page: Page = {
     return model;
   },
   key: () => key,
+  begin(stop) {
+    let end = () => {};
+    works.set(stop, new Promise((resolve) => (end = resolve)));
+    return () => {
+      works.delete(stop);
+      end();
+    };
+  },
 };
 
 const source = el(
@@ -80,11 +96,17 @@ function chosen(dropped?: File[]): {from: string | File[]; name: string} {
 
 async function open(dropped?: File[]): Promise<void> {
   const abort = new AbortController();
+  const others = [...works];
+  const end = page.begin(abort);
   let note = '';
   stop.onclick = () => abort.abort();
   load.disabled = true;
-  stop.hidden = false;
   try {
+    for (const [other] of others) other.abort();
+    await Promise.all(others.map(([, ended]) => ended));
+    load.disabled = true;
+    stop.hidden = false;
+    abort.signal.throwIfAborted();
     const wanted = backend.value === 'best one' ? undefined : backend.value;
     await model?.dispose();
     model = undefined;
@@ -97,6 +119,7 @@ async function open(dropped?: File[]): Promise<void> {
       key = 'new';
     } else {
       const {from, name} = chosen(dropped);
+      status.say('Looking for the model …');
       const onProgress = ({loadedBytes, totalBytes}: {loadedBytes: number; totalBytes: number}) =>
         status.say(`${Math.floor((100 * loadedBytes) / totalBytes)} % of ${(totalBytes / 1e6).toFixed(1)} MB`);
       const cache = typeof from === 'string' && 'caches' in self;
@@ -116,6 +139,7 @@ async function open(dropped?: File[]): Promise<void> {
   } finally {
     load.disabled = false;
     stop.hidden = true;
+    end();
   }
 }
 

@@ -34,6 +34,7 @@ export function needle(page: Page) {
 
   async function start(): Promise<void> {
     running = new AbortController();
+    const end = page.begin(running);
     hide.disabled = true;
     stop.disabled = false;
     try {
@@ -49,8 +50,10 @@ export function needle(page: Page) {
           `without the fact ${percent(control)}. ${verdict}`,
       );
     } catch (error) {
+      status.say('Stopped.');
       status.fail(error);
     } finally {
+      end();
       hide.disabled = false;
       stop.disabled = true;
     }

@@ -21,6 +21,7 @@ export function rememberView(page: Page) {
   async function start(): Promise<void> {
     running = new AbortController();
     const {signal} = running;
+    const end = page.begin(running);
     let history: WorkerHistory | undefined;
     bars.replaceChildren();
     read.disabled = true;
@@ -28,28 +29,32 @@ export function rememberView(page: Page) {
     try {
       const model = page.model();
       history = await model.stateHistory({depth: 2});
-      const text = await file.files?.[0]?.text();
-      if (!text) throw new Error('Choose a text first.');
+      const chosen = file.files?.[0];
+      const text = await chosen?.text();
+      if (!chosen || !text) throw new Error(chosen ? `${chosen.name} is empty.` : 'Choose a text first.');
+      const size = piece.get();
       const ids = await model.encode(text);
-      const place = `indexeddb://long memory of ${file.files![0].name}`;
+      const place = `indexeddb://long memory of ${chosen.name}`;
       const kept = await keptHistory(model, place, ids);
       if (kept) {
         await history.dispose();
         ({history} = kept);
       }
       const times: number[] = [];
-      for (let at = kept?.count ?? 0; at < ids.length && !signal.aborted; at += piece.get()) {
+      for (let at = kept?.count ?? 0; at < ids.length && !signal.aborted; at += size) {
         const begin = performance.now();
-        const part = ids.slice(at, at + piece.get());
-        for await (const {index} of model.generate(part, {history, maxNewTokens: 1, temperature: 0, signal})) {
+        const part = ids.slice(at, at + size);
+        for await (const {index} of model.generate(part, {
+          ...{history, maxNewTokens: 1, temperature: 0, stopTokens: [], signal},
+        })) {
           if (index === 0) break;
         }
         await history.rollBack(1); // it was to read, not to write
         const each = (performance.now() - begin) / part.length;
         // A short rest would seem slow, since what a piece costs besides its tokens is then shared by few.
-        if (part.length === piece.get() || times.length === 0) times.push(each);
+        if (part.length === size || times.length === 0) times.push(each);
         draw(times);
-        const count = Math.min(ids.length, at + piece.get());
+        const count = Math.min(ids.length, at + size);
         // What a file has besides the state is, almost all, the list of ids.
         const bytes = (await history.save(place)).length - ids.slice(0, count).join(',').length;
         status.say(
@@ -61,6 +66,7 @@ export function rememberView(page: Page) {
       status.fail(error);
     } finally {
       await history?.dispose();
+      end();
       read.disabled = false;
       stop.disabled = true;
     }

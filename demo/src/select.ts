@@ -96,7 +96,7 @@ export function selectView(page: Page) {
   function aboutSteps(values: number[], say: (value: number) => string): string {
     const order = ids.map((_, t) => t).sort((a, b) => values[b] - values[a]);
     const most = order.slice(0, 3).map((t) => `${nameOf(t)} (${say(values[t])})`);
-    return `${ids.length} tokens. Most is written at ${most.join(', ')}. Choose a token to see what its state keeps.`;
+    return `${ids.length} token${ids.length === 1 ? '' : 's'}. Most is written at ${most.join(', ')}. Choose a token to see what its state keeps.`;
   }
 
   function aboutPast(values: number[]): string {

@@ -20,12 +20,12 @@ export function writeView(page: Page) {
   const pages = el('div', {class: 'pages'});
   let panes: Pane[] = [];
   let running: AbortController | undefined;
+  let last = Promise.resolve();
 
-  const button = (label: string, work: () => Promise<void>, kind = '') =>
-    el('button', {class: kind, onclick: () => void guarded(work)}, label);
-  const write = button('Write', () => writeOn(), 'primary');
+  const button = (label: string, work: () => Promise<void>) => el('button', {onclick: () => guarded(work)}, label);
+  const write = el('button', {class: 'primary', onclick: () => begin()}, 'Write');
   const stop = el('button', {disabled: true, onclick: () => running?.abort()}, 'Stop');
-  const undo = button('Undo a token', () => takeBack(panes[0], 1));
+  const undo = button('Undo a token', () => takeBack(pane(), 1));
   const branch = button('Branch', () => split());
   const anew = button('Begin anew', () => clear());
   const name = el('input', {type: 'text', value: 'my story', spellcheck: false});
@@ -39,69 +39,85 @@ export function writeView(page: Page) {
     return panes[0];
   }
 
-  async function guarded(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      status.fail(error);
-    }
+  /** One thing after another: what is asked for while it writes ends that first. */
+  function guarded(work: () => Promise<void>): void {
+    running?.abort();
+    last = last.then(work).catch(status.fail);
+  }
+
+  function begin(): void {
+    if (running) return;
+    const stopping = new AbortController();
+    guarded(() => writeOn(stopping));
+    running = stopping;
+    write.disabled = true;
+    stop.disabled = false;
   }
 
   function addPane(history: WorkerHistory): Pane {
     const text = el('p', {class: 'text', tabindex: 0, 'aria-label': 'Text'});
     const made: Pane = {history, text};
+    text.onclick = ({target}) => {
+      const at = [...text.querySelectorAll('span')].indexOf(target as HTMLSpanElement);
+      if (at >= 0) guarded(() => takeBack(made, text.querySelectorAll('span').length - at));
+    };
     panes.push(made);
     pages.append(text);
     return made;
   }
 
   async function clear(): Promise<void> {
-    running?.abort();
-    await Promise.all(panes.map(({history}) => history.dispose().catch(() => undefined)));
-    panes = [];
-    pages.replaceChildren();
-    prompt.disabled = false;
+    await forget();
     status.say('');
   }
 
+  async function forget(): Promise<void> {
+    await Promise.all(panes.map(({history}) => history.dispose().catch(() => undefined)));
+    panes = [];
+    pages.replaceChildren();
+  }
+
   /** Continues all panes by turns, each with draws of its own. */
-  async function writeOn(): Promise<void> {
-    const model = page.model();
+  async function writeOn(stopping: AbortController): Promise<void> {
+    const end = page.begin(stopping);
+    const {signal} = stopping;
     const isNew = panes.length === 0;
-    if (isNew) addPane(await model.stateHistory({depth: 256}));
-    running = new AbortController();
-    const {signal} = running;
-    write.disabled = true;
-    stop.removeAttribute('disabled');
     const begin = performance.now();
     let count = 0;
+    let isWhole = false;
     const one = async ({history, text}: Pane, i: number) => {
       if (isNew) text.append(el('b', {}, prompt.value));
       const options = {
         ...{history, signal, seed: seed.get() + i, maxNewTokens: length.get(), temperature: temperature.get()},
         ...{topP: topP.get(), repetitionPenalty: penalty.get(), ...(topK.get() > 0 && {topK: topK.get()})},
       };
-      for await (const token of model.generate(isNew ? prompt.value : '', options)) {
-        const word = el('span', {}, token.text);
-        word.onclick = () =>
-          void guarded(() => takeBack({history, text}, text.querySelectorAll('span').length - placeOf(text, word)));
-        text.append(word);
+      for await (const token of page.model().generate(isNew ? prompt.value : '', options)) {
+        text.append(el('span', {}, token.text));
         const rate = ++count / ((performance.now() - begin) / 1000);
         status.say(`${count} tokens, ${rate.toFixed(rate < 10 ? 1 : 0)} a second.`);
       }
     };
     try {
+      if (isNew && prompt.value === '') throw new Error('Write a beginning first.');
+      if (isNew) addPane(await page.model().stateHistory({depth: 256}));
       const ends = await Promise.allSettled(panes.map(one));
       const wrong = ends.find((end) => end.status === 'rejected' && (end.reason as Error).name !== 'AbortError');
       if (wrong) throw (wrong as PromiseRejectedResult).reason;
+      isWhole = !signal.aborted;
+      if (isWhole && count === 0) status.say('The model ends the text here.');
       seed.set(seed.get() + panes.length);
     } finally {
+      // Of what was refused, or stopped at once, nothing is left over that the next text would be taken to continue.
+      if (isNew && count === 0 && !isWhole) await forget();
+      running = undefined;
       write.disabled = false;
-      stop.setAttribute('disabled', '');
+      stop.disabled = true;
+      end();
     }
   }
 
   async function takeBack({history, text}: Pane, count: number): Promise<void> {
+    if (count > text.querySelectorAll('span').length) throw new Error('No written token is left to take back.');
     await history.rollBack(count);
     for (let i = 0; i < count; i++) text.querySelector('span:last-of-type')?.remove();
     status.say(count === 1 ? 'Took one token back.' : `Took ${count} tokens back.`);
@@ -121,6 +137,7 @@ export function writeView(page: Page) {
   }
 
   async function save(): Promise<void> {
+    if (name.value === '') throw new Error('Give it a name first.');
     await pane().history.save(`indexeddb://${name.value}`);
     await list();
     status.say(`Kept as “${name.value}” in this browser.`);
@@ -170,13 +187,9 @@ export function writeView(page: Page) {
     ),
   );
   const opened = () =>
-    void guarded(async () => {
+    guarded(async () => {
       await clear();
       await list();
     });
   return {name: 'Write', view, opened};
-}
-
-function placeOf(text: HTMLElement, word: HTMLElement): number {
-  return [...text.querySelectorAll('span')].indexOf(word);
 }

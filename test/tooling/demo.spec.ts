@@ -121,6 +121,38 @@ describe('the demo', () => {
     await look('write');
   });
 
+  it('bears with a visitor who clicks twice, changes things while it writes, and fills in nonsense', async () => {
+    const panes = page.locator('.pages .text');
+    await open('wasm');
+    await set({Tokens: 30});
+    await control('button', 'Write').dblclick();
+    await status(/^30 tokens/);
+    await set({Tokens: 5000});
+    await control('button', 'Write').click();
+    await control('button', 'Branch').click();
+    await status(/^Two copies/);
+    expect(await panes.count()).toBe(2);
+    // A byte that is part of a character shows nothing to click on.
+    await panes.nth(1).locator('span').nth(20).dispatchEvent('click');
+    await status(/^Took/);
+    expect(await panes.nth(1).locator('span').count()).toBe(20);
+    await control('button', 'Write').click();
+    await control('button', 'Begin anew').click();
+    await panes.first().waitFor({state: 'detached'});
+    await control('spinbutton', 'Temperature').fill('');
+    await control('button', 'Write').click();
+    await status(/^Temperature: a number of at least 0/);
+    await set({Temperature: 0.8, Seed: 5});
+    expect(await write(40)).toBe(`Once upon${written}`);
+    await set({Tokens: 5000});
+    await control('button', 'Write').click();
+    await control('combobox', 'Runs on').selectOption('cpu');
+    await control('button', 'Load').click();
+    await status(/on cpu\./);
+    await panes.first().waitFor({state: 'detached'});
+    expect(await write(3)).toMatch(/^Once upon/);
+  });
+
   it('is there without a network the second time, model and all', async () => {
     await open('wasm');
     await context.setOffline(true);
@@ -205,6 +237,36 @@ describe('the demo', () => {
     await control('button', 'Read it').click();
     await status(/^1,944 of 1,944 tokens read/);
     await look('long-memory');
+    // The same text under another name, left in the middle. In the page, since a click from here might come too late.
+    await page
+      .getByLabel('A long text')
+      .setInputFiles({name: 'b.txt', mimeType: 'text/plain', buffer: Buffer.from(text)});
+    await page.evaluate(() => {
+      const panel = document.querySelector('#view-2')!;
+      const stop = [...panel.querySelectorAll('button')].find(({textContent}) => textContent === 'Stop')!;
+      new MutationObserver((_, observer) => {
+        if (!/^(512|768) of/.test(panel.querySelector('.status')!.textContent)) return;
+        observer.disconnect();
+        stop.click();
+      }).observe(panel.querySelector('.status')!, {childList: true});
+    });
+    await control('button', 'Read it').click();
+    await page.waitForFunction(() => document.querySelector('button.primary:disabled') === null);
+    await status(/^(512|768) of/);
+    await control('button', 'Read it').click();
+    await status(/^1,944 of 1,944 .* went on at (512|768)/);
+    await open('wasm');
+    await page.getByText('Keep this memory').click();
+    const goneOn: string[] = [];
+    for (const name of ['a.txt', 'b.txt']) {
+      await control('combobox', 'Kept').selectOption(`indexeddb://long memory of ${name}`);
+      await control('button', 'Go on with it').click();
+      await status(/^Nothing was read again/);
+      await set({Seed: 9});
+      goneOn.push((await write(20)).slice(text.length));
+    }
+    expect(goneOn[0].length).toBeGreaterThan(0);
+    expect(goneOn[1]).toBe(goneOn[0]);
     await control('tab', 'Benchmark').click();
     await control('button', 'Measure').click();
     await status(/^Done\./);
