@@ -15,6 +15,7 @@ export interface TensorBoardLog {
   readonly callbacks: Required<Pick<TrainerCallbacks, 'onStep' | 'onValidation'>>;
   /** Writes a number of your own. */
   scalar(tag: string, value: number, step: number): Promise<void>;
+  /** Writes what is left and closes the file. */
   close(): Promise<void>;
 }
 
