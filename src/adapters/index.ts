@@ -32,7 +32,7 @@ export function addAdapter(model: MambaLM, options: AdapterOptions = {}): Adapte
   if (model.adapter) throw new Error('addAdapter: the model has an adapter already; removeAdapter takes it off');
   const {rank, alpha, dora} = settings;
   const found = findTargets('addAdapter', model, targets);
-  checkRank(rank, found);
+  if (options.rank !== undefined) checkRank(rank, found); // the default serves models of any width
   const corrections = found.map((target): Correction => {
     const {path, isTable} = target;
     const [rows, columns] = target.shape;

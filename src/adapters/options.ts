@@ -59,7 +59,7 @@ export function readOptions(options: AdapterOptions): AdapterSettings & Pick<Ada
   checkBoolean(OP, 'dora', dora);
   if (targets !== undefined) {
     const isList = Array.isArray(targets) && targets.length > 0 && targets.every((name) => typeof name === 'string');
-    const expected = 'a list of one name or more, or left out for the usual ones';
+    const expected = 'a list of names, one at least, or left out for the usual ones';
     if (!isList) throw new Error(`${OP}: targets must be ${expected}, but is ${JSON.stringify(targets)}`);
   }
   if (seed !== undefined) check('seed', seed, 'a whole number', Number.isSafeInteger(seed));

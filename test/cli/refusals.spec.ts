@@ -70,7 +70,7 @@ describe('what cannot be meant', () => {
     };
     const packed = await fromPretrained(source, {weights: 'int8'});
     const cases: [string, () => unknown, RegExp][] = [
-      ['an adapter of nothing', () => addAdapter(model, {targets: []}), /^addAdapter: targets must be a list of one name or more, .*, but is \[\]$/],
+      ['an adapter of nothing', () => addAdapter(model, {targets: []}), /^addAdapter: targets must be a list of names, one at least, .*, but is \[\]$/],
       ['a rank above the width', () => addAdapter(model, {rank: 1000}), /^addAdapter: rank must be at most 32, the smaller side of .*, but is 1000$/],
       ['a seed of an adapter', () => addAdapter(model, {seed: 1.5}), /^addAdapter: seed must be a whole number, but is number 1\.5$/],
       ['a seed of a layer', () => layers.mamba({seed: 1.5}), /^Mamba: seed must be a whole number, but is 1\.5$/],

@@ -36,7 +36,7 @@ describe('training by a cluster', () => {
       expect(difference(ranks[0], shares)).toBeLessThan(1e-6);
       expect(difference(ranks[0], whole)).toBeLessThan(1e-6);
       expect(whole.clipped).withContext('steps that were clipped').toBeGreaterThan(5);
-      expect(whole.losses.at(-1)).toBeLessThan(0.75 * whole.losses[0]);
+      expect(whole.losses.at(-1)).toBeLessThan(0.8 * whole.losses[0]);
     });
   }
 

@@ -54,7 +54,8 @@ export function globalNorm(tensors: tf.Tensor[]): tf.Scalar {
     throw new Error('globalNorm: tensors must be a list of at least one tensor');
   }
   tensors.forEach((tensor, i) => toTensor('globalNorm', `tensors[${i}]`, tensor));
-  return runGlobalNorm(tensors) as tf.Scalar;
+  const filled = tensors.filter(({size}) => size > 0); // WebGL has no texture for nothing
+  return filled.length > 0 ? (runGlobalNorm(filled) as tf.Scalar) : tf.scalar(0);
 }
 
 /**
