@@ -35,10 +35,10 @@ const model = tf.sequential({
       ...{inputDim: 96, outputDim: 16, maskZero: true, inputLength: LENGTH},
       embeddingsInitializer: tf.initializers.randomNormal({stddev: 0.5, seed: 2}),
     }),
-    layers.mambaBlock({dState: 8, seed: 1}),
+    layers.mambaBlock({dState: 8, seed: 2}),
     layers.rmsNormalization(),
     layers.lastToken(),
-    tf.layers.dense({units: 1, activation: 'sigmoid'}),
+    tf.layers.dense({units: 1, activation: 'sigmoid', kernelInitializer: tf.initializers.glorotNormal({seed: 3})}),
   ],
 });
 const learningRate = warmupCosine({peak: 0.015, warmupSteps: 4, totalSteps: 96}); // 24 epochs of 4 batches

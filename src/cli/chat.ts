@@ -1,7 +1,6 @@
 /** `tfjs-mamba chat`: a conversation. What has been said is kept as the model's state, so that no turn reads it again. */
 import type {Command} from 'commander';
 import type {ChatMessage, MambaLM, StateHistory, Tokenizer} from '../node';
-import {applyChatTemplate, hasChatTemplate} from '../lm/chat';
 import {TextStream} from '../lm/textStream';
 import {openConversation} from './conversation';
 import type {RunFlags} from './flags';
@@ -53,6 +52,7 @@ async function act(flags: Flags, io: Io): Promise<void> {
     const tokenizer = model.tokenizer;
     if (!tokenizer)
       throw model.tokenizerFault ?? new Error('no tokenizer.json came with the model, so text cannot be read');
+    const {hasChatTemplate} = await import('../lm/chat');
     const isTaught = hasChatTemplate(tokenizer);
     if (!isTaught && flags.systemPrompt !== undefined) {
       throw new UsageError('--system-prompt needs a model with a chat template, which this one has not');
@@ -145,6 +145,7 @@ class TemplateTurns implements Turns {
 
   async read(line: string, history: StateHistory): Promise<number[]> {
     this.messages.push({role: 'user', content: line});
+    const {applyChatTemplate} = await import('../lm/chat');
     const text = await applyChatTemplate(this.tokenizer, this.messages, {addGenerationPrompt: true});
     const ids = this.tokenizer.encode(text);
     // An answer's text may have other tokens than those that were drawn: from there on it is read again.

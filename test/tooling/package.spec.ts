@@ -205,7 +205,7 @@ describe('package', () => {
     expect(
       names.filter(
         (name) =>
-          !/^((dist|bin|scripts\/native|custom-ops\/(src|loader|cmake))\/.*|scripts\/launch\.js|models\/[a-z-]+\/(README\.md|config\.json|model\.safetensors)|custom-ops\/(CMakeLists\.txt|README\.md)|package\.json|README\.md|LICENSE)$/.test(
+          !/^((dist|bin|scripts\/native|custom-ops\/(src|loader|cmake))\/.*|scripts\/launch\.js|models\/[a-z-]+\/(README\.md|config\.json|model\.(safetensors|json)|weights\.bin|scales\.json|tokenizer\.json)|examples\/vite\/(index\.html|main\.js)|custom-ops\/(CMakeLists\.txt|README\.md)|package\.json|README\.md|LICENSE)$/.test(
             name,
           ),
       ),
