@@ -43,7 +43,7 @@ const model = tf.sequential({
 });
 const learningRate = warmupCosine({peak: 0.015, warmupSteps: 4, totalSteps: 96}); // 24 epochs of 4 batches
 model.compile({optimizer: adamW({learningRate}), loss: 'binaryCrossentropy', metrics: ['accuracy']});
-const {history} = await model.fit(x, y, {epochs: 24, batchSize: 15, verbose: 0});
+const {history} = await model.fit(x, y, {epochs: 24, batchSize: 15, shuffle: false, verbose: 0});
 console.log(`accuracy ${history.acc.at(-1).toFixed(3)}`);
 
 const ask = (text) => tf.tidy(() => model.predict(tf.tensor2d([encode(text)])).dataSync()[0]);

@@ -50,12 +50,12 @@ export function addAdapter(model: MambaLM, options: AdapterOptions = {}): Adapte
   return new Adapter(model, settings, corrections, seed).info;
 }
 
-/** Beyond the smaller side of a matrix a correction has more numbers than the matrix and can express no more. */
+/** Beyond the larger side of a matrix a rank is a slip: a correction has more numbers than the matrix and can express no more. */
 function checkRank(rank: number, targets: readonly Target[]): void {
-  const most = Math.max(...targets.map(({shape}) => Math.min(...shape)));
+  const most = Math.max(...targets.map(({shape}) => Math.max(...shape)));
   if (rank <= most) return;
   throw new Error(
-    `addAdapter: rank must be at most ${most}, the smaller side of the largest matrix to correct, but is ${rank}`,
+    `addAdapter: rank must be at most ${most}, the larger side of the largest matrix to correct, but is ${rank}`,
   );
 }
 
