@@ -4,7 +4,7 @@
  * `npm run reproduce`. There:
  *
  *     tar xf gpu.tar.xz && gpu/run.sh specs && gpu/run.sh bench ops --backend webgpu
- *     gpu/run.sh reproduce selective-copying --backend webgpu --out /tmp/copying
+ *     gpu/run.sh reproduce selective-copying --backend webgpu --out copying
  */
 import {execFileSync} from 'node:child_process';
 import {chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync} from 'node:fs';

@@ -43,6 +43,16 @@ export class Random {
   }
 }
 
+/** The same things in another order, all orders equally likely (Fisher & Yates). */
+export function shuffled<T>(things: readonly T[], random: Random): T[] {
+  const result = [...things];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [result[i], result[j]] = [result[j], result[i]];
+  }
+  return result;
+}
+
 /** The next 32 bits of the generator with that state, which moves on. */
 export function nextWord(state: Uint32Array): number {
   const result = Math.imul(rotate(Math.imul(state[1], 5), 7), 9) >>> 0;

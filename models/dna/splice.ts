@@ -6,7 +6,7 @@ import {readFile} from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 import {adamW, crossEntropy, trainer} from '../../src/node';
 import type {Batch, BatchDataset} from '../../src/node';
-import {Random} from '../../src/random';
+import {Random, shuffled} from '../../src/random';
 import {finish, readOptions, startJob, UsageError} from '../support/job';
 import {Pace} from '../support/pace';
 import {BASES} from './bases';
@@ -34,15 +34,15 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   console.log(`${junctions.length} different sequences`);
   const runs: Array<{which: string; seed: number; parameters: number; accuracy: number; seconds: number}> = [];
   for (let seed = first; seed < first + seeds; seed++) {
-    const shuffled = shuffle(junctions, new Random(seed));
-    const from = Math.floor(shuffled.length * (1 - recipe.tested));
+    const mixed = shuffled(junctions, new Random(seed));
+    const from = Math.floor(mixed.length * (1 - recipe.tested));
     for (const which of given.mixers) {
       const model = classifiers[which](100 * seed);
       const steps = Math.floor(from / recipe.batchSize) * epochs;
-      const seconds = await fit(model, batches(shuffled.slice(0, from), seed), {steps, minutes});
-      const run = {which, seed, parameters: model.countParams(), accuracy: await share(model, shuffled.slice(from)), seconds};
+      const seconds = await fit(model, batches(mixed.slice(0, from), seed), {steps, minutes});
+      const run = {which, seed, parameters: model.countParams(), accuracy: await share(model, mixed.slice(from)), seconds};
       console.log(
-        `${which}, seed ${seed}: ${(100 * run.accuracy).toFixed(2)} % of ${shuffled.length - from}, ` +
+        `${which}, seed ${seed}: ${(100 * run.accuracy).toFixed(2)} % of ${mixed.length - from}, ` +
           `${run.parameters.toLocaleString('en')} parameters, ${seconds.toFixed(0)} s`,
       );
       runs.push(run);
@@ -50,15 +50,6 @@ export async function reproduce(args: readonly string[]): Promise<void> {
       model.dispose();
     }
   }
-}
-
-function shuffle<T>(list: readonly T[], random: Random): T[] {
-  const result = [...list];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [result[i], result[j]] = [result[j], result[i]];
-  }
-  return result;
 }
 
 function stack(junctions: readonly Junction[]): Batch {
@@ -79,7 +70,7 @@ function batches(junctions: readonly Junction[], seed: number): BatchDataset {
       let order: Junction[] = [];
       return {
         next: async () => {
-          if (order.length < batchSize) order = shuffle(junctions, random);
+          if (order.length < batchSize) order = shuffled(junctions, random);
           return {done: false, value: stack(order.splice(0, batchSize))};
         },
       };

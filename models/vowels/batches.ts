@@ -1,7 +1,7 @@
 /** Series as batches, and how many of them a model gets right. */
 import * as tf from '@tensorflow/tfjs';
 import type {BatchDataset} from '../../src/node';
-import {Random} from '../../src/random';
+import {Random, shuffled} from '../../src/random';
 import type {Series} from './series';
 
 /** Series [B,L,channels], followed by zeros where they are shorter, and their labels int32 [B]. */
@@ -38,15 +38,6 @@ export function seriesBatches(
       };
     },
   };
-}
-
-function shuffled<T>(items: readonly T[], random: Random): T[] {
-  const mixed = [...items];
-  for (let i = mixed.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [mixed[i], mixed[j]] = [mixed[j], mixed[i]];
-  }
-  return mixed;
 }
 
 /** The share of the series whose highest logit is that of their label. */

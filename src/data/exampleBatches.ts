@@ -4,7 +4,7 @@
  * `sequenceIds` keep apart.
  */
 import * as tf from '@tensorflow/tfjs';
-import {Random} from '../random';
+import {Random, shuffled} from '../random';
 import type {BatchDataset, Json, TokenBatch, TokenSource} from '../training/data';
 import {bestFit} from '../training/packing';
 
@@ -44,7 +44,7 @@ export function exampleBatches(examples: Examples, options: ExampleOptions): Bat
     size,
     iterator: async (state) => {
       let {pass, batch} = state === undefined ? {pass: 0, batch: 0} : saved(state, size);
-      const turn = () => (order === 'random' ? shuffled(size, seed, pass) : undefined);
+      const turn = () => (order === 'random' ? orderOf(size, seed, pass) : undefined);
       let places = turn();
       return {
         next: async () => {
@@ -80,15 +80,12 @@ function packed({starts}: Examples, [from, to]: readonly [number, number], lengt
   return bestFit(sorted, length).map((row) => row.map(({i}) => i));
 }
 
-/** An order of so many things (Fisher & Yates), the same for the same seed and pass. */
-function shuffled(count: number, seed: number, pass: number): number[] {
-  const random = new Random(seed * 65537 + pass);
-  const places = Array.from({length: count}, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [places[i], places[j]] = [places[j], places[i]];
-  }
-  return places;
+/** An order of so many things, the same for the same seed and pass. */
+function orderOf(count: number, seed: number, pass: number): number[] {
+  return shuffled(
+    Array.from({length: count}, (_, i) => i),
+    new Random(seed * 65537 + pass),
+  );
 }
 
 /** @param width Positions in a row of several; else as many as the longest has. */

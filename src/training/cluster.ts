@@ -63,21 +63,17 @@ export async function sumsOfShares(
     buckets.add('', loss);
     buckets.add('', total);
   });
-  const [names, sums] = await buckets.sums();
-  const [total, loss] = [sums.pop(), sums.pop()] as tf.Scalar[];
-  return {loss, total, gradients: Object.fromEntries(sums.map((sum, i) => [names[i], sum]))};
+  return buckets.sums();
 }
 
 /** Sums over all ranks; disposes the sums of this one. */
 export async function sumOverRanks({loss, gradients, total}: GradientSums, cluster: Cluster): Promise<GradientSums> {
   const buckets = new Buckets(cluster);
-  for (const [name, sum] of Object.entries({...gradients, loss, total})) {
-    buckets.add(name, sum);
-    sum.dispose();
-  }
-  const [names, sums] = await buckets.sums();
-  const [totalSum, lossSum] = [sums.pop(), sums.pop()] as tf.Scalar[];
-  return {loss: lossSum, total: totalSum, gradients: Object.fromEntries(sums.map((sum, i) => [names[i], sum]))};
+  for (const [name, sum] of Object.entries(gradients)) buckets.add(name, sum);
+  buckets.add('', loss);
+  buckets.add('', total);
+  tf.dispose([gradients, loss, total]);
+  return buckets.sums();
 }
 
 /** Tensors that are summed over all ranks, many together. */
@@ -98,11 +94,13 @@ class Buckets {
     if (this.room <= 0) this.close();
   }
 
-  /** The names and sums, in the order in which they were added. */
-  async sums(): Promise<[string[], tf.Tensor[]]> {
+  /** What was added, summed: the gradients, and after them, as the last two, the loss and the total. */
+  async sums(): Promise<GradientSums> {
     this.close();
     try {
-      return [this.names, (await Promise.all(this.pending)).flat()];
+      const sums = (await Promise.all(this.pending)).flat();
+      const [total, loss] = [sums.pop(), sums.pop()] as tf.Scalar[];
+      return {loss, total, gradients: Object.fromEntries(sums.map((sum, i) => [this.names[i], sum]))};
     } catch (error) {
       for (const result of await Promise.allSettled(this.pending)) {
         if (result.status === 'fulfilled') tf.dispose(result.value);

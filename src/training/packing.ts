@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkKeys, checkOneOf, describe} from '../ops/check';
 import type {RandomState} from '../random';
-import {Random} from '../random';
+import {Random, shuffled} from '../random';
 import type {BatchDataset, BatchIterator, Json, TokenBatch} from './data';
 import {IGNORED, savedRandom, savedRow, tokenAt} from './data';
 
@@ -149,13 +149,13 @@ export function packedBatches(
       let row = state === undefined ? 0 : savedRow(NAME, state);
       let random: RandomState =
         state === undefined || order === 'sequential' ? new Random(seed).state : savedRandom(NAME, state);
-      let pass = order === 'random' ? shuffled(inOrder, random) : {places: inOrder, next: random};
+      let pass = order === 'random' ? passFrom(inOrder, random) : {places: inOrder, next: random};
       return {
         next: async () => {
           if (row >= count) {
             if (order === 'sequential') return {done: true, value: undefined};
             random = pass.next;
-            pass = shuffled(inOrder, random);
+            pass = passFrom(inOrder, random);
             row = 0;
           }
           const places = pass.places.slice(row, row + batchSize);
@@ -168,15 +168,10 @@ export function packedBatches(
   };
 }
 
-/** The places in another order (Fisher and Yates), and the state of the generator behind it. */
-function shuffled(places: readonly number[], state: RandomState): {places: number[]; next: RandomState} {
+/** The places in another order, and the state of the generator behind it. */
+function passFrom(places: readonly number[], state: RandomState): {places: number[]; next: RandomState} {
   const random = new Random(state);
-  const result = [...places];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [result[i], result[j]] = [result[j], result[i]];
-  }
-  return {places: result, next: random.state};
+  return {places: shuffled(places, random), next: random.state};
 }
 
 function batchOf({ids, labels, sequenceIds}: PackedRows, places: readonly number[]): PackedBatch {

@@ -56,9 +56,10 @@ class NativeDecoder implements TokenDecoder {
       floats: {...attrs.floats, final_epsilon: ends.epsilon},
     };
     const inputs = [...floats, ...chain.floats, ...words, ...chain.words];
-    const [handle] = runNativeOp(tf.backend() as unknown as NodeBackend, op, inputs, all, 1);
-    [this.number] = (tf.backend() as unknown as {readSync(dataId: object): Float32Array}).readSync(handle.dataId);
-    (tf.backend() as unknown as {disposeData(dataId: object): void}).disposeData(handle.dataId);
+    const backend = tf.backend() as tf.KernelBackend & NodeBackend;
+    const [handle] = runNativeOp(backend, op, inputs, all, 1);
+    [this.number] = backend.readSync(handle.dataId) as Float32Array;
+    backend.disposeData(handle.dataId);
     const carried = new Set(states.flatMap((parts) => Object.values(parts)));
     this.weights = inputs.filter((tensor) => !carried.has(tensor)).map((tensor) => ({tensor, dataId: tensor.dataId}));
     this.shapes = states.map((parts) => Object.entries(parts).map(([name, part]) => [name, part.shape]));
