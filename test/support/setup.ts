@@ -9,7 +9,7 @@ const platform = typeof document === 'undefined' ? `Node ${process.version}` : '
 console.log(`Specs run on backend ${tf.getBackend()} (TensorFlow.js ${tf.version_core}, ${platform})`);
 
 // Only against a spec that hangs: the slowest take half a minute, and many times that on a machine that does other work.
-jasmine.DEFAULT_TIMEOUT_INTERVAL = 900_000;
+jasmine.DEFAULT_TIMEOUT_INTERVAL = 300_000;
 
 const gpuErrors = watchForGpuErrors();
 
