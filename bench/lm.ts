@@ -15,7 +15,7 @@ import {measureMachine, output} from './machine';
 import {isInstalled, ofPeer, peerLlama, peerPython} from './peers/peers';
 import {bestTime, printTable, run, timeGreedy} from './timing';
 
-const models: Record<string, {config: MambaConfig; newTokens: number}> = {
+export const models: Record<string, {config: MambaConfig; newTokens: number}> = {
   'mamba-130m shape': {config: {vocabSize: 50280, dModel: 768, nLayer: 24}, newTokens: 192},
   'small: 4 layers, 256 wide': {config: {vocabSize: 256, dModel: 256, nLayer: 4}, newTokens: 512},
 };

@@ -1,6 +1,6 @@
 /**
  * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`, `npm run bench -- packing --backend tensorflow`,
- * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow [--model runs/shakespeare]` (8 and 16 bits beside float32, and perplexity), `npm run bench -- lm --backend tensorflow`, and where TensorFlow has
+ * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow [--model runs/shakespeare]` (8 and 16 bits beside float32, and perplexity), `npm run bench -- lm --backend tensorflow` or `wasm@chromium`, and where TensorFlow has
  * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for processes that train together, and `npm run bench -- scaling` for what that says of more of them;
  * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
  * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page); `npm run bench -- loading --backend wasm` (memory);
@@ -31,8 +31,9 @@ if (what === 'induction') {
   process.exit(0);
 }
 if (inBrowser) {
-  if (what !== 'ops') throw new Error(`In a browser there are only the benchmarks ops and induction, not ${what}`);
-  await benchInBrowser(backend);
+  if (what === 'lm') await (await import('./chromium')).benchChromium(backend);
+  else if (what === 'ops') await benchInBrowser(backend);
+  else throw new Error(`In a browser there are only the benchmarks ops, lm and induction, not ${what}`);
   process.exit(0);
 }
 if (what === 'cluster') {

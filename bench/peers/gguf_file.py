@@ -3,7 +3,7 @@
     python gguf_file.py <folder> <file.gguf> [q8_0]
 
 With q8_0 the matrices whose rows 32 divides are of that type, as llama.cpp's converter has it for `--outtype q8_0`.
-Its tokenizer is made up, as llama.cpp asks for one; the benchmark hands it token ids.
+Its tokenizer is made up, as llama.cpp asks for one: a token is written as its number in angle brackets. llama.cpp is handed ids, wllama takes text.
 """
 import json
 import sys
@@ -26,7 +26,7 @@ writer.add_vocab_size(config["vocab_size"])
 writer.add_tokenizer_model("gpt2")
 writer.add_tokenizer_pre("gpt-2")
 writer.add_token_list([f"<{i}>" for i in range(config["vocab_size"])])
-writer.add_token_types([gguf.TokenType.NORMAL] * config["vocab_size"])
+writer.add_token_types([gguf.TokenType.USER_DEFINED] * config["vocab_size"])
 writer.add_token_merges(["< 0"])
 writer.add_eos_token_id(config["vocab_size"] - 1)
 writer.add_context_length(2**20)

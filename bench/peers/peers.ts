@@ -10,6 +10,9 @@ export const peerPython = join(folder, 'bin/python');
 /** The module node-llama-cpp. */
 export const peerLlama = join(folder, 'node_modules/node-llama-cpp/dist/index.js');
 
+/** The module @wllama/wllama, for a page. */
+export const peerWllama = join(folder, 'node_modules/@wllama/wllama/esm/index.js');
+
 /** Whether a peer is there; if not, a line says so. */
 export function isInstalled(what: string, path: string): boolean {
   const found = existsSync(path);

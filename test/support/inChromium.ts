@@ -28,10 +28,16 @@ export type Serve = (path: string) => Promise<[type: string, body: string | Buff
  *
  * @param env What `process.env` is in the page.
  * @param argv What `process.argv` is in the page.
+ * @param more Serves what the page needs besides.
  */
-export async function inChromium<T>(code: string, env: Record<string, string>, argv: string[] = []): Promise<T> {
+export async function inChromium<T>(
+  code: string,
+  env: Record<string, string>,
+  argv: string[] = [],
+  more: Serve = (path) => Promise.reject(new Error(`nothing at ${path}`)),
+): Promise<T> {
   const bundle = await bundleOf(code, env, argv);
-  return inPage<T>((path) => serve(path, bundle), isolation);
+  return inPage<T>((path) => serve(path, bundle).catch(() => more(path)), isolation);
 }
 
 /** Opens the page at `/` of what `serve` offers, with these headers, and returns what its scripts hand to `report`. */
