@@ -27,24 +27,23 @@ const addRows = defineProgram({
   }),
 });
 
+/** Adds up rows of `x` [rows, columns] into `result` [⌈rows / ROWS⌉, columns]. */
+function addSome(gpu: Gpu, x: TensorInfo, rows: number, columns: number, result: TensorInfo): void {
+  const size = Math.ceil(rows / ROWS) * columns;
+  gpu.run(addRows, {}, {buffers: {x, y: result}, uniforms: {rows, columns, size}, workgroups: Math.ceil(size / 64)});
+}
+
+/** What is left of `x` [rows, columns] when there are few rows, which whoever reads them can add up by the way. */
+export function fewRows(gpu: Gpu, x: TensorInfo, rows: number, columns: number): {x: TensorInfo; rows: number} {
+  if (rows <= ROWS) return {x, rows};
+  const blocks = Math.ceil(rows / ROWS);
+  const sums = gpu.scratch(blocks * columns);
+  addSome(gpu, x, rows, columns, sums);
+  return fewRows(gpu, sums, blocks, columns);
+}
+
 /** Sums `x` [rows, columns] over its rows into `result` [columns]. */
 export function sumRows(gpu: Gpu, x: TensorInfo, rows: number, columns: number, result: TensorInfo): void {
-  let from = x;
-  for (let left = rows; ;) {
-    const blocks = Math.ceil(left / ROWS);
-    const to = blocks === 1 ? result : gpu.scratch(blocks * columns);
-    const size = blocks * columns;
-    gpu.run(
-      addRows,
-      {},
-      {
-        buffers: {x: from, y: to},
-        uniforms: {rows: left, columns, size},
-        workgroups: Math.ceil(size / 64),
-      },
-    );
-    if (blocks === 1) return;
-    from = to;
-    left = blocks;
-  }
+  const few = fewRows(gpu, x, rows, columns);
+  addSome(gpu, few.x, few.rows, columns, result);
 }

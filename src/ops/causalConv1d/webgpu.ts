@@ -3,7 +3,8 @@
  * of length one.
  *
  * The backward first makes the gradient of the sums before the activation, of the size of y, so that neither the gradient of x nor that
- * of the weight has to recompute a neighbour's sum. Without an activation that is dy itself.
+ * of the weight has to recompute a neighbour's sum. Without an activation that is dy itself. The same program adds up what its positions
+ * give to the weight.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
@@ -11,13 +12,13 @@ import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
 import {combinations, defineProgram, read, readInts, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
-import {sumRows} from '../webgpuSums';
+import {fewRows} from '../webgpuSums';
 import {sigmoidWgsl} from '../wgsl';
 import type {ConvAttrs, ConvGradInput} from './kernels';
 import {convInputs} from './kernels';
 
 /** Positions over which one invocation adds gradients of the weight. */
-const BLOCK = 64;
+const BLOCK = 16;
 
 /** Where the inputs before the first position come from: `none` if the width is 1, and there are none. */
 type Past = 'none' | 'zero' | 'given';
@@ -107,28 +108,51 @@ const forward = defineProgram<Sums>({
   }),
 });
 
-/** dy · silu'(sum): the gradient of the sum. */
-const throughSilu = defineProgram<Omit<Sums, 'silu'>>({
-  name: 'CausalConv1dGrad (activation)',
-  variants: combinations({past: pasts, bias: either, packed: either}),
-  build: ({past, bias, packed}) => ({
+/**
+ * An invocation has a channel of a block of positions: dSum = dy · silu'(sum), the gradient of the sum, and in column k < K of the block the
+ * gradient of the weight; in column K that of the bias.
+ */
+const weightGradient = defineProgram<Sums>({
+  name: 'CausalConv1dGrad (weight)',
+  variants: combinations({past: pasts, bias: either, silu: either, packed: either}).filter(
+    ({bias, silu}) => silu || !bias,
+  ),
+  build: ({past, bias, silu, packed}) => ({
     buffers: {
       x: read,
-      weight: read,
-      ...(bias && {bias: read}),
+      ...(silu && {weight: read, ...(bias && {bias: read}), dSum: write}),
       ...pastBuffer(past),
       ...idsBuffer(packed),
       dy: read,
-      dSum: write,
+      blocks: write,
     },
-    uniforms: sizes,
+    uniforms: {...sizes, rows: 'u32'},
     workgroupSize: 64,
-    declarations: sumsWgsl({past, bias, packed}) + sigmoidWgsl,
+    declarations: silu ? sumsWgsl({past, bias, packed}) + sigmoidWgsl : (packed ? isSameWgsl : '') + inputWgsl(past),
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
-  let row = i / p.channels;
-  dSum[i] = dy[i] * siluSlope(sumAt(row / p.length, row % p.length, i % p.channels));`,
+  let d = i % p.channels;
+  let first = i / p.channels * ${BLOCK}u;
+  let end = min(first + ${BLOCK}u, p.rows);
+  ${
+    silu
+      ? `for (var row = first; row < end; row++) {
+    let at = row * p.channels + d;
+    dSum[at] = dy[at] * siluSlope(sumAt(row / p.length, row % p.length, d));
+  }`
+      : ''
+  }
+  for (var k = 0u; k <= p.width; k++) {
+    var sum = 0.0;
+    for (var row = first; row < end; row++) {
+      let g = ${silu ? 'dSum' : 'dy'}[row * p.channels + d];
+      let b = row / p.length;
+      let t = row % p.length;
+      if (k == p.width) { sum += g; } else { ${ifSame(packed, 't + k', 't + p.width - 1u', 'sum += g * inputAt(b, t + k, d);')} }
+    }
+    blocks[(i / p.channels * (p.width + 1u) + k) * p.channels + d] = sum;
+  }`,
   }),
 });
 
@@ -183,46 +207,22 @@ fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
   }),
 });
 
-/** Column k < K of a channel: the gradient of its weight over a block of positions; column K: that of its bias. */
-const weightGradient = defineProgram<{past: Past; packed: boolean}>({
-  name: 'CausalConv1dGrad (weight)',
-  variants: combinations({past: pasts, packed: either}),
-  build: ({past, packed}) => ({
-    buffers: {x: read, ...pastBuffer(past), ...idsBuffer(packed), dSum: read, blocks: write},
-    uniforms: {...sizes, rows: 'u32'},
+/** The sums over all blocks, of which few are left, [blocks,K+1,D], to the weight [D,K] and the bias [D]. */
+const spread = defineProgram<{bias: boolean}>({
+  name: 'CausalConv1dGrad (spread)',
+  variants: combinations({bias: either}),
+  build: ({bias}) => ({
+    buffers: {blocks: read, dWeight: write, ...(bias && {dBias: write})},
+    uniforms: {channels: 'u32', width: 'u32', count: 'u32', size: 'u32'},
     workgroupSize: 64,
-    declarations: (packed ? isSameWgsl : '') + inputWgsl(past),
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
   let d = i % p.channels;
-  let k = i / p.channels % (p.width + 1u);
-  let first = i / p.channels / (p.width + 1u) * ${BLOCK}u;
-  let end = min(first + ${BLOCK}u, p.rows);
+  let k = i / p.channels;
   var sum = 0.0;
-  for (var row = first; row < end; row++) {
-    let g = dSum[row * p.channels + d];
-    let b = row / p.length;
-    let t = row % p.length;
-    if (k == p.width) { sum += g; } else { ${ifSame(packed, 't + k', 't + p.width - 1u', 'sum += g * inputAt(b, t + k, d);')} }
-  }
-  blocks[i] = sum;`,
-  }),
-});
-
-/** The sums over all blocks, [K+1,D], to the weight [D,K] and the bias [D]. */
-const spread = defineProgram<{bias: boolean}>({
-  name: 'CausalConv1dGrad (spread)',
-  variants: combinations({bias: [false, true]}),
-  build: ({bias}) => ({
-    buffers: {total: read, dWeight: write, ...(bias && {dBias: write})},
-    uniforms: {channels: 'u32', width: 'u32'},
-    workgroupSize: 64,
-    main: `
-  let d = group * 64u + lane;
-  if (d >= p.channels) { return; }
-  for (var k = 0u; k < p.width; k++) { dWeight[d * p.width + k] = total[k * p.channels + d]; }
-  ${bias ? 'dBias[d] = total[p.width * p.channels + d];' : ''}`,
+  for (var block = 0u; block < p.count; block++) { sum += blocks[block * (p.width + 1u) * p.channels + i]; }
+  if (k < p.width) { dWeight[d * p.width + k] = sum; }${bias ? ' else { dBias[d] = sum; }' : ''}`,
   }),
 });
 
@@ -289,19 +289,20 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
   );
   const packed = ids !== undefined;
 
-  let dSum = dy;
-  if (activation === 'silu') {
-    dSum = gpu.scratch(xSize);
-    gpu.run(
-      throughSilu,
-      {past, bias: hasBias, packed},
-      {
-        buffers: {x, weight, bias, initialState, ids, dy, dSum},
-        uniforms: {length, channels, width, size: xSize},
-        workgroups: Math.ceil(xSize / 64),
-      },
-    );
-  }
+  const silu = activation === 'silu';
+  const dSum = silu ? gpu.scratch(xSize) : dy;
+  const blockCount = Math.ceil(rows / BLOCK);
+  const columns = (width + 1) * channels;
+  const blocks = gpu.scratch(blockCount * columns);
+  gpu.run(
+    weightGradient,
+    {past, bias: silu && hasBias, silu, packed},
+    {
+      buffers: {x, weight, bias, initialState, ids, dy, dSum, blocks},
+      uniforms: {length, channels, width, size: blockCount * channels, rows},
+      workgroups: Math.ceil((blockCount * channels) / 64),
+    },
+  );
 
   const inputSize = xSize + (past === 'given' ? batch * (width - 1) * channels : 0);
   gpu.run(
@@ -321,27 +322,15 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     },
   );
 
-  const blockCount = Math.ceil(rows / BLOCK);
-  const columns = (width + 1) * channels;
-  const blocks = gpu.scratch(blockCount * columns);
-  gpu.run(
-    weightGradient,
-    {past, packed},
-    {
-      buffers: {x, initialState, ids, dSum, blocks},
-      uniforms: {length, channels, width, size: blockCount * columns, rows},
-      workgroups: Math.ceil((blockCount * columns) / 64),
-    },
-  );
-  const total = gpu.scratch(columns);
-  sumRows(gpu, blocks, blockCount, columns, total);
+  const few = fewRows(gpu, blocks, blockCount, columns);
+  const size = hasBias ? columns : width * channels;
   gpu.run(
     spread,
     {bias: hasBias},
     {
-      buffers: {total, dWeight: gradients.weight, dBias: gradients.bias},
-      uniforms: {channels, width},
-      workgroups: Math.ceil(channels / 64),
+      buffers: {blocks: few.x, dWeight: gradients.weight, dBias: gradients.bias},
+      uniforms: {channels, width, count: few.rows, size},
+      workgroups: Math.ceil(size / 64),
     },
   );
   return Object.values(gradients);

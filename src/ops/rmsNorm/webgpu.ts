@@ -1,6 +1,6 @@
 /**
  * The norm on WebGPU: a workgroup per row, which holds up to WIDTH channels a step. The gradient of the weight is a sum over all
- * rows: each workgroup adds its block of rows, `sumRows` the blocks.
+ * rows: each workgroup of the backward has a block of rows, one after the other, whose sums `sumRows` adds.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
@@ -34,8 +34,8 @@ const inRangeWgsl = (sums: string, type: string, element: string, terms: string)
   let scale = inverseSqrt(${squares} / f32(p.channels) + p.epsilon * factor * factor);`;
 };
 
-/** Rows whose weight gradients one invocation adds. */
-const BLOCK = 32;
+/** Rows that a workgroup of the backward adds the weight's gradients of. */
+const BLOCK = 16;
 
 const element = (residual: boolean) => `x[row + d]${residual ? ' + residual[row + d]' : ''}`;
 
@@ -63,15 +63,18 @@ const forward = defineProgram<{residual: boolean}>({
 });
 
 const backward = defineProgram<{residual: boolean}>({
-  name: 'RmsNormGrad (rows)',
+  name: 'RmsNormGrad',
   variants: combinations({residual: [false, true]}),
   build: ({residual}) => ({
-    buffers: {r: read, weight: read, dy: read, dr: write, scales: write, ...(residual && {dResidual: read})},
-    uniforms: {channels: 'u32', epsilon: 'f32'},
+    buffers: {r: read, weight: read, dy: read, dr: write, blocks: write, ...(residual && {dResidual: read})},
+    uniforms: {channels: 'u32', rows: 'u32', epsilon: 'f32'},
     workgroupSize: WIDTH,
     declarations: workgroupSumOfPairsWgsl(WIDTH),
     main: `
-  let row = group * p.channels;
+  let first = group * ${BLOCK}u;
+  let own = group * p.channels;
+  for (var at = first; at < min(first + ${BLOCK}u, p.rows); at++) {
+  let row = at * p.channels;
   var sums = vec2f(); // r², weight·dy·r
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
     sums += r[row + d] * vec2f(r[row + d], weight[d] * dy[row + d]);
@@ -79,36 +82,14 @@ const backward = defineProgram<{residual: boolean}>({
   sums = workgroupSumOfPairs(sums, lane);${inRangeWgsl('sums', 'vec2f', 'r[row + d]', 'value * vec2f(value, weight[d] * dy[row + d])')}
   let pull = sums.y / f32(p.channels) * scale * scale;
   for (var d = lane; d < p.channels; d += ${WIDTH}u) {
+    let scaled = factor * r[row + d];
     let g = weight[d] * dy[row + d];
     // Of a single channel only epsilon keeps the slope from zero; the difference would be all rounding.
-    let through = select(g - factor * r[row + d] * pull, g * (p.epsilon * factor * factor) * scale * scale, p.channels == 1u);
+    let through = select(g - scaled * pull, g * (p.epsilon * factor * factor) * scale * scale, p.channels == 1u);
     dr[row + d] = through * scale * factor${residual ? ' + dResidual[row + d]' : ''};
+    blocks[own + d] = select(blocks[own + d], 0.0, at == first) + dy[row + d] * scaled * scale;
   }
-  if (lane == 0u) {
-    scales[2u * group] = factor;
-    scales[2u * group + 1u] = scale;
   }`,
-  }),
-});
-
-const weightGradient = defineProgram({
-  name: 'RmsNormGrad (weight)',
-  variants: [{}],
-  build: () => ({
-    buffers: {r: read, dy: read, scales: read, blocks: write},
-    uniforms: {channels: 'u32', rows: 'u32', size: 'u32'},
-    workgroupSize: 64,
-    main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
-  let d = i % p.channels;
-  let first = i / p.channels * ${BLOCK}u;
-  let end = min(first + ${BLOCK}u, p.rows);
-  var sum = 0.0;
-  for (var row = first; row < end; row++) {
-    sum += dy[row * p.channels + d] * (scales[2u * row] * r[row * p.channels + d]) * scales[2u * row + 1u];
-  }
-  blocks[i] = sum;`,
   }),
 });
 
@@ -137,26 +118,15 @@ registerWebGPUKernel('RmsNormGrad', (gpu: Gpu, inputs, {present, epsilon}: RmsNo
   const rows = sizeOf(r.shape) / channels;
   const dr = gpu.output(r.shape);
   const dWeight = gpu.output(weight.shape);
-  const scales = gpu.scratch(2 * rows);
+  const blockCount = Math.ceil(rows / BLOCK);
+  const blocks = gpu.scratch(blockCount * channels);
   gpu.run(
     backward,
     {residual: dResidual !== undefined},
     {
-      buffers: {r, weight, dy, dr, scales, dResidual},
-      uniforms: {channels, epsilon},
-      workgroups: rows,
-    },
-  );
-  const blockCount = Math.ceil(rows / BLOCK);
-  const size = blockCount * channels;
-  const blocks = gpu.scratch(size);
-  gpu.run(
-    weightGradient,
-    {},
-    {
-      buffers: {r, dy, scales, blocks},
-      uniforms: {channels, rows, size},
-      workgroups: Math.ceil(size / 64),
+      buffers: {r, weight, dy, dr, blocks, dResidual},
+      uniforms: {channels, rows, epsilon},
+      workgroups: blockCount,
     },
   );
   sumRows(gpu, blocks, blockCount, channels, dWeight);

@@ -1,14 +1,14 @@
 /**
  * The backward scan on WebGPU.
  *
- * 1. `prepare` computes, per position and channel, the step size, the gradient of y before the gate and the gate's slope. They lie in
- *    the tensors that will be the gradients of delta, u and z: the last program reads each place and then writes its gradient there.
- * 2. `chunkStarts` runs every chunk backwards from a zero gradient; what it would carry on to the chunk before goes into `joint`.
- * 3. `combineBack` walks over the chunks from the last and leaves in `joint` what is truly carried into each one.
- * 4. `gradients` (gradients.ts) recomputes a chunk's states from those that the forward has kept, walks back and has everything:
+ * 1. `chunkStarts` runs every chunk backwards from a zero gradient; what it would carry on to the chunk before goes into `joint`. On the way
+ *    it leaves, per position and channel, the step size, the gradient of y before the gate and the gate's slope. They lie in the tensors
+ *    that will be the gradients of delta, u and z: the last program reads each place and then writes its gradient there.
+ * 2. `combineBack` walks over the chunks from the last and leaves in `joint` what is truly carried into each one.
+ * 3. `gradients` (gradients.ts) recomputes a chunk's states from those that the forward has kept, walks back and has everything:
  *    the gradients of the sequences, sums over the chunk for those of A, D and deltaBias, and for each workgroup of channels its share
  *    of dB and dC.
- * 5. Sums over chunks, and over the workgroups of a group of channels.
+ * 4. `sums` adds over chunks, and over the workgroups of a group of channels.
  *
  * `joint` [B, chunks, row, D] has in a row, in quads: what is carried; the gradient of A; those of B and of C, if they are constant;
  * (Σδ, -, -, -), later the gradients (D, deltaBias, -, -). Channels come last, so that neighbouring invocations touch neighbouring quads.
@@ -17,7 +17,7 @@ import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../../backends/webgpu';
 import {sizeOf} from '../../../backends/webgpu';
 import {combinations, defineProgram, read, readQuads, write, writeQuads} from '../../../backends/webgpuProgram';
-import {sumRows} from '../../webgpuSums';
+import {fewRows} from '../../webgpuSums';
 import {sigmoidWgsl, softplusWgsl} from '../../wgsl';
 import type {ScanGradInput, ScanInput} from '../kernels';
 import {AHEAD, forAhead, quadOf, storeQuad} from './forward';
@@ -40,10 +40,10 @@ import {
 
 const either = [false, true];
 
-const prepare = defineProgram<{softplus: boolean; z: boolean}>({
-  name: 'SelectiveScanGrad (prepare)',
-  variants: combinations({softplus: either, z: either}),
-  build: ({softplus, z}) => ({
+const chunkStarts = defineProgram<{quads: number; softplus: boolean; z: boolean; packed: boolean}>({
+  name: 'SelectiveScanGrad (chunk starts)',
+  variants: combinations({quads: someQuads, softplus: either, z: either, packed: either}),
+  build: ({quads, softplus, z, packed}) => ({
     buffers: {
       delta: read,
       coefficients: readQuads,
@@ -51,32 +51,12 @@ const prepare = defineProgram<{softplus: boolean; z: boolean}>({
       ...(z && {z: read, gateSlopes: write}),
       stepSizes: write,
       gated: write,
+      joint: writeQuads,
     },
-    uniforms: {channels: 'u32', quads: 'u32', size: 'u32'},
-    workgroupSize: 64,
-    declarations: (softplus ? softplusWgsl : '') + (z ? sigmoidWgsl : ''),
-    main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
-  let x = delta[i] + coefficients[i % p.channels * (p.quads + 1u) + p.quads].y;
-  stepSizes[i] = ${softplus ? 'softplus(x)' : 'x'};
-  ${
-    z
-      ? `gated[i] = dy[i] * (z[i] * sigmoid(z[i]));
-  gateSlopes[i] = dy[i] * siluSlope(z[i]);`
-      : 'gated[i] = dy[i];'
-  }`,
-  }),
-});
-
-const chunkStarts = defineProgram<{quads: number; packed: boolean}>({
-  name: 'SelectiveScanGrad (chunk starts)',
-  variants: combinations({quads: someQuads, packed: either}),
-  build: ({quads, packed}) => ({
-    buffers: {stepSizes: read, gated: read, coefficients: readQuads, joint: writeQuads},
     uniforms: {...rowUniforms, tiles: 'u32', chunks: 'u32', row: 'u32'},
     workgroupSize: LANES,
-    declarations: rowWgsl(`${quads}u`) + (packed ? beginsWgsl : ''),
+    declarations:
+      rowWgsl(`${quads}u`) + (softplus ? softplusWgsl : '') + (z ? sigmoidWgsl : '') + (packed ? beginsWgsl : ''),
     main: `
   let tile = group % p.tiles;
   let chunk = group / p.tiles % p.chunks;
@@ -86,14 +66,24 @@ const chunkStarts = defineProgram<{quads: number; packed: boolean}>({
   let start = chunk * ${CHUNK}u;
   let end = min(start + ${CHUNK}u, p.length);
   let row = rowA(d);
+  let bias = coefficients[row + ${quads}u].y;
   ${forQuads(quads, (i) => `let a${i} = coefficients[row + ${i}u]; var carried${i} = vec4f(0.0);`)}
   var stepSum = 0.0;
   ${packed ? 'var isCut = false;' : ''}
   for (var t = end; t > start; t--) {
     let position = b * p.length + t - 1u;
     let at = position * p.channels + d;
-    let g = gated[at];
-    let dt = stepSizes[at];
+    let x = delta[at] + bias;
+    let dt = ${softplus ? 'softplus(x)' : 'x'};
+    stepSizes[at] = dt;
+    ${
+      z
+        ? `let gate = z[at];
+    let g = dy[at] * (gate * sigmoid(gate));
+    gateSlopes[at] = dy[at] * siluSlope(gate);`
+        : 'let g = dy[at];'
+    }
+    gated[at] = g;
     let atC = rowC(position, d);
     ${forQuads(quads, (i) => `carried${i} = exp2(dt * a${i}) * (g * coefficients[atC + ${i}u] + carried${i});`)}
     stepSum += dt;
@@ -146,66 +136,62 @@ const combineBack = defineProgram<{initialState: boolean; packed: boolean}>({
   }),
 });
 
-/** The gradient of B or C: the sum over the tiles of each group. */
-const projectionGradient = defineProgram({
-  name: 'SelectiveScanGrad (projection)',
-  variants: [{}],
-  build: () => ({
-    buffers: {sums: read, result: write},
-    uniforms: {
-      dState: 'u32',
-      quads: 'u32',
-      groups: 'u32',
-      tiles: 'u32',
-      tilesPerGroup: 'u32',
-      parts: 'u32',
-      part: 'u32',
-      size: 'u32',
-    },
-    workgroupSize: 64,
-    main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
-  let n = i % p.dState;
-  let ofGroup = i / p.dState % p.groups;
-  let position = i / p.dState / p.groups;
-  var sum = 0.0;
-  for (var tile = ofGroup * p.tilesPerGroup; tile < (ofGroup + 1u) * p.tilesPerGroup; tile++) {
-    sum += sums[((position * p.tiles + tile) * p.parts + p.part) * p.quads * 4u + n];
+/** One of B and C that is no constant: a sum over the tiles of each group. */
+const overTiles = (name: 'B' | 'C', part: number) => `
+  if (i < p.size${name}) {
+    let ofGroup = i / p.dState % p.groups${name};
+    let place = i / p.dState / p.groups${name} * p.tiles;
+    var sum = 0.0;
+    for (var tile = ofGroup * p.inGroup${name}; tile < (ofGroup + 1u) * p.inGroup${name}; tile++) {
+      sum += shares[((place + tile) * p.parts + ${part}u) * p.quads * 4u + i % p.dState];
+    }
+    d${name}[i] = sum;
+    return;
   }
-  result[i] = sum;`,
-  }),
-});
+  i -= p.size${name};`;
 
-/** From `joint`, summed over batch and chunks, to the gradients per channel. */
-const channelGradients = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean}>({
-  name: 'SelectiveScanGrad (channels)',
+/**
+ * An element of the gradients of B and C, where they are no constants, or a quad of those of a channel, which are sums over what is left of
+ * the rows of `joint`.
+ */
+const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean}>({
+  name: 'SelectiveScanGrad (sums)',
   variants: combinations({constantB: either, constantC: either, D: either, deltaBias: either}),
-  build: ({constantB, constantC, D, deltaBias}) => ({
-    buffers: {
-      total: read,
-      dA: write,
-      ...(constantB && {dB: write}),
-      ...(constantC && {dC: write}),
-      ...(D && {dD: write}),
-      ...(deltaBias && {dBias: write}),
-    },
-    uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', row: 'u32'},
-    workgroupSize: 64,
-    main: `
-  let d = group * 64u + lane;
-  if (d >= p.channels) { return; }
-  for (var n = 0u; n < p.dState; n++) {
-    let at = (n / 4u * p.channels + d) * 4u + n % 4u;
-    let step = p.quads * p.channels * 4u;
-    dA[d * p.dState + n] = total[at + step];
-    ${constantB ? 'dB[d * p.dState + n] = total[at + 2u * step];' : ''}
-    ${constantC ? `dC[d * p.dState + n] = total[at + ${2 + Number(constantB)}u * step];` : ''}
-  }
-  let last = ((p.row - 1u) * p.channels + d) * 4u;
-  ${D ? 'dD[d] = total[last];' : ''}
-  ${deltaBias ? 'dBias[d] = total[last + 1u];' : ''}`,
-  }),
+  build: ({constantB, constantC, D, deltaBias}) => {
+    const perChannel = ['dA', ...(constantB ? ['dB'] : []), ...(constantC ? ['dC'] : [])];
+    return {
+      buffers: {
+        joint: readQuads,
+        ...(!(constantB && constantC) && {shares: read}),
+        dA: write,
+        dB: write,
+        dC: write,
+        ...(D && {dD: write}),
+        ...(deltaBias && {dBias: write}),
+      },
+      uniforms: {
+        ...{channels: 'u32', dState: 'u32', quads: 'u32', row: 'u32', rows: 'u32', tiles: 'u32', parts: 'u32'},
+        ...{sizeB: 'u32', groupsB: 'u32', inGroupB: 'u32', sizeC: 'u32', groupsC: 'u32', inGroupC: 'u32', size: 'u32'},
+      },
+      workgroupSize: 64,
+      declarations: perChannel.map(storeQuad).join(''),
+      main: `
+  var i = group * 64u + lane;
+  if (i >= p.size) { return; }${constantB ? '' : overTiles('B', 0)}${constantC ? '' : overTiles('C', Number(!constantB))}
+  let d = i % p.channels;
+  let part = i / p.channels;
+  var total = vec4f();
+  for (var row = 0u; row < p.rows; row++) { total += joint[(row * p.row + part + p.quads) * p.channels + d]; }
+  let quad = part % p.quads;
+  switch part / p.quads {
+    ${perChannel.map((name, at) => `case ${at}u: { store_${name}(d, quad, total); }`).join('\n    ')}
+    default: {
+      ${D ? 'dD[d] = total.x;' : ''}
+      ${deltaBias ? 'dBias[d] = total.y;' : ''}
+    }
+  }`,
+    };
+  },
 });
 
 const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : greatestCommonDivisor(b, a % b));
@@ -220,7 +206,6 @@ export function scanBackward(
   softplus: boolean,
 ): void {
   const {batch, length, channels, dState, quads, chunks, B, C, packed} = layout;
-  const size = batch * length * channels;
   const row = quads * (2 + Number(B.constant) + Number(C.constant)) + 1;
   const joint = gpu.scratch(batch * chunks * channels * row * 4);
   const hasZ = z !== undefined;
@@ -229,19 +214,10 @@ export function scanBackward(
   const gateSlopes = result.z;
 
   gpu.run(
-    prepare,
-    {softplus, z: hasZ},
-    {
-      buffers: {delta: delta!, coefficients, dy: dy!, stepSizes, gated, z, gateSlopes},
-      uniforms: {channels, quads, size},
-      workgroups: Math.ceil(size / 64),
-    },
-  );
-  gpu.run(
     chunkStarts,
-    {quads, packed},
+    {quads, softplus, z: hasZ, packed},
     {
-      buffers: {stepSizes, gated, coefficients, joint},
+      buffers: {delta: delta!, coefficients, dy: dy!, z, stepSizes, gated, gateSlopes, joint},
       uniforms: {...rowUniformValues(layout), tiles: layout.tiles, chunks, row},
       workgroups: batch * chunks * layout.tiles,
     },
@@ -267,7 +243,7 @@ export function scanBackward(
   const tilesPerUnit = Math.ceil(unit / LANES);
   const tiles = (channels / unit) * tilesPerUnit;
   const parts = sequences.length;
-  const sums = parts > 0 ? gpu.scratch(batch * length * tiles * parts * quads * 4) : undefined;
+  const shares = parts > 0 ? gpu.scratch(batch * length * tiles * parts * quads * 4) : undefined;
   const constants = {constantB: B.constant, constantC: C.constant};
   gpu.run(
     gradients,
@@ -281,7 +257,7 @@ export function scanBackward(
         stepSizes,
         gated,
         gateSlopes,
-        sums,
+        sums: shares,
       },
       uniforms: {
         ...rowUniformValues(layout),
@@ -297,36 +273,29 @@ export function scanBackward(
     },
   );
 
-  sequences.forEach((of, part) => {
-    const gradient = of === B ? result.B : result.C;
-    const tilesPerGroup = (of.channelsPerGroup / unit) * tilesPerUnit;
-    const elements = sizeOf(gradient.shape);
-    gpu.run(
-      projectionGradient,
-      {},
-      {
-        buffers: {sums: sums!, result: gradient},
-        uniforms: {dState, quads, groups: of.groups, tiles, tilesPerGroup, parts, part, size: elements},
-        workgroups: Math.ceil(elements / 64),
-      },
-    );
-  });
-  const total = gpu.scratch(channels * row * 4);
-  sumRows(gpu, joint, batch * chunks, channels * row * 4, total);
+  const left = fewRows(gpu, joint, batch * chunks, channels * row * 4);
+  const sequenceSize = (of: ScanLayout['B'], {shape}: TensorInfo) => (of.constant ? 0 : sizeOf(shape));
+  const [sizeB, sizeC] = [sequenceSize(B, result.B), sequenceSize(C, result.C)];
+  const inGroup = (of: ScanLayout['B']) => (of.channelsPerGroup / unit) * tilesPerUnit;
+  const elements = sizeB + sizeC + channels * (row - quads);
   gpu.run(
-    channelGradients,
+    sums,
     {...constants, D: D !== undefined, deltaBias: deltaBias !== undefined},
     {
       buffers: {
-        total,
+        joint: left.x,
+        shares,
         dA: result.A,
         dB: result.B,
         dC: result.C,
         dD: result.D,
         dBias: result.deltaBias,
       },
-      uniforms: {channels, dState, quads, row},
-      workgroups: Math.ceil(channels / 64),
+      uniforms: {
+        ...{channels, dState, quads, row, rows: left.rows, tiles, parts, size: elements},
+        ...{sizeB, groupsB: B.groups, inGroupB: inGroup(B), sizeC, groupsC: C.groups, inGroupC: inGroup(C)},
+      },
+      workgroups: Math.ceil(elements / 64),
     },
   );
 }
