@@ -61,7 +61,7 @@ export function learnView(page: Page) {
       const total = steps.get();
       status.say('Reading the text …');
       const every = Math.max(1, Math.round(total / 12));
-      const result = await model.fit({
+      let result = await model.fit({
         ...{data: all.slice(0, cut), batchSize: batchSize.get(), length: length.get(), seed: 1, steps: total},
         optimizer: {
           ...{weightDecay: 0.1, clipNorm: 1},
@@ -91,6 +91,10 @@ export function learnView(page: Page) {
         },
       });
       draw();
+      if (result.settled) {
+        status.say(`Stopped behind step ${result.step} of ${total}; the step at hand is being finished and kept …`);
+        result = await result.settled;
+      }
       const ends = {
         steps: 'Done',
         aborted: 'Paused, and kept in this browser: train goes on exactly here',

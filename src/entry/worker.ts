@@ -7,4 +7,4 @@ export type {Selection} from '../lm/selection';
 export {droppedFiles} from '../checkpoints/chosenFiles';
 export type {WorkerGenerateOptions, WorkerLoadOptions} from '../worker/client';
 export {blobWorker, ModelWorker, modelWorker, WorkerHistory, WorkerModel} from '../worker/client';
-export type {ModelConfigOrName, WorkerBackend, WorkerFitOptions} from '../worker/types';
+export type {ModelConfigOrName, WorkerBackend, WorkerFitOptions, WorkerFitResult} from '../worker/types';

@@ -9,10 +9,10 @@ import type {MambaLMOptions} from '../lm/model';
 import type {FromPretrainedOptions, SavePretrainedOptions} from '../lm/pretrained';
 import type {Selection} from '../lm/selection';
 import type {StateSource} from '../lm/states';
-import type {FitResult} from '../training/options';
+import type {FitResult, StepReport} from '../training/options';
 import {fileAt, filesOfModel} from '../checkpoints/chosenFiles';
 import {Channel} from './channel';
-import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions} from './types';
+import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions, WorkerFitResult} from './types';
 
 /** The options of {@link WorkerModel.generate}: those of a model, with a history that is in the worker. */
 export type WorkerGenerateOptions = Omit<GenerateOptions, 'state' | 'history'> & {history?: WorkerHistory};
@@ -67,6 +67,8 @@ export class WorkerModel {
   /** Whether it takes and gives text. */
   readonly hasTokenizer: boolean;
   private readonly handle: number;
+  /** The end of a training that has been aborted, which what comes next waits for. */
+  private settling: Promise<unknown> = Promise.resolve();
 
   /** @internal */
   constructor(
@@ -86,23 +88,58 @@ export class WorkerModel {
     prompt: readonly number[] | ReadonlyArray<readonly number[]>,
     options?: WorkerGenerateOptions,
   ): AsyncGenerator<GeneratedToken, void, undefined>;
-  generate(
+  async *generate(
     prompt: string | readonly unknown[],
     {signal, onEnd, history, ...rest}: WorkerGenerateOptions = {},
   ): AsyncGenerator<GeneratedToken & GeneratedText, void, undefined> {
     const options = {...rest, ...(history && {history: history.handle})};
     const events = {end: onEnd};
-    return this.channel.stream('generate', [this.handle, prompt, options], {signal, events});
+    await this.settling;
+    yield* this.channel.stream<GeneratedToken & GeneratedText>('generate', [this.handle, prompt, options], {
+      signal,
+      events,
+    });
   }
 
-  /** Trains, and tells of it by callbacks; see `trainer`. Aborted, it resolves with `ended: 'aborted'`. */
-  fit({signal, callbacks = {}, ...options}: WorkerFitOptions): Promise<FitResult> {
-    const {onStep: step, onValidation: validation, onCheckpoint: checkpoint} = callbacks;
-    return this.channel.call('fit', [this.handle, options], {signal, events: {step, validation, checkpoint}});
+  /**
+   * Trains, and tells of it by callbacks; see `trainer`. Aborted, it resolves at once with `ended: 'aborted'` and the last step that was told
+   * of, and no callback is called any more. The worker finishes the step at hand, and the checkpoint if there is to be one: `settled` of the
+   * result is the promise of that, and all that the model is asked for next waits for it.
+   */
+  async fit({signal, callbacks = {}, ...options}: WorkerFitOptions): Promise<WorkerFitResult> {
+    const {onStep, onValidation, onCheckpoint} = callbacks;
+    await this.settling;
+    let report: StepReport | undefined;
+    let isLeft = false;
+    const unlessLeft =
+      <T>(callback?: (detail: T) => unknown) =>
+      (detail: T) =>
+        isLeft ? undefined : callback?.(detail);
+    const step = (told: StepReport) => onStep?.((report = told));
+    const events = {
+      step: unlessLeft(step),
+      validation: unlessLeft(onValidation),
+      checkpoint: unlessLeft(onCheckpoint),
+    };
+    const settled = this.channel.call<FitResult>('fit', [this.handle, options], {signal, events});
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        // Before the first step nothing is known that could be told.
+        if (!report) return;
+        isLeft = true;
+        this.settling = settled.catch(() => undefined);
+        resolve({step: report.step, ended: 'aborted', report, settled});
+      };
+      signal?.addEventListener('abort', leave);
+      settled.then(resolve, reject).finally(() => signal?.removeEventListener('abort', leave));
+    });
   }
 
   /** The files of the model in the Hugging Face layout, by name. */
-  savePretrained({signal, ...options}: SavePretrainedOptions = {}): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
+  async savePretrained({signal, ...options}: SavePretrainedOptions = {}): Promise<
+    Record<string, Uint8Array<ArrayBuffer>>
+  > {
+    await this.settling;
     return this.channel.call('savePretrained', [this.handle, options], {signal});
   }
 
@@ -142,7 +179,8 @@ export class WorkerModel {
   }
 
   /** Frees the weights. */
-  dispose(): Promise<void> {
+  async dispose(): Promise<void> {
+    await this.settling;
     return this.channel.call('dispose', [this.handle]);
   }
 }

@@ -2,7 +2,7 @@
 import type {MambaConfig, ResolvedMambaConfig} from '../config/config';
 import type {PresetName} from '../config/presets';
 import type {AdamWOptions} from '../training/adamW';
-import type {Evaluation, StepReport} from '../training/options';
+import type {Evaluation, FitResult, StepReport} from '../training/options';
 import type {WarmupCosineOptions} from '../training/schedules';
 
 /** The sizes of a fresh model, or the name of a preset. */
@@ -40,7 +40,7 @@ export interface WorkerFitOptions {
   validation?: {data: string | ArrayLike<number>; every: number; batches?: number};
   /** The name under which this browser keeps the run: it goes on from there, and is kept every so many steps and at the end. */
   checkpoint?: {name: string; every?: number};
-  /** Ends training after the step at hand, with a checkpoint if there is to be one. */
+  /** Ends training; the worker finishes the step at hand, and a checkpoint if there is to be one. */
   signal?: AbortSignal;
   callbacks?: {
     /** After each step that is told of. */
@@ -51,3 +51,9 @@ export interface WorkerFitOptions {
     onCheckpoint?(at: {step: number}): unknown;
   };
 }
+
+/** What a training in a worker ended with. */
+export type WorkerFitResult = FitResult & {
+  /** Of one that was aborted: its true end, with the step that was at hand, and its checkpoint if there is to be one. */
+  settled?: Promise<FitResult>;
+};

@@ -113,6 +113,44 @@ describe('a model in a worker', () => {
     again.dispose();
   });
 
+  it('ends an aborted training at once, though the worker is in the middle of a step, and lets what comes next wait', async () => {
+    const {port1, port2} = new MessageChannel();
+    const [finish, finished] = held<void>();
+    const did: string[] = [];
+    answer(port1, {
+      mambaLM: () => ({handle: 1, config: {}, parameters: 0, hasTokenizer: false}),
+      async fit({emit}) {
+        emit('step', {step: 7});
+        await finished;
+        emit('step', {step: 8});
+        did.push('fit');
+        return {step: 8, ended: 'aborted'};
+      },
+      savePretrained: () => void did.push('savePretrained'),
+    });
+    port1.start();
+    port2.start();
+    const models = modelWorker(Object.assign(port2, {terminate: () => port2.close()}) as unknown as Worker);
+    const own = await models.mambaLM(config);
+    const stop = new AbortController();
+    const told: number[] = [];
+    const onStep = ({step}: {step: number}) => {
+      told.push(step);
+      stop.abort();
+    };
+    const options = {data: text, batchSize: 2, length: 16, steps: 10, optimizer: {learningRate: 0.02}};
+    const result = await own.fit({...options, signal: stop.signal, callbacks: {onStep}});
+    expect(result).toEqual(jasmine.objectContaining({step: 7, ended: 'aborted'}));
+    expect(did).toEqual([]);
+    const saving = own.savePretrained();
+    finish();
+    expect(await result.settled).toEqual({step: 8, ended: 'aborted'});
+    await saving;
+    expect(did).toEqual(['fit', 'savePretrained']);
+    expect(told).toEqual([7]);
+    models.terminate();
+  }, 20_000);
+
   it('says what is wrong as it is said here', async () => {
     const calls: Array<[() => Promise<unknown>, RegExp]> = [
       [() => model.generate('a', {topk: 3} as object).next(), /^generate: unknown option topk; .*did you mean topK\?$/],
@@ -133,3 +171,10 @@ describe('a model in a worker', () => {
     await expectAsync(call).toBeRejectedWithError('modelWorker: the worker stopped: its file could not be loaded');
   });
 });
+
+/** A promise, and what resolves it. */
+function held<T>(): [(value: T) => void, Promise<T>] {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((given) => (resolve = given));
+  return [resolve, promise];
+}
