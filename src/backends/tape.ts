@@ -1,6 +1,6 @@
 /**
- * What TensorFlow.js 4's gradient tape lacks: freeing what it leaves behind when something throws, and one gradient
- * inside another.
+ * What TensorFlow.js 4's gradient tape lacks: freeing what it leaves behind when something throws, and what it has done with before its
+ * end; one gradient inside another; and gradients handed out one by one.
  */
 import * as tf from '@tensorflow/tfjs';
 
@@ -62,19 +62,27 @@ interface TapeNode {
   inputs: Record<string, {id: number; shape: number[]}>;
   outputs: Array<{id: number}>;
   saved: tf.Tensor[];
-  gradient(dys: tf.Tensor[]): Record<string, () => tf.Tensor>;
+  /** Absent where there is none. */
+  gradient?(dys: Array<tf.Tensor | null>): Record<string, () => tf.Tensor>;
+}
+
+interface TapeState {
+  activeTape: TapeNode[];
+  nextTapeNodeId: number;
+  activeScope: {id: number};
 }
 
 /**
  * Has `ready` called on the way back, with the gradient of a variable as soon as it is whole, while those of the variables that are used
  * earlier are still to come. To be called last in the function that is differentiated. TensorFlow.js hands all gradients out together at the end;
- * so a node that only tells is put onto the tape before the first that uses the variable, and in the variable's place for all of them.
+ * so a node that only tells is put onto the tape before the first that uses the variable, and in the variable's place for all of them. What
+ * is handed out in the end is a zero for each variable.
  */
 export function watchGradients(
   variables: readonly tf.Variable[],
   ready: (variable: tf.Variable, gradient: tf.Tensor) => void,
 ): void {
-  const {state} = tf.engine() as unknown as {state: {activeTape: TapeNode[]; nextTapeNodeId: number}};
+  const {state} = tf.engine() as unknown as {state: TapeState};
   const waiting = new Map(variables.map((variable) => [variable.id, variable]));
   const alias = (variable: tf.Variable) => ({id: -variable.id, shape: variable.shape});
   const watched = state.activeTape.flatMap((node): TapeNode[] => {
@@ -84,14 +92,42 @@ export function watchGradients(
       if (!variable) continue;
       node.inputs[name] = alias(variable);
       if (!waiting.delete(id)) continue;
-      const gradient = ([dy]: tf.Tensor[]) => {
-        ready(variable, dy);
-        return {x: () => dy.clone()};
+      const gradient = ([dy]: Array<tf.Tensor | null>) => {
+        ready(variable, dy!);
+        return {x: () => tf.scalar(0)};
       };
-      const ends = {inputs: {x: variable}, outputs: [alias(variable)]};
+      const ends = {inputs: {x: {id: variable.id, shape: []}}, outputs: [alias(variable)]};
       tellers.push({id: state.nextTapeNodeId++, kernelName: 'Identity', saved: [], gradient, ...ends});
     }
     return [...tellers, node];
   });
   state.activeTape.splice(0, Infinity, ...watched);
+}
+
+/**
+ * Has what the way back is done with freed on the way: what was kept for a gradient once that is computed, and the gradient of a result once
+ * those of what it was made of are. TensorFlow.js keeps all of both to the end. To be called last in the function that is differentiated.
+ */
+export function freeOnTheWay(): void {
+  const {state} = tf.engine() as unknown as {state: TapeState};
+  let done: tf.Tensor[] = [];
+  for (const node of state.activeTape) {
+    const {gradient, saved} = node;
+    if (!gradient) continue;
+    node.gradient = (dys) => {
+      tf.dispose(done);
+      const scope = state.activeScope.id;
+      // Of the gradients those alone that were made on this way: a gradient function may give a tensor that somebody else has.
+      const mine = dys.filter((dy) => dy !== null).filter(({kept, scopeId}) => !kept && scopeId === scope);
+      done = [...saved, ...mine];
+      const given = new Set(done);
+      const own = (dx: tf.Tensor) => {
+        if (given.has(dx)) return dx.clone();
+        given.add(dx);
+        return dx;
+      };
+      const grads = Object.entries(gradient(dys)).map(([name, grad]) => [name, () => own(grad())]);
+      return Object.fromEntries(grads) as Record<string, () => tf.Tensor>;
+    };
+  }
 }

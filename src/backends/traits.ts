@@ -4,6 +4,8 @@ import * as tf from '@tensorflow/tfjs';
 /** The parts of backends that say so. */
 interface NodeBackend {
   isUsingGpuDevice: boolean;
+  /** Hands the numbers of tensors to TensorFlow, where that has not been done. */
+  getInputTensorIds(tensors: Array<{dataId: object}>): number[];
 }
 interface WebGpuBackend {
   uploadToGPU(dataId: object): void;
@@ -43,11 +45,12 @@ export function largestTensorBytes(): number {
 }
 
 /**
- * Moves the numbers of a tensor to the GPU at once, and out of JavaScript's memory, so that of what is loaded one after the other no two copies
+ * Moves the numbers of a tensor to the GPU, or to TensorFlow, at once, and out of JavaScript's memory, so that of what is loaded one after the other no two copies
  * pile up. On webgl they wait for the first program, which decides how their texture is packed; TensorFlow.js lets them go then.
  */
 export function uploadNow({dataId}: tf.Tensor): void {
   if (tf.getBackend() === 'webgpu') (tf.backend() as unknown as WebGpuBackend).uploadToGPU(dataId);
+  if (tf.getBackend() === 'tensorflow') (tf.backend() as unknown as NodeBackend).getInputTensorIds([{dataId}]);
 }
 
 /** Whether the current backend keeps every bit of an int32: WebGL keeps them as float32, which has 24. */

@@ -1,9 +1,9 @@
 /**
- * The Mamba language model (Gu & Dao 2023, section 3.4; state-spaces `mixer_seq_simple.py`): embedding, blocks, norm, head. It is a
- * `tf.LayersModel`, so it summarises, compiles, fits, predicts and saves as any other; what a language model needs besides is here:
- * integer labels, carried states, steps, generation.
+ * The Mamba language model (Gu & Dao 2023, section 3.4; state-spaces `mixer_seq_simple.py`): embedding, blocks, norm, head. A
+ * `tf.LayersModel` as any other; what a language model needs besides is here: integer labels, carried states, steps, generation.
  */
 import * as tf from '@tensorflow/tfjs';
+import {uploadNow} from '../backends/traits';
 import type {MambaConfig, ResolvedMambaConfig} from '../config/config';
 import {resolveConfig} from '../config/config';
 import type {PresetName} from '../config/presets';
@@ -114,10 +114,11 @@ export class MambaLM extends tf.LayersModel {
     const packing = options.bits && new Packing(options.bits);
     const parts = makeParts(resolved, options, packing);
     const inputs = tf.input({shape: [null], dtype: 'int32', name: 'ids'});
-    const hidden = [...parts.blocks, parts.norm].reduce(
-      (x, layer) => layer.apply(x) as tf.SymbolicTensor,
-      parts.embeddings.apply(inputs) as tf.SymbolicTensor,
-    );
+    let hidden = inputs;
+    for (const layer of [parts.embeddings, ...parts.blocks, parts.norm]) {
+      hidden = layer.apply(hidden) as tf.SymbolicTensor;
+      if (!options.empty) layer.weights.forEach((weight) => uploadNow(weight.read())); // before the next are drawn
+    }
     super({inputs, outputs: parts.head.apply(hidden) as tf.SymbolicTensor, name: options.name ?? 'mamba_lm'});
     this.config = resolved;
     this.packing = packing;

@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {variableNamed} from '../backends/engine';
 import {checkKeys} from '../ops/check';
-import {adamWUpdate, clipScale, globalNorm} from '../ops/adamW';
+import {adamWUpdate, clipScale, globalNorm, zeroMoment} from '../ops/adamW';
 import {checkAdamConstants, checkNumber} from '../ops/adamW/hyperparameters';
 import {registerClass} from '../registerClass';
 import type {NamedTensor} from './moments';
@@ -102,6 +102,12 @@ export class AdamW extends tf.Optimizer {
    * @param gradScale Multiplies all gradients, in place of this optimizer's own clipping.
    */
   override applyGradients(variableGradients: VariableGradients, gradScale?: tf.Scalar): void {
+    this.applySome(variableGradients, gradScale);
+    this.endStep();
+  }
+
+  /** @internal A part of the gradients of a step, each variable's once; `endStep` ends it. */
+  applySome(variableGradients: VariableGradients, gradScale?: tf.Scalar): void {
     const pairs = withGradients(variableGradients);
     const learningRate = this.learningRateAt(this.iterations + 1);
     tf.tidy(() => {
@@ -110,6 +116,10 @@ export class AdamW extends tf.Optimizer {
         this.update(group, step, learningRate, scale);
       }
     });
+  }
+
+  /** @internal */
+  endStep(): void {
     this.incrementIterations();
   }
 
@@ -139,8 +149,8 @@ export class AdamW extends tf.Optimizer {
     const {params, firstMoments, secondMoments} = adamWUpdate({
       params: variables,
       grads: pairs.map(({grad}) => grad),
-      firstMoments: slots.map((slot, i) => slot?.firstMoment ?? tf.zerosLike(variables[i])),
-      secondMoments: slots.map((slot, i) => slot?.secondMoment ?? tf.zerosLike(variables[i])),
+      firstMoments: slots.map((slot, i) => slot?.firstMoment ?? zeroMoment(variables[i])),
+      secondMoments: slots.map((slot, i) => slot?.secondMoment ?? zeroMoment(variables[i])),
       gradScale,
       learningRate,
       beta1,
@@ -148,6 +158,7 @@ export class AdamW extends tf.Optimizer {
       epsilon,
       step,
       weightDecay: variables.map(({name}) => (this.isExempt(name) ? 0 : this.weightDecay)),
+      reuseMoments: true,
     });
     variables.forEach((variable, i) => {
       variable.assign(params[i]);

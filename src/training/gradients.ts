@@ -5,7 +5,7 @@
  * of each are multiplied by its count, added, and the sum is divided by all counts in the end. The result is that of one big batch.
  */
 import * as tf from '@tensorflow/tfjs';
-import {freeingTape, watchGradients} from '../backends/tape';
+import {freeingTape, freeOnTheWay, watchGradients} from '../backends/tape';
 import type {Relay, SequenceCall} from '../layers/sequenceCall';
 import {checkWhole} from '../ops/check';
 import {crossEntropy} from '../ops/crossEntropy';
@@ -135,7 +135,8 @@ export function asMeans({loss, gradients, total}: GradientSums): StepGradients {
   return {loss, gradients, scale};
 }
 
-function batchGradients(
+/** Loss and gradients of one batch; with `ready`, which is handed these, zeros in their place. */
+export function batchGradients(
   model: tf.LayersModel,
   batch: Batch,
   objective: Objective,
@@ -147,6 +148,7 @@ function batchGradients(
   const loss = () => {
     const result = batchLoss(model, batch, objective, {...run, training: true});
     if (ready) watchGradients(variables, ready);
+    freeOnTheWay();
     return result;
   };
   return freeingTape(() => tf.variableGrads(loss, variables));

@@ -35,6 +35,7 @@ import type {Evaluation, FitOptions, FitResult, StepReport, TrainerOptions} from
 import {checkCluster, checkDataset, checkDivision, checkFit, checkRun, checkTrains} from './options';
 import type {NamedTensor} from './moments';
 import {macrotask} from '../macrotask';
+import {stepOnTheWay} from './onTheWay';
 import {lossesNow, relaySums} from './relay';
 import {Shards} from './sharding';
 import {Clock} from './pace';
@@ -344,7 +345,11 @@ export class Trainer {
   }
 
   private update(batches: Batch[]): StepScalars {
-    return tf.tidy(() => this.applyStep(stepGradients(this.model, batches, this.objective, this.how)));
+    const {model, objective, how, optimizer, clipNorm} = this;
+    if (optimizer instanceof AdamW && clipNorm === undefined && batches.length === 1) {
+      return tf.tidy(() => stepOnTheWay(model, batches[0], objective, how, optimizer));
+    }
+    return tf.tidy(() => this.applyStep(stepGradients(model, batches, objective, how)));
   }
 
   /** The step of all ranks on the whole of the batches, each of which has taken its share. */

@@ -57,6 +57,7 @@ const onlyOn: Record<string, string> = {
   'lm/decoder.spec.ts': 'tensorflow',
   'native/native.spec.ts': 'tensorflow',
   'ops/halves.spec.ts': 'tensorflow',
+  'training/onTheWay.spec.ts': 'tensorflow',
   'ops/mamba2Step.spec.ts': 'tensorflow',
 };
 

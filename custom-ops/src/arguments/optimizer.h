@@ -21,7 +21,7 @@ class AdamWOp {
  public:
   static constexpr const char *kName = "TfjsMambaAdamW";
 
-  explicit AdamWOp(const Attributes &a) : count_(static_cast<int>(a.integer("P"))) {}
+  explicit AdamWOp(const Attributes &a) : count_(static_cast<int>(a.integer("P"))), givesMoments_(a.integer("M") > 0) {}
 
   // scalars: beta1, 1 - beta1, beta2, 1 - beta2, epsilon, stepSize, rootScale, then for each variable what decay keeps;
   // always at hand.
@@ -44,8 +44,10 @@ class AdamWOp {
       t.size = sizeOf(shape), t.kept = s[kCommon + i];
       t.param = call.data(i), t.grad = call.data(count_ + i);
       t.m = call.data(2 * count_ + i), t.v = call.data(3 * count_ + i);
-      t.newParam = call.output(i, shape), t.newM = call.output(count_ + i, shape);
-      t.newV = call.output(2 * count_ + i, shape);
+      t.newParam = call.output(i, shape);
+      // An element is read before it is written and no other is looked at, so moments may be written where they are.
+      t.newM = givesMoments_ ? call.output(count_ + i, shape) : const_cast<float *>(t.m);
+      t.newV = givesMoments_ ? call.output(2 * count_ + i, shape) : const_cast<float *>(t.v);
     }
     p.count = count_, p.tensors = p.table.data();
     p.beta1 = s[0], p.rest1 = s[1], p.beta2 = s[2], p.rest2 = s[3], p.epsilon = s[4], p.stepSize = s[5];
@@ -55,6 +57,7 @@ class AdamWOp {
 
  private:
   int count_;
+  bool givesMoments_;  // else they are written in place
 };
 
 class GlobalNormOp {

@@ -3,7 +3,8 @@
  * (Loshchilov & Hutter 2019, arXiv 1711.05101; torch.optim.AdamW, torch.nn.utils.clip_grad_norm_).
  */
 import * as tf from '@tensorflow/tfjs';
-import {checkKeys, checkShape, toTensor} from '../check';
+import {writableZeros} from '../../backends/exclusive';
+import {checkBoolean, checkKeys, checkShape, toTensor} from '../check';
 import {checkAdamConstants, checkNumber} from './hyperparameters';
 import type {AdamWAttrs, AdamWInputs} from './kernels';
 import {runAdamW, runGlobalNorm} from './kernels';
@@ -33,15 +34,21 @@ const numbers = ['learningRate', 'beta1', 'beta2', 'epsilon', 'step', 'weightDec
 export function adamWUpdate(args: AdamWUpdateArgs): AdamWUpdate {
   checkUpdate(args);
   const {params, grads, firstMoments, secondMoments, learningRate, beta1, beta2, epsilon, step, weightDecay} = args;
+  const {reuseMoments = false} = args;
   return tf.tidy('adamW', () => {
     const gradScale = args.gradScale ?? tf.scalar(1);
     const outputs = runAdamW(
       {params, grads, firstMoments, secondMoments, gradScale},
-      {learningRate, beta1, beta2, epsilon, step, weightDecay},
+      {learningRate, beta1, beta2, epsilon, step, weightDecay, reuseMoments},
     );
     const list = (i: number) => outputs.slice(i * params.length, (i + 1) * params.length);
     return {params: list(0), firstMoments: list(1), secondMoments: list(2)};
   });
+}
+
+/** The moments of a variable before its first step, which `reuseMoments` can reuse. */
+export function zeroMoment({shape}: tf.Tensor): tf.Tensor {
+  return writableZeros(shape);
 }
 
 /**
@@ -72,7 +79,7 @@ export function clipScale(norm: tf.Scalar, maxNorm: number): tf.Scalar {
 }
 
 function checkUpdate(args: AdamWUpdateArgs): void {
-  checkKeys(OP, args, [...lists, ...numbers, 'gradScale']);
+  checkKeys(OP, args, [...lists, ...numbers, 'gradScale', 'reuseMoments']);
   for (const name of lists) {
     if (!Array.isArray(args[name])) {
       throw new Error(`${OP}: ${name} must be a list of tensors`);
@@ -102,6 +109,7 @@ function checkUpdate(args: AdamWUpdateArgs): void {
   if (gradScale !== undefined) {
     checkShape(OP, 'gradScale', toTensor(OP, 'gradScale', gradScale), [], 'the shape of a scalar');
   }
+  checkBoolean(OP, 'reuseMoments', args.reuseMoments ?? false);
   checkNumber(OP, 'learningRate', args.learningRate, 'nonNegative');
   checkAdamConstants(OP, args);
   checkNumber(OP, 'step', args.step, 'positiveCount');

@@ -7,7 +7,7 @@
  *
  * AdamW takes, for P variables, P params, P grads, P first moments, P second moments and, last and always present, the scalar
  * `gradScale`: 4·P + 1 float32 tensors. It gives P new params, P new first moments, P new second moments, and changes nothing in
- * place. With g = grad · gradScale:
+ * place; with `reuseMoments` a backend may write the new moments where the old ones are. With g = grad · gradScale:
  *
  *     p ← p − learningRate · weightDecay · p
  *     m ← beta1 · m + (1 − beta1) · g            v ← beta2 · v + (1 − beta2) · g²
@@ -35,6 +35,8 @@ export interface AdamWAttrs {
   step: number;
   /** One per variable; 0 for none. */
   weightDecay: number[];
+  /** Whether nobody will ask for the old moments any more, so that the new ones may be written in their place. */
+  reuseMoments?: boolean;
 }
 
 /** Each list in the order of the variables. */
