@@ -39,8 +39,7 @@ import {toIds} from './tokenIds';
 import type {TokenizerFiles} from '../checkpoints/tokenizerFiles';
 
 /**
- * The state of every block, in order: what its mixer carries, `{conv, ssm}` of Mamba and of Mamba-2, whose `ssm` is [B,H,P,N]. A plain container: tf.dispose, tf.tidy and
- * tf.keep work on it.
+ * The state of every block, in order: what its mixer carries, `{conv, ssm}`; Mamba-2's `ssm` is [B,H,P,N]. tf.dispose, tf.tidy and tf.keep take it.
  */
 export type MambaState = Array<State & LayerState>;
 
