@@ -11,6 +11,8 @@ const TILE_COLUMNS = 8;
 /** Terms and columns of the block of B that stays in the second-level cache: 256 KB. */
 const DEPTH = 256;
 const COLUMNS = 256;
+/** Columns that a product with few rows adds up at a time: 16 KB. */
+const STRIP = 4096;
 
 /**
  * A [rows, depth], B [depth, columns]; one stride of each, counted in elements, must be 1. C is dense; `bias` [columns] may be 0.
@@ -21,7 +23,7 @@ export function product(
   rows: i32, columns: i32, depth: i32,
 ): void {
   if (rows < TILE_ROWS) {
-    fewRows(a, aRow, aColumn, b, bRow, bColumn, bias, c, rows, columns, depth);
+    fewRows(a, aRow, aColumn, b, bRow, bColumn, bias, c, scratch, rows, columns, depth);
     return;
   }
   const panelB = scratch;
@@ -139,50 +141,60 @@ function finish(c: usize, v0: v128, v1: v128, bias0: v128, bias1: v128, first: b
 
 /** A product with few rows reads B once, in memory order: copying it would cost as much as the product. */
 function fewRows(
-  a: usize, aRow: i32, aColumn: i32, b: usize, bRow: i32, bColumn: i32, bias: usize, c: usize,
+  a: usize, aRow: i32, aColumn: i32, b: usize, bRow: i32, bColumn: i32, bias: usize, c: usize, scratch: usize,
   rows: i32, columns: i32, depth: i32,
 ): void {
   for (let i = 0; i < rows; i++) {
     const from = a + (<usize>(i * aRow) << 2);
     const to = c + (<usize>(i * columns) << 2);
     if (bColumn === 1) {
-      addRows(from, aColumn, b, bRow, bias, to, columns, depth);
+      addRows(from, aColumn, b, bRow, bias, to, scratch, columns, depth);
     } else {
       dotRows(from, aColumn, b, bColumn, bias, to, columns, depth);
     }
   }
 }
 
-/** c = bias + Σ_k a_k·B[k,:], four rows of B at a time. */
-function addRows(a: usize, aStride: i32, b: usize, bRow: i32, bias: usize, c: usize, columns: i32, depth: i32): void {
-  const row = <usize>bRow << 2;
+/** c = bias + Σ_k a_k·B[k,:], for some columns at a time, that c and the sums of a block of terms stay in the first-level cache. */
+function addRows(
+  a: usize, aStride: i32, b: usize, bRow: i32, bias: usize, c: usize, sums: usize, columns: i32, depth: i32,
+): void {
   const next = <usize>aStride << 2;
-  if (bias) {
-    memory.copy(c, bias, <usize>columns << 2);
-  } else {
-    memory.fill(c, 0, <usize>columns << 2);
-  }
-  let k = 0;
-  for (; k + 4 <= depth; k += 4, a += 4 * next, b += 4 * row) {
-    const a0 = v128.load_splat<f32>(a);
-    const a1 = v128.load_splat<f32>(a + next);
-    const a2 = v128.load_splat<f32>(a + 2 * next);
-    const a3 = v128.load_splat<f32>(a + 3 * next);
-    for (let j = 0; j < columns; j += 4) {
-      const at = <usize>j << 2;
-      const count = columns - j;
-      const s01 = f32x4.add(f32x4.mul(a0, load4(b + at, count)), f32x4.mul(a1, load4(b + row + at, count)));
-      const s23 = f32x4.add(f32x4.mul(a2, load4(b + 2 * row + at, count)), f32x4.mul(a3, load4(b + 3 * row + at, count)));
-      store4(c + at, f32x4.add(load4(c + at, count), f32x4.add(s01, s23)), count);
+  const row = <usize>bRow << 2;
+  for (let j0 = 0; j0 < columns; j0 += STRIP) {
+    const bytes = <usize>min(STRIP, columns - j0) << 2;
+    const at = <usize>j0 << 2;
+    if (bias) {
+      memory.copy(c + at, bias + at, bytes);
+    } else {
+      memory.fill(c + at, 0, bytes);
+    }
+    for (let k = 0; k < depth; k++) {
+      if (k % DEPTH === 0) memory.fill(sums, 0, bytes);
+      addScaled(v128.load_splat<f32>(a + <usize>k * next), b + at + <usize>k * row, sums, bytes);
+      if (k % DEPTH === DEPTH - 1 || k === depth - 1) addScaled(f32x4.splat(1), sums, c + at, bytes);
     }
   }
-  for (; k < depth; k++, a += next, b += row) {
-    const a0 = v128.load_splat<f32>(a);
-    for (let j = 0; j < columns; j += 4) {
-      const at = <usize>j << 2;
-      store4(c + at, f32x4.add(load4(c + at, columns - j), f32x4.mul(a0, load4(b + at, columns - j))), columns - j);
-    }
+}
+
+/** to += factor·from. One row of B after the other, as they lie in memory: of several at once it gives half as many in the same time. */
+function addScaled(factor: v128, from: usize, to: usize, bytes: usize): void {
+  let i: usize = 0;
+  for (; i + 4 * VECTOR <= bytes; i += 4 * VECTOR) {
+    addFour(factor, from + i, to + i);
+    addFour(factor, from + i + VECTOR, to + i + VECTOR);
+    addFour(factor, from + i + 2 * VECTOR, to + i + 2 * VECTOR);
+    addFour(factor, from + i + 3 * VECTOR, to + i + 3 * VECTOR);
   }
+  for (; i < bytes; i += 4) {
+    store<f32>(to + i, load<f32>(to + i) + f32x4.extract_lane(factor, 0) * load<f32>(from + i));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addFour(factor: v128, from: usize, to: usize): void {
+  v128.store(to, f32x4.add(v128.load(to), f32x4.mul(factor, v128.load(from))));
 }
 
 /** c_j = bias_j + a·B[:,j], where a column of B is contiguous. */

@@ -105,9 +105,15 @@ describe('the SIMD modules of wasm', () => {
     const random = seededRandom(7);
     const sizes = [1, 2, 3, 4, 5, 7, 8, 9, 31, 257, 300];
     const wrong: string[] = [];
-    for (let i = 0; i < 60; i++) {
-      const [rows, width, out] = [0, 1, 2].map(() => sizes[Math.floor(random() * sizes.length)]);
-      const transposeKernel = random() < 0.5;
+    // A decoded token's widest: more terms than are added up at once, and more columns.
+    const wide = [
+      [2, 513, 4101, 0],
+      [1, 4101, 9, 1],
+    ];
+    for (let i = 0; i < 60 + wide.length; i++) {
+      const drawn = [0, 1, 2].map(() => sizes[Math.floor(random() * sizes.length)]);
+      const [rows, width, out, turned] = wide[i - 60] ?? drawn;
+      const transposeKernel = turned === undefined ? random() < 0.5 : turned === 1;
       const inputs = {
         x: normal(random, [rows, width]),
         kernel: normal(random, transposeKernel ? [out, width] : [width, out]),
