@@ -1,17 +1,23 @@
 /**
- * The benchmarks: `npm run bench -- ops --backend <any>` (webgl in headless Chromium), `npm run bench -- train --backend wasm`, `npm run bench -- packing --backend tensorflow`,
- * `npm run bench -- ssd` (of the ops Mamba-2's alone), `npm run bench -- decode --backend webgpu [--preset mamba-130m]`, `npm run bench -- packed --backend tensorflow [--model runs/shakespeare]` (8 and 16 bits beside float32, and perplexity), `npm run bench -- lm --backend tensorflow` or `wasm@chromium`, and where TensorFlow has
- * a GPU `npm run bench -- device --backend tensorflow`; `npm run bench -- cluster` for processes that train together, and `npm run bench -- scaling` for what that says of more of them;
- * `npm run bench -- finetune --backend tensorflow` (LoRA and QLoRA beside full fine-tuning);
- * `npm run bench -- epochs --backend webgpu` (20 passes of a small model) and `npm run bench -- browser --backend webgpu` (the same training in a page); `npm run bench -- loading --backend wasm` (memory);
- * `npm run bench -- induction --backend wasm@chromium --to 16`, `npm run bench -- length [--to 20]`, `npm run bench -- transformer` and `npm run bench -- speed`, whose figures are kept in results/,
- * of which `npm run bench -- guide` makes guides/benchmarks.md and its pictures. Each prints what it measured, on what, and its ratios. TFJS_MAMBA_GPU=1 takes the
- * machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
+ * The benchmarks: `npm run bench -- <name> --backend <any>`; a name that is none lists them all. Each prints what it measured, on what, and
+ * its ratios; those whose figures are kept leave them in results/, of which `guide` makes guides/benchmarks.md and its pictures.
+ * TFJS_MAMBA_GPU=1 takes the machine's own Vulkan driver in place of SwiftShader; peers/README.md has what tensorflow is compared with.
  */
 import {parseArgs} from 'node:util';
 import {startBackend, testTarget, type TestBackend} from '../test/support/backend';
 import type {InductionFigures} from './induction';
 import {watchDevice} from './measure';
+
+interface Benchmark {
+  about: string;
+  run(): Promise<void> | void;
+  /** The one backend that it is for in Node. */
+  only?: TestBackend;
+  /** Whether `run` starts backends itself, or none. */
+  startsItself?: true;
+  /** What is run where the backend is in headless Chromium, if it can be. */
+  inBrowser?(): Promise<void>;
+}
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
@@ -25,77 +31,109 @@ const {values, positionals} = parseArgs({
   allowNegative: true,
 });
 const {backend, inBrowser} = testTarget(values.backend);
-const [what = 'ops'] = positionals;
-if (what === 'induction') {
-  await benchInduction();
-  process.exit(0);
-}
-if (inBrowser) {
-  if (what === 'lm') await (await import('./chromium')).benchChromium(backend);
-  else if (what === 'ops') await benchInBrowser(backend);
-  else throw new Error(`In a browser there are only the benchmarks ops, lm and induction, not ${what}`);
-  process.exit(0);
-}
-if (what === 'cluster') {
-  await (await import('./cluster')).benchCluster();
-  process.exit(0);
-}
-if (what === 'scaling') {
-  (await import('./scaling')).benchScaling();
-  process.exit(0);
-}
-if (what === 'finetune') {
-  (await import('./finetune')).benchFinetune(backend);
-  process.exit(0);
-}
-if (what === 'guide') {
-  await (await import('./guide')).writeGuide();
-  process.exit(0);
-}
-await startBackend(backend);
-watchDevice();
 
-if (what === 'ops' && backend === 'tensorflow') {
-  (await import('./native')).benchNative();
+const benchmarks: Record<string, Benchmark> = {
+  ops: {about: 'every op beside its composed form (--no-composed: alone)', run: benchOps, inBrowser: benchOpsInBrowser},
+  ssd: {about: "of the ops Mamba-2's alone", run: async () => (await import('./ssd')).benchSsd(values.composed)},
+  device: {
+    about: 'the ops on a GPU of TensorFlow',
+    only: 'tensorflow',
+    run: async () => (await import('./device')).benchDevice(),
+  },
+  start: {
+    about: 'random weights beside memory that is filled',
+    run: async () => (await import('./start')).benchStart(),
+  },
+  loading: {about: 'memory while a checkpoint is loaded', run: async () => (await import('./loading')).benchLoading()},
+  decode: {
+    about: 'token after token (--preset mamba-130m)',
+    run: async () => (await import('./decode')).benchDecode(values.preset),
+  },
+  packed: {
+    about: '8 and 16 bits beside float32, and perplexity (--model runs/shakespeare)',
+    run: async () => (await import('./packed')).benchPacked(values.preset, values.model),
+  },
+  lm: {
+    about: 'generation beside what else there is',
+    only: 'tensorflow',
+    run: async () => (await import('./lm')).benchLM(),
+    inBrowser: async () => (await import('./chromium')).benchChromium(backend),
+  },
+  transformer: {
+    about: 'generation beside a Transformer',
+    run: async () => (await import('./transformer')).benchTransformer(),
+  },
+  length: {
+    about: 'time by length (--to 20: up to 2^20)',
+    run: async () => (await import('./length')).benchLength(Number(values.to)),
+  },
+  induction: {
+    about: 'induction heads by length (--to 16)',
+    run: benchInduction,
+    startsItself: true,
+    inBrowser: benchInduction,
+  },
+  speed: {
+    about: 'tokens read, written and learned in a second',
+    run: async () => (await import('./speed')).benchSpeed(),
+  },
+  streaming: {
+    about: 'a classifier of sounds as they come',
+    run: async () => (await import('./streaming')).benchStreaming(),
+  },
+  train: {about: 'steps of training', run: benchTrain},
+  packing: {about: 'training on packed documents', run: async () => (await import('./packing')).benchPacking()},
+  epochs: {about: '20 passes of a small model', run: async () => (await import('./epochs')).benchEpochs()},
+  browser: {about: 'the same training in a page', run: async () => (await import('./browser')).benchBrowser()},
+  finetune: {
+    about: 'LoRA and QLoRA beside full fine-tuning',
+    run: async () => (await import('./finetune')).benchFinetune(backend),
+    startsItself: true,
+  },
+  cluster: {
+    about: 'processes that train together',
+    run: async () => (await import('./cluster')).benchCluster(),
+    startsItself: true,
+  },
+  scaling: {
+    about: 'what that says of more of them',
+    run: async () => (await import('./scaling')).benchScaling(),
+    startsItself: true,
+  },
+  guide: {
+    about: 'writes the guide of what was kept',
+    run: async () => (await import('./guide')).writeGuide(),
+    startsItself: true,
+  },
+};
+
+const [name = 'ops'] = positionals;
+const benchmark = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
+const run = inBrowser ? benchmark?.inBrowser : benchmark?.run;
+if (!benchmark || !run || (!inBrowser && backend !== (benchmark.only ?? backend))) {
+  const lines = Object.entries(benchmarks).map(
+    ([known, {about, only, inBrowser: inPage}]) =>
+      `  ${known.padEnd(12)} ${about}${only ? `; on ${only}` : ''}${inPage ? '; in Chromium too' : ''}`,
+  );
+  throw new Error(`There is no benchmark ${name} on ${values.backend}:\n${lines.join('\n')}`);
+}
+if (!inBrowser && !benchmark.startsItself) {
+  await startBackend(backend);
+  watchDevice();
+}
+await run();
+process.exit(0);
+
+async function benchOps(): Promise<void> {
+  if (backend === 'tensorflow') (await import('./native')).benchNative();
+  else await (await import('./ops')).benchOps(values.composed);
   await (await import('./ssd')).benchSsd(values.composed);
-} else if (what === 'ops') {
-  await (await import('./ops')).benchOps(values.composed);
-  await (await import('./ssd')).benchSsd(values.composed);
-} else if (what === 'ssd') {
-  await (await import('./ssd')).benchSsd(values.composed);
-} else if (what === 'device' && backend === 'tensorflow') {
-  (await import('./device')).benchDevice();
-} else if (what === 'lm' && backend === 'tensorflow') {
-  await (await import('./lm')).benchLM();
-} else if (what === 'decode') {
-  await (await import('./decode')).benchDecode(values.preset);
-} else if (what === 'epochs') {
-  await (await import('./epochs')).benchEpochs();
-} else if (what === 'loading') {
-  await (await import('./loading')).benchLoading();
-} else if (what === 'browser') {
-  await (await import('./browser')).benchBrowser();
-} else if (what === 'packed') {
-  await (await import('./packed')).benchPacked(values.preset, values.model);
-} else if (what === 'length') {
-  await (await import('./length')).benchLength(Number(values.to));
-} else if (what === 'transformer') {
-  await (await import('./transformer')).benchTransformer();
-} else if (what === 'speed') {
-  await (await import('./speed')).benchSpeed();
-} else if (what === 'train') {
+}
+
+async function benchTrain(): Promise<void> {
   await (await import('./train')).benchTrain();
   if (backend === 'tensorflow') await (await import('./train130m')).benchTrain130m();
-} else if (what === 'streaming') {
-  await (await import('./streaming')).benchStreaming();
-} else if (what === 'packing') {
-  await (await import('./packing')).benchPacking();
-} else {
-  throw new Error(
-    `There is no benchmark ${what} on ${backend}: ops, ssd, decode, epochs, browser, loading, packed, train, packing, finetune, streaming, length, transformer, speed, induction, guide, cluster, scaling, and on tensorflow lm and device`,
-  );
 }
-process.exit(0);
 
 /** Runs the induction heads, in Node or in headless Chromium, and keeps what it reached. */
 async function benchInduction(): Promise<void> {
@@ -119,14 +157,14 @@ async function benchInduction(): Promise<void> {
 }
 
 /** Runs the benchmark of the ops in headless Chromium. */
-async function benchInBrowser(name: TestBackend): Promise<void> {
+async function benchOpsInBrowser(): Promise<void> {
   const {inChromium} = await import('../test/support/inChromium');
   const code = [
     `import {startBackend} from './test/support/backend';`,
     `import {benchOps} from './bench/ops';`,
     `import {benchSsd} from './bench/ssd';`,
     `import {watchDevice} from './bench/measure';`,
-    `await startBackend('${name}');`,
+    `await startBackend('${backend}');`,
     `watchDevice();`,
     `await benchOps(${values.composed});`,
     `await benchSsd(${values.composed});`,

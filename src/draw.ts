@@ -3,7 +3,8 @@
  * in float32 that IEEE rounds in one way only: so the numbers of a seed are the same bits on every machine, by one word after the other as
  * here, or by four at a time with SIMD (./simdDraw.ts), which is as fast as memory takes them.
  */
-import {normalOf} from './normal';
+import * as tf from '@tensorflow/tfjs';
+import {normalOf, normalTable} from './normal';
 import {checkSeed, nextWord} from './random';
 
 const {fround} = Math;
@@ -13,39 +14,65 @@ export const CHUNK = 4096;
 
 /**
  * Draws the next numbers, up to {@link CHUNK} of them and that many but at the end, into a memory that it writes to again the next time:
- * evenly spread ones, low + scale · (k + ½) for k in [0, 2^23), or of a normal distribution of mean 0 and deviation scale / √2.
+ * evenly spread ones, low + scale · (k + ½) for k in [0, 2^23), or of a normal distribution of mean 0.
  */
 interface Drawer {
   uniform(count: number, low: number, scale: number): Float32Array;
-  normal(count: number, scale: number): Float32Array;
+  normal(count: number, deviation: number): Float32Array;
 }
 
 /** Makes a drawer, where it can run. @param state Of all four generators: their first words, their second ones, and so on. */
 export type MakeDrawer = (state: Uint32Array) => Drawer | undefined;
 
+/** Makes a float32 tensor that `fill` writes where it is to lie; undefined where the backend's memory is not JavaScript's. */
+export type Place = (shape: number[], fill: (values: Float32Array) => void) => tf.Tensor | undefined;
+
 let makeFaster: MakeDrawer = () => undefined;
+let place: Place = () => undefined;
 
 /** Brings in a faster form. */
-export function offerDrawer(make: MakeDrawer): void {
+export function offerDrawer(make: MakeDrawer, inPlace: Place): void {
   makeFaster = make;
+  place = inPlace;
+}
+
+/** A float32 tensor that `fill` writes. */
+export function filled(shape: number[], fill: (values: Float32Array) => void): tf.Tensor {
+  const placed = place(shape, fill);
+  if (placed) return placed;
+  const values = new Float32Array(tf.util.sizeFromShape(shape));
+  fill(values);
+  return tf.tensor(values, shape);
 }
 
 /**
  * Numbers evenly spread between two.
  *
  * @param seed A whole number of 0 or more; another every time if left out.
+ * @param into Where they go, as many of them as there are.
  */
-export function drawUniform(count: number, low: number, high: number, seed?: number): Float32Array {
+export function drawUniform(
+  count: number,
+  low: number,
+  high: number,
+  seed?: number,
+  into: Float32Array = new Float32Array(count),
+): Float32Array {
   const state = stateOf(seed);
   const {uniform} = makeFaster(state) ?? {uniform: plainUniform(state)};
-  return inChunks(count, (some) => uniform(some, low, (high - low) * 2 ** -23));
+  return inChunks(into, (some) => uniform(some, low, (high - low) * 2 ** -23));
 }
 
 /** Numbers of a normal distribution of mean 0. */
-export function drawNormal(count: number, deviation: number, seed?: number): Float32Array {
+export function drawNormal(
+  count: number,
+  deviation: number,
+  seed?: number,
+  into: Float32Array = new Float32Array(count),
+): Float32Array {
   const state = stateOf(seed);
   const {normal} = makeFaster(state) ?? {normal: plainNormal(state)};
-  return inChunks(count, (some) => normal(some, deviation * Math.SQRT2));
+  return inChunks(into, (some) => normal(some, deviation));
 }
 
 /** @internal The first states of the generators, by splitmix32: the seed in steps, mixed as in murmur3's 32-bit finish. */
@@ -60,9 +87,8 @@ export function stateOf(seed = Math.floor(Math.random() * 2 ** 32)): Uint32Array
   });
 }
 
-function inChunks(count: number, next: (count: number) => Float32Array): Float32Array {
-  const values = new Float32Array(count);
-  for (let at = 0; at < count; at += CHUNK) values.set(next(Math.min(CHUNK, count - at)), at);
+function inChunks(values: Float32Array, next: (count: number) => Float32Array): Float32Array {
+  for (let at = 0; at < values.length; at += CHUNK) values.set(next(Math.min(CHUNK, values.length - at)), at);
   return values;
 }
 
@@ -78,9 +104,11 @@ export function plainUniform(state: Uint32Array): Drawer['uniform'] {
 /** Likewise. */
 export function plainNormal(state: Uint32Array): Drawer['normal'] {
   const draw = plainDraw(state);
-  return (count, scale) => {
-    const by = fround(scale);
-    return draw(count, (word) => normalOf(word) * by);
+  let table: Float32Array = new Float32Array();
+  let tableOf: number | undefined;
+  return (count, deviation) => {
+    if (deviation !== tableOf) table = normalTable((tableOf = deviation));
+    return draw(count, (word) => normalOf(word, table));
   };
 }
 

@@ -1,5 +1,6 @@
 /** The generator against the published outputs of its reference, and what weights start as. */
 import {CHUNK, drawNormal, drawUniform, plainNormal, plainUniform, stateOf} from '../src/draw';
+import {normalOf, normalTable} from '../src/normal';
 import {Random} from '../src/random';
 import {drawerWithSimd} from '../src/simdDraw';
 
@@ -122,6 +123,34 @@ describe('many numbers at once', () => {
           .toBeLessThan(5);
       }
     }
+  });
+
+  it('of a normal distribution lie where that much of it is beyond', () => {
+    // 2 · (1 − Φ(z)), by its series and beyond three deviations by its continued fraction, in float64.
+    const beyond = (z: number) => {
+      const density = Math.sqrt(2 / Math.PI) * Math.exp((-z * z) / 2);
+      let [sum, term] = [z, z];
+      for (let n = 3; n < 200; n += 2) sum += term *= (z * z) / n;
+      let tail = z;
+      for (let n = 200; n > 0; n--) tail = z + n / tail;
+      return z < 3 ? 1 - density * sum : density / tail;
+    };
+    const table = normalTable(1);
+    const random = new Random(5);
+    let worst = 0;
+    // Every octave of the share that is beyond, down to the last number: 2^-31 of it.
+    for (let octave = 0; octave < 31; octave++) {
+      for (let i = 0; i < 300; i++) {
+        const share = ((2 ** octave + random.below(2 ** octave)) | 1) >>> 0;
+        const z = normalOf(share, table);
+        expect(normalOf(share + 2 ** 31, table)).toBe(-z);
+        const density = Math.sqrt(2 / Math.PI) * Math.exp((-z * z) / 2);
+        worst = Math.max(worst, Math.abs(beyond(z) - share * 2 ** -31) / density);
+      }
+    }
+    // In deviations: float32 has steps of 5e-7 beyond four.
+    expect(worst).toBeLessThan(3e-6);
+    expect(Math.abs(normalOf(2 ** 31 - 1, table))).toBe(0);
   });
 
   it('are the same for the same seed, and others for another or for none', () => {

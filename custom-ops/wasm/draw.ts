@@ -1,9 +1,12 @@
 /**
  * Random numbers in bulk, bit for bit those of src/draw.ts, which says what they are: four generators side by side, each in a lane. The
- * module has a memory of its own: the state, four vectors, at 0, and the numbers behind it.
+ * module has a memory of its own: the state, four vectors, at 0, the numbers behind it, up to 4,096, and the cubics of the normal distribution.
  */
 
 const OUT: usize = 64;
+const TABLE: usize = OUT + 4 * 4096;
+/** How far into the table the first cubic would be: that of the float32 number 1. */
+const FIRST: usize = 127 * 8 * 16;
 const VECTOR: usize = 16;
 
 // @ts-ignore: decorator
@@ -12,8 +15,10 @@ function rotate(x: v128, by: i32): v128 {
   return v128.or(i32x4.shl(x, by), i32x4.shr_u(x, 32 - by));
 }
 
-/** Writes the next `count` words of xoshiro128**, a multiple of four. */
-function words(count: i32): usize {
+/** Writes `count` numbers, a multiple of four, of one kind or the other: each word, of xoshiro128**, becomes one while it is at hand. */
+// @ts-ignore: decorator
+@inline
+function draw(isNormal: bool, count: i32, low: f32, scale: f32): void {
   let a = v128.load(0);
   let b = v128.load(16);
   let c = v128.load(32);
@@ -22,7 +27,7 @@ function words(count: i32): usize {
   for (let at = OUT; at < stop; at += VECTOR) {
     const times5 = i32x4.add(i32x4.shl(b, 2), b);
     const rotated = rotate(times5, 7);
-    v128.store(at, i32x4.add(i32x4.shl(rotated, 3), rotated)); // times 9
+    const word = i32x4.add(i32x4.shl(rotated, 3), rotated); // times 9
     const shifted = i32x4.shl(b, 9);
     c = v128.xor(c, a);
     d = v128.xor(d, b);
@@ -30,82 +35,47 @@ function words(count: i32): usize {
     a = v128.xor(a, d);
     c = v128.xor(c, shifted);
     d = rotate(d, 11);
+    v128.store(at, isNormal ? normalOf(word) : uniformOf(word, low, scale));
   }
   v128.store(0, a);
   v128.store(16, b);
   v128.store(32, c);
   v128.store(48, d);
-  return stop;
 }
 
-/** Writes `count` numbers, a multiple of four. */
 export function uniform(count: i32, low: f32, scale: f32): void {
-  const from = f32x4.splat(low);
-  const by = f32x4.splat(scale);
-  for (let at = OUT, stop = words(count); at < stop; at += VECTOR) {
-    const place = f32x4.add(f32x4.convert_i32x4_s(i32x4.shr_u(v128.load(at), 9)), f32x4.splat(0.5));
-    v128.store(at, f32x4.add(from, f32x4.mul(by, place)));
-  }
+  draw(false, count, low, scale);
 }
 
-/** Likewise. */
-export function normal(count: i32, scale: f32): void {
-  const by = f32x4.splat(scale);
+export function normal(count: i32): void {
+  draw(true, count, 0, 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function uniformOf(word: v128, low: f32, scale: f32): v128 {
+  const place = f32x4.add(f32x4.convert_i32x4_s(i32x4.shr_u(word, 9)), f32x4.splat(0.5));
+  return f32x4.add(f32x4.splat(low), f32x4.mul(f32x4.splat(scale), place));
+}
+
+/** By the cubics of src/normal.ts, which are behind the numbers. */
+// @ts-ignore: decorator
+@inline
+function normalOf(word: v128): v128 {
   const signs = i32x4.splat(0x80000000);
-  for (let at = OUT, stop = words(count); at < stop; at += VECTOR) {
-    const word = v128.load(at);
-    const bits = f32x4.convert_i32x4_s(v128.andnot(word, signs));
-    const u = f32x4.mul(f32x4.add(bits, f32x4.splat(0.5)), f32x4.splat(4.656612873077393e-10));
-    const w = minusLog(f32x4.mul(u, f32x4.sub(f32x4.splat(2), u)));
-    const far = f32x4.ge(w, f32x4.splat(5));
-    let y = central(f32x4.sub(w, f32x4.splat(2.5)));
-    if (v128.any_true(far)) y = v128.bitselect(tail(f32x4.sub(f32x4.sqrt(w), f32x4.splat(3))), y, far);
-    const value = f32x4.mul(f32x4.mul(y, f32x4.sub(f32x4.splat(1), u)), by);
-    v128.store(at, v128.xor(value, v128.and(word, signs)));
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function step(sum: v128, x: v128, coefficient: f32): v128 {
-  return f32x4.add(f32x4.mul(sum, x), f32x4.splat(coefficient));
-}
-
-// @ts-ignore: decorator
-@inline
-function minusLog(x: v128): v128 {
-  const exponent = i32x4.shr_s(i32x4.sub(x, i32x4.splat(0x3f2aaaab)), 23);
-  const f = f32x4.sub(i32x4.sub(x, i32x4.shl(exponent, 23)), f32x4.splat(1));
-  const s = f32x4.div(f, f32x4.add(f, f32x4.splat(2)));
-  const q = f32x4.mul(s, s);
-  let sum = step(f32x4.splat(<f32>(2.0 / 9)), q, <f32>(2.0 / 7));
-  sum = step(sum, q, <f32>(2.0 / 5));
-  sum = step(sum, q, <f32>(2.0 / 3));
-  sum = step(sum, q, 2);
-  const whole = f32x4.mul(f32x4.convert_i32x4_s(exponent), f32x4.splat(0.6931471805599453));
-  return f32x4.neg(f32x4.add(whole, f32x4.mul(s, sum)));
-}
-
-// @ts-ignore: decorator
-@inline
-function central(x: v128): v128 {
-  let sum = step(f32x4.splat(2.81022636e-8), x, 3.43273939e-7);
-  sum = step(sum, x, -3.5233877e-6);
-  sum = step(sum, x, -4.39150654e-6);
-  sum = step(sum, x, 0.00021858087);
-  sum = step(sum, x, -0.00125372503);
-  sum = step(sum, x, -0.00417768164);
-  sum = step(sum, x, 0.246640727);
-  return step(sum, x, 1.50140941);
-}
-
-function tail(x: v128): v128 {
-  let sum = step(f32x4.splat(-0.000200214257), x, 0.000100950558);
-  sum = step(sum, x, 0.00134934322);
-  sum = step(sum, x, -0.00367342844);
-  sum = step(sum, x, 0.00573950773);
-  sum = step(sum, x, -0.0076224613);
-  sum = step(sum, x, 0.00943887047);
-  sum = step(sum, x, 1.00167406);
-  return step(sum, x, 2.83297682);
+  const x = f32x4.convert_i32x4_s(v128.or(v128.andnot(word, signs), i32x4.splat(1)));
+  const parts = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x7ff0));
+  const a = v128.load(<usize>i32x4.extract_lane(parts, 0), TABLE - FIRST);
+  const b = v128.load(<usize>i32x4.extract_lane(parts, 1), TABLE - FIRST);
+  const c = v128.load(<usize>i32x4.extract_lane(parts, 2), TABLE - FIRST);
+  const d = v128.load(<usize>i32x4.extract_lane(parts, 3), TABLE - FIRST);
+  const ab01 = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+  const cd01 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  const ab23 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  const cd23 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  const t = f32x4.convert_i32x4_s(v128.and(x, i32x4.splat(0xfffff)));
+  let y = f32x4.add(f32x4.mul(v128.shuffle<f64>(ab23, cd23, 1, 3), t), v128.shuffle<f64>(ab23, cd23, 0, 2));
+  y = f32x4.add(f32x4.mul(y, t), v128.shuffle<f64>(ab01, cd01, 1, 3));
+  y = f32x4.add(f32x4.mul(y, t), v128.shuffle<f64>(ab01, cd01, 0, 2));
+  return v128.xor(y, v128.and(word, signs));
 }

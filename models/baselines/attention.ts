@@ -9,7 +9,7 @@ import type {Mixer, RunContext, Weight} from '../../src';
 import {weights as products} from '../../src';
 import {positiveInteger, positiveNumber, wrongField} from '../../src/mixers/fields';
 import {fanIn} from '../../src/mixers/initializers';
-import {matrix} from '../../src/mixers/weightSpec';
+import {lastMatrix, matrix} from '../../src/mixers/weightSpec';
 
 interface Config {
   dModel: number;
@@ -43,7 +43,7 @@ export const attention: Mixer<Config, KvCache, Weights> = {
   },
   weights: ({dModel}) => [
     matrix('qkv/kernel', 'qkv.weight', [dModel, 3 * dModel], fanIn(dModel)),
-    matrix('out/kernel', 'out.weight', [dModel, dModel], fanIn(dModel), {endsBlock: true}),
+    lastMatrix('out/kernel', 'out.weight', [dModel, dModel], fanIn(dModel)),
   ],
   states: {keys: ({dModel}) => [null, dModel], values: ({dModel}) => [null, dModel], real: () => [null]},
   lookBack: () => 0,

@@ -8,7 +8,7 @@ import {causalConv1d, weights as products} from '../../src';
 import {integerOrAuto, positiveInteger} from '../../src/mixers/fields';
 import {fanIn} from '../../src/mixers/initializers';
 import {convolvePadded} from '../../src/mixers/masking';
-import {matrix, taps} from '../../src/mixers/weightSpec';
+import {lastMatrix, matrix, taps} from '../../src/mixers/weightSpec';
 import {diagonalSsm, diagonalSsmWeights} from './diagonalSsm';
 
 interface Config {
@@ -29,7 +29,7 @@ export const h3: Mixer<Config, {conv: tf.Tensor3D; ssm: tf.Tensor3D}> = {
     matrix('qkv/kernel', 'qkv.weight', [dModel, 3 * dHidden], fanIn(dModel)),
     taps('conv/weight', 'conv1d.weight', [dHidden, dConv], fanIn(dConv)),
     ...diagonalSsmWeights(dHidden, dState),
-    matrix('out/kernel', 'out.weight', [dHidden, dModel], fanIn(dHidden), {endsBlock: true}),
+    lastMatrix('out/kernel', 'out.weight', [dHidden, dModel], fanIn(dHidden)),
   ],
   states: {conv: ({dConv, dHidden}) => [dConv - 1, dHidden], ssm: ({dHidden, dState}) => [dHidden, dState]},
   lookBack: ({dConv}) => dConv - 1,

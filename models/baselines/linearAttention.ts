@@ -11,7 +11,7 @@ import {causalConv1d, ssd, weights as products} from '../../src';
 import {integerOrAuto, positiveInteger, wrongField} from '../../src/mixers/fields';
 import {fanIn} from '../../src/mixers/initializers';
 import {convolvePadded} from '../../src/mixers/masking';
-import {matrix, taps} from '../../src/mixers/weightSpec';
+import {lastMatrix, matrix, taps} from '../../src/mixers/weightSpec';
 
 interface Config {
   dModel: number;
@@ -32,7 +32,7 @@ export const linearAttention: Mixer<Config, {conv: tf.Tensor3D; sums: tf.Tensor4
   weights: ({dModel, dHidden, dConv}) => [
     matrix('qkv/kernel', 'qkv.weight', [dModel, 3 * dHidden], fanIn(dModel)),
     taps('conv/weight', 'conv1d.weight', [3 * dHidden, dConv], fanIn(dConv)),
-    matrix('out/kernel', 'out.weight', [dHidden, dModel], fanIn(dHidden), {endsBlock: true}),
+    lastMatrix('out/kernel', 'out.weight', [dHidden, dModel], fanIn(dHidden)),
   ],
   states: {
     conv: ({dConv, dHidden}) => [dConv - 1, 3 * dHidden],

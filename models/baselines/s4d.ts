@@ -4,7 +4,7 @@ import type {Mixer, Weight, Weights} from '../../src';
 import {weights as products} from '../../src';
 import {integerOrAuto, positiveInteger} from '../../src/mixers/fields';
 import {fanIn} from '../../src/mixers/initializers';
-import {matrix} from '../../src/mixers/weightSpec';
+import {lastMatrix, matrix} from '../../src/mixers/weightSpec';
 import {diagonalSsm, diagonalSsmWeights} from './diagonalSsm';
 import {gelu} from './gelu';
 
@@ -24,7 +24,7 @@ export const s4d: Mixer<Config, {ssm: tf.Tensor3D}> = {
   weights: ({dModel, dHidden, dState}) => [
     matrix('in/kernel', 'in.weight', [dModel, dHidden], fanIn(dModel)),
     ...diagonalSsmWeights(dHidden, dState),
-    matrix('out/kernel', 'out.weight', [dHidden, dModel], fanIn(dHidden), {endsBlock: true}),
+    lastMatrix('out/kernel', 'out.weight', [dHidden, dModel], fanIn(dHidden)),
   ],
   states: {ssm: ({dHidden, dState}) => [dHidden, dState]},
   lookBack: () => 0,

@@ -4,7 +4,7 @@ import type {Mixer, Weight} from '../../src';
 import {weights as products} from '../../src';
 import {integerOrAuto} from '../../src/mixers/fields';
 import {fanIn} from '../../src/mixers/initializers';
-import {matrix} from '../../src/mixers/weightSpec';
+import {lastMatrix, matrix} from '../../src/mixers/weightSpec';
 
 interface Config {
   dModel: number;
@@ -23,7 +23,7 @@ export const swiglu: Mixer<Config, Record<string, never>, Weights> = {
   },
   weights: ({dModel, dHidden}) => [
     matrix('gateUp/kernel', 'gate_up.weight', [dModel, 2 * dHidden], fanIn(dModel)),
-    matrix('down/kernel', 'down.weight', [dHidden, dModel], fanIn(dHidden), {endsBlock: true}),
+    lastMatrix('down/kernel', 'down.weight', [dHidden, dModel], fanIn(dHidden)),
   ],
   states: {},
   lookBack: () => 0,

@@ -86,6 +86,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   carried?: S;
   /** @internal */
   readonly matrices = new Matrices();
+  /** @internal What makes the block's part of a residual stream start smaller; to be set before the layer is built. */
+  outputDivisor = 1;
   /** @internal What is dropped next. */
   readonly draws: Draws;
   /** By name: tfjs's list of weights changes its order when some are frozen. */
@@ -158,13 +160,21 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   }
 
   /** TensorFlow.js takes whatever shape a weight starts with. */
-  private startOf({name, shape, initialize}: WeightSpec): tf.Tensor {
-    const start = initialize(this.weightSeed);
+  private startOf(spec: WeightSpec): tf.Tensor {
+    const {name, shape} = spec;
+    const start =
+      spec.endsBlock && this.outputDivisor !== 1 ? this.startDivided(spec) : spec.initialize(this.weightSeed);
     if (tf.util.arraysEqual(start.shape, [...shape])) return start;
     throw new Error(
       `${this.getClassName()}: the weight ${name} of the mixer ${this.mixer.name} must start in its shape [${shape}], ` +
         `but starts in [${start.shape}]`,
     );
+  }
+
+  private startDivided(spec: WeightSpec): tf.Tensor {
+    const {weightSeed, outputDivisor} = this;
+    const divided = spec.initializeDivided?.(weightSeed, outputDivisor);
+    return divided ?? tf.tidy(() => spec.initialize(weightSeed).div(outputDivisor));
   }
 
   /** Both directions of a `tf.layers.bidirectional` have one seed, but are not to start alike. */
@@ -180,13 +190,6 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
       weights[name] = spec.isMatrix ? this.matrices.read(name, variable, training) : variable!.read();
     }
     return {mixer: this.mixer, config, weights};
-  }
-
-  /** @internal Makes what the block adds to a residual stream start smaller. */
-  divideOutput(divisor: number): void {
-    for (const {spec, variable} of this.variables.values()) {
-      if (spec.endsBlock && variable) tf.tidy(() => void variable.write(variable.read().div(divisor)));
-    }
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[] {

@@ -123,10 +123,6 @@ export class MambaLM extends tf.LayersModel {
     this.packing = packing;
     this.parts = parts;
     this.ignoreIndex = options.ignoreIndex ?? -100;
-    if (!options.empty) {
-      // Every block adds to the residual stream, so each starts smaller the more there are (GPT-2's rule, as the paper's code has it).
-      for (const block of parts.blocks) block.divideOutput(Math.sqrt(resolved.nLayer));
-    }
   }
 
   /** The state before the first token. */
@@ -424,6 +420,8 @@ function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions, pac
     {length: nLayer},
     (_, i) => new MixerBlock({mixer: mixer.name, ...own, epsilon, ...seeded(`layers.${i}`)}),
   );
+  // Every block adds to the residual stream, so each starts smaller the more there are (GPT-2's rule, as the paper's code has it).
+  for (const block of blocks) block.outputDivisor = Math.sqrt(nLayer);
   const norm = new RMSNormalization({epsilon, name: 'normF'});
   const head = tieEmbeddings ? embeddings : new LanguageHead({vocabSize, dModel, ...seeded('lmHead')});
   for (const layer of [embeddings, ...blocks, norm, head]) {

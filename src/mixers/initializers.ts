@@ -3,7 +3,7 @@
  * dt starts between dtMin and dtMax, so that a channel remembers for about 1/dt steps.
  */
 import * as tf from '@tensorflow/tfjs';
-import {drawNormal, drawUniform} from '../draw';
+import {drawNormal, drawUniform, filled} from '../draw';
 
 /** Makes the first value of a weight of the given shape. */
 export type Start = (shape: readonly number[], seed?: number) => tf.Tensor;
@@ -20,22 +20,22 @@ export function seedFor(seed: number | undefined, name: string): number | undefi
   return hash >>> 0;
 }
 
+/** A start that can be made smaller as it is drawn. */
+export type DivisibleStart = (shape: readonly number[], seed?: number, divisor?: number) => tf.Tensor;
+
 /** U(±bound) */
-export function uniform(bound: number): Start {
-  return (shape, seed) => drawn(shape, drawUniform(tf.util.sizeFromShape([...shape]), -bound, bound, seed));
+export function uniform(bound: number): DivisibleStart {
+  return (shape, seed, divisor = 1) =>
+    filled([...shape], (values) => drawUniform(values.length, -bound / divisor, bound / divisor, seed, values));
 }
 
 /** N(0, deviation²) */
 export function normal(deviation: number): Start {
-  return (shape, seed) => drawn(shape, drawNormal(tf.util.sizeFromShape([...shape]), deviation, seed));
-}
-
-function drawn(shape: readonly number[], values: Float32Array): tf.Tensor {
-  return tf.tensor(values, [...shape], 'float32');
+  return (shape, seed) => filled([...shape], (values) => drawNormal(values.length, deviation, seed, values));
 }
 
 /** What torch gives a linear map or a convolution: U(±1/√fanIn), its Kaiming uniform with a = √5. */
-export function fanIn(inputs: number): Start {
+export function fanIn(inputs: number): DivisibleStart {
   return uniform(1 / Math.sqrt(inputs));
 }
 
@@ -43,14 +43,12 @@ export const zeros: Start = (shape) => tf.zeros([...shape]);
 export const ones: Start = (shape) => tf.ones([...shape]);
 
 /** ln(1 … N) for every channel, so that A = −(1 … N): S4D-real. */
-export const logRange: Start = ([channels, dState]) =>
-  tf.tidy(() =>
-    tf
-      .range(1, dState + 1)
-      .log()
-      .expandDims(0)
-      .tile([channels, 1]),
-  );
+export const logRange: Start = ([channels, dState]) => {
+  const row = Float32Array.from({length: dState}, (_, n) => Math.log(n + 1));
+  return filled([channels, dState], (values) => {
+    for (let at = 0; at < values.length; at += dState) values.set(row, at);
+  });
+};
 
 /** The bias whose softplus is exp(U(ln dtMin, ln dtMax)), at least dtInitFloor: dt + ln(−expm1(−dt)). */
 export function stepSizeBias({dtMin, dtMax, dtInitFloor}: Record<'dtMin' | 'dtMax' | 'dtInitFloor', number>): Start {

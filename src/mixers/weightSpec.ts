@@ -3,7 +3,7 @@
  * not, memory and parameters are counted by it. Each mixer lists its weights once, as a table of these.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type {Start} from './initializers';
+import type {DivisibleStart, Start} from './initializers';
 import {seedFor} from './initializers';
 
 /**
@@ -19,6 +19,8 @@ export interface WeightSpec<Name extends string = string> {
   readonly shape: readonly number[];
   /** Its first value; the layer's seed fixes it. */
   initialize(seed?: number): tf.Tensor;
+  /** Likewise, divided, where it can be drawn so; else it is divided afterwards. */
+  initializeDivided?(seed: number | undefined, divisor: number): tf.Tensor;
   /** Its name in published files, below that of the mixer: `in_proj.weight`. */
   readonly published: string;
   readonly layout: Layout;
@@ -47,16 +49,30 @@ export function matrix<Name extends string>(
   published: string,
   shape: readonly [number, number],
   start: Start,
-  {endsBlock = false, hasOwnStart = false} = {},
+  {hasOwnStart = false} = {},
 ): WeightSpec<Name> {
   return spec(name, shape, start, {
     published,
     layout: 'transposed',
     decays: true,
     isMatrix: true,
-    endsBlock,
+    endsBlock: false,
     hasOwnStart,
   });
+}
+
+/** The kernel of the linear map whose product is added to the residual stream. */
+export function lastMatrix<Name extends string>(
+  name: Name,
+  published: string,
+  shape: readonly [number, number],
+  start: DivisibleStart,
+): WeightSpec<Name> {
+  return {
+    ...matrix(name, published, shape, start),
+    initializeDivided: (seed, divisor) => start(shape, seedFor(seed, name), divisor),
+    endsBlock: true,
+  };
 }
 
 /** The taps of a depthwise convolution [D, K]. */

@@ -275,6 +275,20 @@ describe('a mixer', () => {
     expect(() => mixerNamed(name)).toThrowError(/there is no mixer/);
   });
 
+  it('whose last matrix cannot be drawn smaller starts smaller in a deep model all the same', async () => {
+    const weights: AnyMixer['weights'] = (config) =>
+      s4d
+        .weights(config as Parameters<typeof s4d.weights>[0])
+        .map((spec) => ({...spec, initialize: () => tf.ones(spec.shape as number[])}));
+    const even: AnyMixer = {...s4d, name: 'even', weights};
+    if (!safely(() => mixerNamed(even.name))) registerMixer(even);
+    const model = mambaLM({mixer: 'even', vocabSize: 8, dModel: 4, nLayer: 4, dState: 2});
+    const first = async (name: string) => (await model.weightsByName().get(name)!.read().data())[0];
+    expect(await first('layers.3/mixer/out/kernel')).toBe(0.5);
+    expect(await first('layers.3/mixer/B')).toBe(1);
+    model.dispose();
+  });
+
   it('whose weights start in another shape than its table says is refused by the name of the weight', () => {
     const weights: AnyMixer['weights'] = (config: never) => {
       return s4d.weights(config).map((spec) => ({...spec, initialize: () => tf.zeros([3])}));

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {fanIn, logRange, ones, stepSizeBias, uniform, zeros} from '../initializers';
 import type {Weight} from '../weight';
 import type {WeightSpec} from '../weightSpec';
-import {coefficient, matrix, taps} from '../weightSpec';
+import {coefficient, lastMatrix, matrix, taps} from '../weightSpec';
 import type {MixerConfig} from './config';
 
 /** The values of the weights; the biases that the configuration leaves out are absent. */
@@ -28,7 +28,7 @@ export function mamba1WeightSpecs(config: MixerConfig): Array<WeightSpec<keyof M
     coefficient('dtProj/bias', 'dt_proj.bias', [dInner], stepSizeBias(config)),
     coefficient('ALog', 'A_log', [dInner, dState], logRange),
     coefficient('D', 'D', [dInner], ones),
-    matrix('outProj/kernel', 'out_proj.weight', [dInner, dModel], fanIn(dInner), {endsBlock: true}),
+    lastMatrix('outProj/kernel', 'out_proj.weight', [dInner, dModel], fanIn(dInner)),
     ...(useBias ? [coefficient('outProj/bias', 'out_proj.bias', [dModel], zeros)] : []),
   ];
 }

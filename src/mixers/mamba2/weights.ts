@@ -4,7 +4,7 @@ import type {Start} from '../initializers';
 import {fanIn, ones, stepSizeBias, zeros} from '../initializers';
 import type {Weight} from '../weight';
 import type {WeightSpec} from '../weightSpec';
-import {coefficient, matrix, taps} from '../weightSpec';
+import {coefficient, lastMatrix, matrix, taps} from '../weightSpec';
 import type {Mamba2Config} from './config';
 import {convWidth, headCount} from './config';
 
@@ -34,7 +34,7 @@ export function mamba2WeightSpecs(config: Mamba2Config): Array<WeightSpec<keyof 
     coefficient('ALog', 'A_log', [heads], logUniform(config.aInitRange)),
     coefficient('D', 'D', [dHasHeadDim ? dInner : heads], ones),
     ...(gatedNorm ? [coefficient('norm/weight', 'norm.weight', [dInner], ones)] : []),
-    matrix('outProj/kernel', 'out_proj.weight', [dInner, dModel], fanIn(dInner), {endsBlock: true}),
+    lastMatrix('outProj/kernel', 'out_proj.weight', [dInner, dModel], fanIn(dInner)),
     ...(useBias ? [coefficient('outProj/bias', 'out_proj.bias', [dModel], zeros)] : []),
   ];
 }
