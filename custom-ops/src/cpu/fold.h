@@ -21,13 +21,43 @@ SIMD_INLINE Vec sumEach(const float *rows) {
   return v[0];
 }
 
-// lanes [kChunk][S][kLanes], of which `steps` are used, to out[t * stride + n].
+// Lane i of the result is a sum of kLanes / S lanes of v[i % S]. Shuffles within four lanes, which need no indices.
 template <int S>
-SIMD_INLINE void foldRows(float *out, int64_t stride, const float *lanes, int64_t steps) {
-  for (int64_t i = 0; i < steps * S; i += kLanes) {
+SIMD_INLINE Vec sumInterleaved(Vec *v) {
+  static_assert(S == 1 || S == 2 || S == 4, "");
+  constexpr IVec kQuad = kLane & ~3, kPair = kLane & 1, kUpper = kLane >> 1 & 1;
+  constexpr IVec kSingles = kQuad + kUpper + kPair * kLanes, kPairs = kQuad + kPair + kUpper * kLanes;
+  const auto add = [](Vec a, Vec b, IVec first) { return __builtin_shuffle(a, b, first) + __builtin_shuffle(a, b, first + 2); };
+  if constexpr (S == 4) return add(add(v[0], v[1], kSingles), add(v[2], v[3], kSingles), kPairs);
+  if constexpr (S == 2) return add(v[0], v[1], kSingles);
+  return v[0];
+}
+
+// The sums of such lanes of kLanes / S rows, one row's S sums after the other's.
+template <int S>
+SIMD_INLINE Vec sumRows(const float *rows) {
+  constexpr int R = kLanes / S;
+  Vec v[R];
+  for (int i = 0; i < R; ++i) v[i] = load(rows + i * kLanes);
+#pragma GCC unroll 4
+  for (int n = R, d = S; n > 1; n /= 2, d *= 2) {
+    const IVec second = (kLane & d) * (kLanes / d);
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 2; ++i)
+      v[i] = __builtin_shuffle(v[2 * i], v[2 * i + 1], kLane + second) +
+             __builtin_shuffle(v[2 * i], v[2 * i + 1], (kLane ^ d) + second);
+  }
+  return v[0];
+}
+
+// Rows of the result of sumInterleaved<S>, of which there is room for kChunk, to out[t * stride + n].
+template <int S>
+SIMD_INLINE void foldRows(float *out, int64_t stride, const float *rows, int64_t steps) {
+  for (int64_t t0 = 0; t0 < steps; t0 += kLanes / S) {
     float sums[kLanes];
-    store(sums, sumEach(lanes + i * kLanes));
-    for (int64_t j = i; j < i + kLanes && j < steps * S; ++j) out[j / S * stride + j % S] = sums[j - i];
+    store(sums, sumRows<S>(rows + t0 * kLanes));
+    for (int64_t t = t0; t < t0 + kLanes / S && t < steps; ++t)
+      std::memcpy(out + t * stride, sums + (t - t0) * S, S * sizeof(float));
   }
 }
 

@@ -11,12 +11,14 @@
 namespace tfjs_mamba {
 namespace SIMD_LEVEL {
 
-constexpr int64_t kTile = 64;
-constexpr int64_t kVectors = kTile / kLanes;
+// Rows of so many channels, half a kilobyte each, are read from memory a quarter faster than half of them; with few channels
+// tiles are half as wide, to be enough for many threads.
+constexpr int64_t kTile = 128;
+constexpr int64_t kManyTasks = 8;
 
 struct TileGrid {
   // A segment is the widest run of channels that lie in one group of B and in one group of C.
-  int64_t segments, segmentWidth, tilesPerSegment, tasks;
+  int64_t segments, segmentWidth, tileWidth, tilesPerSegment, tasks;
 
   explicit TileGrid(const ScanProblem &p) {
     int64_t a = p.groupsB, b = p.groupsC;
@@ -26,7 +28,14 @@ struct TileGrid {
     }
     segments = p.groupsB / a * p.groupsC;
     segmentWidth = p.channels / segments;
-    tilesPerSegment = (segmentWidth + kTile - 1) / kTile;
+    cut(p, kTile);
+    if (tasks < kManyTasks) cut(p, kTile / 2);
+  }
+
+ private:
+  void cut(const ScanProblem &p, int64_t width) {
+    tileWidth = width;
+    tilesPerSegment = (segmentWidth + width - 1) / width;
     tasks = p.batch * segments * tilesPerSegment;
   }
 };
@@ -37,9 +46,9 @@ struct Tile {
   Tile(const TileGrid &grid, int64_t task) : task(task) {
     const int64_t index = task % grid.tilesPerSegment, segment = task / grid.tilesPerSegment % grid.segments;
     batch = task / grid.tilesPerSegment / grid.segments;
-    channel = segment * grid.segmentWidth + index * kTile;
-    const int64_t left = grid.segmentWidth - index * kTile;
-    width = left < kTile ? left : kTile;
+    channel = segment * grid.segmentWidth + index * grid.tileWidth;
+    const int64_t left = grid.segmentWidth - index * grid.tileWidth;
+    width = left < grid.tileWidth ? left : grid.tileWidth;
   }
 };
 
@@ -64,20 +73,42 @@ SIMD_INLINE void forStates(int64_t states, const Block &block, int64_t n = 0) {
   if constexpr (Largest > 1) forStates<Largest / 2>(states, block, n);
 }
 
-// delta after bias and softplus, and delta * u, for `steps` rows.
+// Where vector c of step t lies in a chunk's rows: each vector of channels has its steps one after the other, as they are run
+// over, and not all in the same few sets of the cache.
+SIMD_INLINE int64_t rowAt(int64_t t, int64_t c) { return c * kChunk + t * kLanes; }
+
+// Runs work(c, in, at, n) for each vector of `steps` rows of the tile: its first channel in the tile, where it lies in the
+// chunk's rows and in a [B,L,D] tensor, and how many channels are left. Long computations are cut into several such loops,
+// each short enough for the processor to have many vectors in flight, and use pointers of their own: the compiler would
+// take it that any store may change those in a problem.
+template <typename Work>
+SIMD_INLINE void forRows(const ScanProblem &p, const Tile &tile, int64_t t0, int64_t steps, const Work &work) {
+  const int64_t stride = p.channels, width = tile.width, row = (tile.batch * p.length + t0) * stride + tile.channel;
+  for (int64_t t = 0; t < steps; ++t)
+    for (int64_t c = 0; c < width; c += kLanes) work(c, rowAt(t, c), row + t * stride + c, width - c);
+}
+
+// delta after bias and softplus, delta * u, and if `slope` is not null the derivative of the softplus, for `steps` rows.
 SIMD_INLINE void stageSteps(const ScanProblem &p, const Tile &tile, int64_t t0, int64_t steps, float *delta,
-                            float *deltaU) {
-  const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
-  for (int64_t t = 0; t < steps; ++t) {
-    for (int64_t c = 0; c < tile.width; c += kLanes) {
-      const int64_t at = row + t * p.channels + c, n = tile.width - c;
-      Vec d = loadFirst(p.delta + at, n);
-      if (p.deltaBias) d += loadFirst(p.deltaBias + tile.channel + c, n);
-      if (p.softplus) d = softplusVec(d);
-      store(delta + t * kTile + c, d);
-      store(deltaU + t * kTile + c, d * loadFirst(p.u + at, n));
-    }
-  }
+                            float *deltaU, float *slope) {
+  const float *from = p.delta, *u = p.u, *bias = p.deltaBias ? p.deltaBias + tile.channel : nullptr;
+  float *e = deltaU;  // e^-|x|, where x goes into the softplus
+  const bool softplus = p.softplus;
+  forRows(p, tile, t0, steps, [=](int64_t c, int64_t in, int64_t at, int64_t n) {
+    Vec x = loadFirst(from + at, n);
+    if (bias) x += loadFirst(bias + c, n);
+    store(delta + in, x);
+    if (softplus) store(e + in, expVec(-absolute(x)));
+  });
+  if (slope)
+    forRows(p, tile, t0, steps, [=](int64_t, int64_t in, int64_t, int64_t) {
+      store(slope + in, softplus ? softplusGradient(load(delta + in), load(e + in)) : splat(1.0f));
+    });
+  forRows(p, tile, t0, steps, [=](int64_t, int64_t in, int64_t at, int64_t n) {
+    const Vec x = load(delta + in), d = softplus ? softplusOf(x, load(e + in)) : x;
+    store(delta + in, d);
+    store(deltaU + in, d * loadFirst(u + at, n));
+  });
 }
 
 // Fetches the tile's rows of some [B,L,D] tensors ahead of their use. They are short and lie far apart, so the processor
@@ -98,7 +129,7 @@ struct Prefetch {
   // One vector of the row of step t0 + t.
   template <bool write>
   inline __attribute__((always_inline)) void row(int64_t t, int64_t c) const {
-    for (int i = 0; i < Count; ++i) __builtin_prefetch(rows[i] + t * stride + c, write, 2);
+    for (int i = 0; i < Count; ++i) __builtin_prefetch(rows[i] + t * stride + c, write, 3);
   }
 };
 

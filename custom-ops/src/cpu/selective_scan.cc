@@ -14,11 +14,12 @@ namespace {
 
 // As many states as the registers hold beside the constants of exp2.
 constexpr int kStates = kLanes == 16 ? 16 : 8;
+constexpr int kAtOnce = 4;  // exponentials in one go
 
 struct Chunk {
   int64_t steps;
-  const float *delta, *deltaU;  // [steps][kTile]
-  float *y;                     // [steps][kTile], added to
+  const float *delta, *deltaU;  // the chunk's rows
+  float *y;                     // likewise, added to
   Prefetch<3> next;             // u, delta and z of the chunk to come
   Prefetch<1> result;           // y of this one
 };
@@ -32,21 +33,45 @@ SIMD_INLINE void advance(const Chunk &chunk, int64_t c, const float *A2, const f
 #pragma GCC unroll 16
   for (int n = 0; n < S; ++n) h[n] = load(state + n * kTile + c);
   for (int64_t t = 0; t < chunk.steps; ++t) {
-    const Vec delta = load(chunk.delta + t * kTile + c), deltaU = load(chunk.deltaU + t * kTile + c);
-    Vec sum[2] = {load(chunk.y + t * kTile + c), Vec{}};
+    const Vec delta = load(chunk.delta + rowAt(t, c)), deltaU = load(chunk.deltaU + rowAt(t, c));
+    Vec sum[2] = {load(chunk.y + rowAt(t, c)), Vec{}};
     chunk.next.row<false>(t, c);
     chunk.result.row<true>(t, c);
-#pragma GCC unroll 16
-    for (int n = 0; n < S; ++n) {
-      const Vec b = constantB ? load(B + n * kTile + c) : splat(B[t * strideB + n]);
-      const Vec out = constantC ? load(C + n * kTile + c) : splat(C[t * strideC + n]);
-      h[n] = exp2Vec(delta * load(A2 + n * kTile + c)) * h[n] + deltaU * b;
-      sum[n & 1] += out * h[n];
+    constexpr int kGroup = S < kAtOnce ? S : kAtOnce;
+#pragma GCC unroll 4
+    for (int i = 0; i < S; i += kGroup) {
+      Vec decay[kGroup];
+#pragma GCC unroll 4
+      for (int j = 0; j < kGroup; ++j) decay[j] = delta * load(A2 + (i + j) * kTile + c);
+      exp2Each<kGroup>(decay);
+#pragma GCC unroll 4
+      for (int j = 0; j < kGroup; ++j) {
+        const int n = i + j;
+        const Vec b = constantB ? load(B + n * kTile + c) : splat(B[t * strideB + n]);
+        const Vec out = constantC ? load(C + n * kTile + c) : splat(C[t * strideC + n]);
+        h[n] = decay[j] * h[n] + deltaU * b;
+        sum[n & 1] += out * h[n];
+      }
     }
-    store(chunk.y + t * kTile + c, sum[0] + sum[1]);
+    store(chunk.y + rowAt(t, c), sum[0] + sum[1]);
   }
 #pragma GCC unroll 16
   for (int n = 0; n < S; ++n) store(state + n * kTile + c, h[n]);
+}
+
+// y from the sums over the states; `e` is room for as many rows.
+SIMD_INLINE void finishSteps(const ScanForward &p, const Tile &tile, int64_t t0, int64_t steps, const float *sums, float *e) {
+  const float *u = p.u, *z = p.z, *D = p.D ? p.D + tile.channel : nullptr;
+  float *y = p.y;
+  if (z)
+    forRows(p, tile, t0, steps,
+            [=](int64_t, int64_t in, int64_t at, int64_t n) { store(e + in, expVec(-loadFirst(z + at, n))); });
+  forRows(p, tile, t0, steps, [=](int64_t c, int64_t in, int64_t at, int64_t n) {
+    Vec out = load(sums + in);
+    if (D) out += loadFirst(D + c, n) * loadFirst(u + at, n);
+    if (z) out *= loadFirst(z + at, n) / (1.0f + load(e + in));
+    storeFirst(y + at, out, n);
+  });
 }
 
 template <bool constantB, bool constantC>
@@ -81,8 +106,8 @@ void scanTile(const ScanForward &p, const Tile &tile) {
       float *keep = p.chunkStates + (tile.batch * chunkCount(p.length) + t0 / kChunk) * N * p.channels + tile.channel;
       for (int64_t n = 0; n < N; ++n) std::memcpy(keep + n * p.channels, state + n * kTile, tile.width * sizeof(float));
     }
-    stageSteps(p, tile, t0, steps, delta, deltaU);
-    zero(y, steps * kTile);
+    stageSteps(p, tile, t0, steps, delta, deltaU, nullptr);
+    zero(y, kChunk * kTile);
 
     Chunk chunk{steps, delta, deltaU, y, {}, {}};
     // If less than as many steps are left, this one again, which does no harm.
@@ -97,16 +122,7 @@ void scanTile(const ScanForward &p, const Tile &tile) {
     };
     forStates<kStates>(N, block);
 
-    const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
-    for (int64_t t = 0; t < steps; ++t) {
-      for (int64_t c = 0; c < tile.width; c += kLanes) {
-        const int64_t at = row + t * p.channels + c, n = tile.width - c;
-        Vec out = load(y + t * kTile + c);
-        if (p.D) out += loadFirst(p.D + tile.channel + c, n) * loadFirst(p.u + at, n);
-        if (p.z) out *= silu(loadFirst(p.z + at, n));
-        storeFirst(p.y + at, out, n);
-      }
-    }
+    finishSteps(p, tile, t0, steps, y, delta);
   }
   storeTransposed(p.finalState + stateRow, state, tile.width, N);
 }

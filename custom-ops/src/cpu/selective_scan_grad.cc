@@ -24,11 +24,11 @@ struct Partials {
   float *dB, *dC;          // [task][L][N], or [B][D,N] for constants
 };
 
-// Staged rows of the chunk, each [kChunk][kTile].
+// Staged rows of the chunk, see rowAt.
 struct Rows2D {
   float *delta, *deltaU, *u, *dOut, *y;  // dOut: the gradient of the ungated y
   float *sumSB, *dDelta;                 // sums over the states of s B and of what multiplies delta
-  float *gate;                           // sigma(z)
+  float *gate, *slope;                   // sigma(z), and the derivative of delta's softplus
   Prefetch<4> next;                      // u, delta, z and dy of the chunk to come
   Prefetch<3> results;                   // du, ddelta and dz of this one
 };
@@ -42,64 +42,79 @@ struct StateBlock {
   int64_t startStride;
   float *s, *dA;             // [S][kTile], carried through time
   float *dFixedB, *dFixedC;  // [S][kTile], for constants
-  float *lanesB, *lanesC;    // [kChunk][S][kLanes], for the others
+  float *lanesB, *lanesC;    // [kChunk][kLanes], for the others: lane i is of state i % S
 };
+
+// The tile's first vector of channels sets the sums, the others add to them.
+template <int S>
+SIMD_INLINE void addLanes(float *lanes, Vec *v, bool first) {
+  const Vec sums = sumInterleaved<S>(v);
+  store(lanes, first ? sums : load(lanes) + sums);
+}
 
 template <int S, bool constantB, bool constantC>
 SIMD_INLINE void chunkBack(const Rows2D &r, int64_t steps, int64_t c, int64_t width, const StateBlock &k,
                            float *states, float *decays) {
-  Vec h[S];
+  Vec h[S], dFixedC[S];
   for (int n = 0; n < S; ++n) {
+    dFixedC[n] = Vec{};
     h[n] = loadFirst(k.start + n * k.startStride + c, width - c);
     store(states + n * kLanes, h[n]);
   }
   for (int64_t t = 0; t < steps; ++t) {
-    const Vec delta = load(r.delta + t * kTile + c), deltaU = load(r.deltaU + t * kTile + c);
-    Vec y = load(r.y + t * kTile + c);
-    if (k.first) r.next.row<false>(t, c);
+    const Vec delta = load(r.delta + rowAt(t, c)), deltaU = load(r.deltaU + rowAt(t, c));
+    const Vec dOut = load(r.dOut + rowAt(t, c));
+    Vec y{}, decay[S], dC[S];
+    if (k.first)
+      r.next.row<false>(t, c);
+    else
+      y = load(r.y + rowAt(t, c));
 #pragma GCC unroll 4
-    for (int n = 0; n < S; ++n) {
-      const Vec decay = exp2Vec(delta * load(k.A2 + n * kTile + c));
-      h[n] = decay * h[n] + deltaU * (constantB ? load(k.B + n * kTile + c) : splat(k.B[t * k.strideB + n]));
-      y += h[n] * (constantC ? load(k.C + n * kTile + c) : splat(k.C[t * k.strideC + n]));
-      store(decays + (t * S + n) * kLanes, decay);
-      store(states + ((t + 1) * S + n) * kLanes, h[n]);
-    }
-    store(r.y + t * kTile + c, y);
-  }
-
-  Vec s[S], A[S], dA[S], dFixedB[S], dFixedC[S];
-  for (int n = 0; n < S; ++n) {
-    s[n] = load(k.s + n * kTile + c);
-    A[n] = load(k.A + n * kTile + c);
-    dA[n] = dFixedB[n] = dFixedC[n] = Vec{};
-  }
-  for (int64_t t = steps - 1; t >= 0; --t) {
-    const Vec delta = load(r.delta + t * kTile + c), deltaU = load(r.deltaU + t * kTile + c);
-    const Vec dOut = load(r.dOut + t * kTile + c);
-    Vec sumSB = load(r.sumSB + t * kTile + c), dDelta = load(r.dDelta + t * kTile + c);
-    if (k.first) r.results.row<true>(t, c);
+    for (int n = 0; n < S; ++n) decay[n] = delta * load(k.A2 + n * kTile + c);
+    exp2Each<S>(decay);
 #pragma GCC unroll 4
     for (int n = 0; n < S; ++n) {
       const int64_t lane = (t * S + n) * kLanes;
-      const Vec hNow = load(states + lane + S * kLanes);
+      h[n] = decay[n] * h[n] + deltaU * (constantB ? load(k.B + n * kTile + c) : splat(k.B[t * k.strideB + n]));
+      y += h[n] * (constantC ? load(k.C + n * kTile + c) : splat(k.C[t * k.strideC + n]));
+      store(decays + lane, decay[n]);
+      store(states + lane + S * kLanes, h[n]);
+      if (constantC) dFixedC[n] += dOut * h[n];
+      dC[n] = dOut * h[n];
+    }
+    if (!constantC) addLanes<S>(k.lanesC + t * kLanes, dC, c == 0);
+    store(r.y + rowAt(t, c), y);
+  }
+
+  Vec s[S], A[S], dA[S], dFixedB[S];
+  for (int n = 0; n < S; ++n) {
+    s[n] = load(k.s + n * kTile + c);
+    A[n] = load(k.A + n * kTile + c);
+    dA[n] = dFixedB[n] = Vec{};
+  }
+  for (int64_t t = steps - 1; t >= 0; --t) {
+    const Vec delta = load(r.delta + rowAt(t, c)), deltaU = load(r.deltaU + rowAt(t, c));
+    const Vec dOut = load(r.dOut + rowAt(t, c));
+    Vec sumSB{}, dDelta{}, dB[S];
+    if (k.first)
+      r.results.row<true>(t, c);
+    else
+      sumSB = load(r.sumSB + rowAt(t, c)), dDelta = load(r.dDelta + rowAt(t, c));
+#pragma GCC unroll 4
+    for (int n = 0; n < S; ++n) {
+      const int64_t lane = (t * S + n) * kLanes;
       s[n] += dOut * (constantC ? load(k.C + n * kTile + c) : splat(k.C[t * k.strideC + n]));
-      if (constantC)
-        dFixedC[n] += dOut * hNow;
-      else
-        store(k.lanesC + lane, load(k.lanesC + lane) + dOut * hNow);
-      if (constantB)
-        dFixedB[n] += s[n] * deltaU;
-      else
-        store(k.lanesB + lane, load(k.lanesB + lane) + s[n] * deltaU);
+      if (constantB) dFixedB[n] += s[n] * deltaU;
+      dB[n] = s[n] * deltaU;
       sumSB += s[n] * (constantB ? load(k.B + n * kTile + c) : splat(k.B[t * k.strideB + n]));
       s[n] *= load(decays + lane);
       const Vec product = s[n] * load(states + lane);
       dA[n] += delta * product;
       dDelta += A[n] * product;
     }
-    store(r.sumSB + t * kTile + c, sumSB);
-    store(r.dDelta + t * kTile + c, dDelta);
+    if (!constantB) addLanes<S>(k.lanesB + t * kLanes, dB, c == 0);
+    store(r.sumSB + rowAt(t, c), sumSB);
+    store(r.dDelta + rowAt(t, c), dDelta);
   }
   for (int n = 0; n < S; ++n) {
     store(k.s + n * kTile + c, s[n]);
@@ -111,22 +126,22 @@ SIMD_INLINE void chunkBack(const Rows2D &r, int64_t steps, int64_t c, int64_t wi
 
 // u, delta and the gradient of the ungated output of one chunk.
 void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t steps, const Rows2D &r) {
-  stageSteps(p, tile, t0, steps, r.delta, r.deltaU);
-  const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
-  for (int64_t t = 0; t < steps; ++t)
-    for (int64_t c = 0; c < tile.width; c += kLanes) {
-      const int64_t at = row + t * p.channels + c, n = tile.width - c;
-      const Vec dy = loadFirst(p.dy + at, n);
-      store(r.u + t * kTile + c, loadFirst(p.u + at, n));
-      Vec dOut = dy;
-      if (p.z) {
-        const Vec z = loadFirst(p.z + at, n), gate = sigmoid(z);
-        store(r.gate + t * kTile + c, gate);
-        dOut *= z * gate;
-      }
-      store(r.dOut + t * kTile + c, dOut);
+  stageSteps(p, tile, t0, steps, r.delta, r.deltaU, r.slope);
+  const float *from = p.u, *dy = p.dy, *z = p.z;
+  float *u = r.u, *dOut = r.dOut, *gate = r.gate;
+  if (z)
+    forRows(p, tile, t0, steps,
+            [=](int64_t, int64_t in, int64_t at, int64_t n) { store(gate + in, expVec(-loadFirst(z + at, n))); });
+  forRows(p, tile, t0, steps, [=](int64_t, int64_t in, int64_t at, int64_t n) {
+    store(u + in, loadFirst(from + at, n));
+    Vec d = loadFirst(dy + at, n);
+    if (z) {
+      const Vec open = 1.0f / (1.0f + load(gate + in));
+      store(gate + in, open);
+      d *= loadFirst(z + at, n) * open;
     }
-  zero(r.y, steps * kTile), zero(r.sumSB, steps * kTile), zero(r.dDelta, steps * kTile);
+    store(dOut + in, d);
+  });
 }
 
 // From the sums over the states to du, ddelta and dz; dD and the bias gradient of the chunk are added to theirs. An absent
@@ -134,45 +149,34 @@ void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t ste
 template <bool hasD>
 void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t steps, const Rows2D &r, float *dD,
                  float *dBias) {
-  const int64_t row = (tile.batch * p.length + t0) * p.channels + tile.channel;
-  for (int64_t c = 0; c < tile.width; c += kLanes) {
-    const int64_t n = tile.width - c;
-    const Vec D = hasD ? loadFirst(p.D + tile.channel + c, n) : Vec{};
-    const Vec bias = p.deltaBias ? loadFirst(p.deltaBias + tile.channel + c, n) : Vec{};
-    Vec sumD{}, sumBias{};
-    for (int64_t t = 0; t < steps; ++t) {
-      const int64_t at = row + t * p.channels + c, in = t * kTile + c;
-      const Vec u = load(r.u + in), dOut = load(r.dOut + in), sumSB = load(r.sumSB + in);
-      Vec dDelta = load(r.dDelta + in) + u * sumSB;
-      if (p.softplus) {
-        const Vec x = loadFirst(p.delta + at, n) + bias;
-        dDelta = x > 20.0f ? dDelta : dDelta * sigmoid(x);
-      }
-      storeFirst(p.ddelta + at, dDelta, n);
-      const Vec delta = load(r.delta + in);
-      storeFirst(p.du + at, hasD ? D * dOut + delta * sumSB : delta * sumSB, n);
-      sumD += dOut * u;
-      sumBias += dDelta;
-      if (p.z) {
-        const Vec slope = siluGradient(loadFirst(p.z + at, n), load(r.gate + in));
-        storeFirst(p.dz + at, loadFirst(p.dy + at, n) * (hasD ? load(r.y + in) + D * u : load(r.y + in)) * slope, n);
-      }
+  const float *u = r.u, *dOut = r.dOut, *y = r.y, *sumSB = r.sumSB, *sums = r.dDelta, *delta = r.delta;
+  const float *gate = r.gate, *slope = r.slope, *z = p.z, *dy = p.dy, *D = hasD ? p.D + tile.channel : nullptr;
+  float *du = p.du, *ddelta = p.ddelta, *dz = p.dz;
+  forRows(p, tile, t0, steps, [=](int64_t c, int64_t in, int64_t at, int64_t n) {
+    const Vec out = load(dOut + in), SB = load(sumSB + in), now = load(u + in);
+    const Vec dDelta = (load(sums + in) + now * SB) * load(slope + in);
+    storeFirst(ddelta + at, dDelta, n);
+    store(dBias + c, load(dBias + c) + dDelta);
+    const Vec skip = hasD ? loadFirst(D + c, n) : Vec{};
+    storeFirst(du + at, hasD ? skip * out + load(delta + in) * SB : load(delta + in) * SB, n);
+    if (hasD) store(dD + c, load(dD + c) + out * now);
+    if (z) {
+      const Vec open = siluGradient(loadFirst(z + at, n), load(gate + in));
+      storeFirst(dz + at, loadFirst(dy + at, n) * (hasD ? load(y + in) + skip * now : load(y + in)) * open, n);
     }
-    store(dD + c, load(dD + c) + sumD);
-    store(dBias + c, load(dBias + c) + sumBias);
-  }
+  });
 }
 
 template <bool constantB, bool constantC>
 void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) {
-  const int64_t N = p.states, matrix = N * kTile, rows = kChunk * kTile, lanes = kChunk * kStates * kLanes;
-  Scratch scratch(8 * matrix + 8 * rows + 5 * lanes + 3 * kTile);
+  const int64_t N = p.states, matrix = N * kTile, rows = kChunk * kTile, lanes = kChunk * kLanes;
+  Scratch scratch(8 * matrix + 9 * rows + (2 * kStates + 2) * lanes + kStates * kLanes + 3 * kTile);
   float *A = scratch.take(matrix), *A2 = scratch.take(matrix), *s = scratch.take(matrix), *dA = scratch.take(matrix);
   float *fixedB = scratch.take(matrix), *fixedC = scratch.take(matrix);
   float *dFixedB = scratch.take(matrix), *dFixedC = scratch.take(matrix);
   Rows2D r{scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows),
-           scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), {}, {}};
-  float *states = scratch.take(lanes + kStates * kLanes), *decays = scratch.take(lanes);
+           scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), {}, {}};
+  float *states = scratch.take(kStates * (lanes + kLanes)), *decays = scratch.take(kStates * lanes);
   float *lanesB = scratch.take(lanes), *lanesC = scratch.take(lanes);
   float *dD = scratch.take(kTile), *dBias = scratch.take(kTile), *zeros = scratch.take(kTile);
 
@@ -212,7 +216,6 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
                              dFixedC + n * kTile,
                              lanesB,
                              lanesC};
-      zero(lanesB, lanes), zero(lanesC, lanes);
       for (int64_t c = 0; c < tile.width; c += kLanes)
         chunkBack<S, constantB, constantC>(r, steps, c, tile.width, block, states, decays);
       const int64_t to = (tile.task * p.length + t0) * N + n;
