@@ -5,6 +5,7 @@
 //   collective(kind, group, size, key, shape, data)
 //       group TensorFlow's key of the group, size how many ranks are in it;
 //       data a Float32Array or Int32Array, for 'receive' an empty one; gives the values of the result, of the same type
+//       or the number of a bundle (src/tf/bundle.h), which then holds the result; gives nothing
 //
 // A thread for each group works its calls off in the order in which they were made, which has to be the same on all its
 // ranks. So a rank may ask for several at once and go on computing, and two of them do not wait for what others do.
@@ -20,6 +21,7 @@
 #include <string>
 #include <thread>
 
+#include "../src/tf/bundle.h"
 #include "collectives.h"
 
 namespace {
@@ -172,6 +174,36 @@ napi_value refuse(napi_env env, const char *message) {
   return nullptr;
 }
 
+// Of kind, group, size, key and shape; of floats, without any.
+Collective collectiveOf(napi_env env, const napi_value *given) {
+  Collective collective;
+  collective.kind = text(env, given[0]);
+  collective.group = static_cast<int>(number(env, given[1]));
+  collective.size = static_cast<int>(number(env, given[2]));
+  collective.key = static_cast<int>(number(env, given[3]));
+  collective.type = 1;  // TF_FLOAT
+  for (double length : list(env, given[4], number)) collective.shape.push_back(static_cast<int64_t>(length));
+  return collective;
+}
+
+napi_value startBundle(napi_env env, const napi_value *given, int bundle) {
+  static const auto take = inOpLibrary<decltype(tfjs_mamba_bundle_take)>("tfjs_mamba_bundle_take");
+  static const auto give = inOpLibrary<decltype(tfjs_mamba_bundle_give)>("tfjs_mamba_bundle_give");
+  static const auto drop = inOpLibrary<decltype(tfjs_mamba_bundle_drop)>("tfjs_mamba_bundle_drop");
+  Collective collective = collectiveOf(env, given);
+  collective.input = take && give && drop ? take(bundle) : nullptr;
+  if (!collective.input) return refuse(env, "tfjs-mamba: collective needs a bundle that is packed");
+  auto call = std::make_unique<Call>();
+  call->work = [collective, bundle](TF_Tensor **) {
+    TF_Tensor *result = nullptr;
+    const std::string error = collectives().run(collective, &result);
+    if (error.empty()) give(bundle, result);
+    else drop(bundle);
+    return error;
+  };
+  return start(env, collective.group, std::move(call));
+}
+
 }  // namespace
 
 napi_value jsOpenCluster(napi_env env, napi_callback_info info) {
@@ -197,21 +229,17 @@ napi_value jsCollective(napi_env env, napi_callback_info info) {
   size_t count = 6;
   napi_value given[6] = {};
   napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
+  napi_valuetype kind;
+  napi_typeof(env, given[5], &kind);
+  if (kind == napi_number) return startBundle(env, given, static_cast<int>(number(env, given[5])));
   const Values values(env, given[5]);
   if (values.type != napi_float32_array && values.type != napi_int32_array)
-    return refuse(env, "tfjs-mamba: collective needs kind, group, size, key, shape and a Float32Array or Int32Array");
+    return refuse(env, "tfjs-mamba: collective needs kind, group, size, key, shape and a Float32Array, an Int32Array or a bundle");
   if (!allocateTensor.present()) return refuse(env, "tfjs-mamba: no TensorFlow is loaded in this process");
-  Collective collective;
-  collective.kind = text(env, given[0]);
-  collective.group = static_cast<int>(number(env, given[1]));
-  collective.size = static_cast<int>(number(env, given[2]));
-  collective.key = static_cast<int>(number(env, given[3]));
+  Collective collective = collectiveOf(env, given);
   collective.type = values.type == napi_float32_array ? 1 : 3;  // TF_FLOAT, TF_INT32
   size_t size = 1;
-  for (double length : list(env, given[4], number)) {
-    collective.shape.push_back(static_cast<int64_t>(length));
-    size *= static_cast<size_t>(length);
-  }
+  for (int64_t length : collective.shape) size *= static_cast<size_t>(length);
   if (collective.kind != "receive") {
     if (size != values.length) return refuse(env, "tfjs-mamba: collective needs as many values as the shape has");
     const int rank = static_cast<int>(collective.shape.size());

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <utility>
 
 namespace {
 
@@ -57,15 +58,14 @@ class Op {
  public:
   Op(TFE_Context *context, const char *name) : op_(newOp(context, name, status_)) {}
   ~Op() {
-    for (TFE_TensorHandle *handle : handles_) deleteHandle(handle);
     if (op_) deleteOp(op_);
   }
 
   void input(const TF_Tensor *tensor) {
     TFE_TensorHandle *handle = newHandle(tensor, status_);
     if (!handle) return;
-    handles_.push_back(handle);
     if (status_.ok()) addInput(op_, handle, status_);
+    deleteHandle(handle);  // the op has one of its own
   }
   void input(const std::vector<int> &values, int rank) {
     const int64_t length = static_cast<int64_t>(values.size());
@@ -93,7 +93,6 @@ class Op {
  private:
   Status status_;
   TFE_Op *op_;
-  std::vector<TFE_TensorHandle *> handles_;
 };
 
 const char *opOf(const std::string &kind) {
@@ -144,7 +143,7 @@ std::string Collectives::open(const ClusterOptions &options) {
 }
 
 std::string Collectives::run(const Collective &collective, TF_Tensor **output) {
-  const std::unique_ptr<TF_Tensor, void (*)(TF_Tensor *)> input(collective.input, [](TF_Tensor *tensor) {
+  Input input(collective.input, [](TF_Tensor *tensor) {
     if (tensor) deleteTensor(tensor);
   });
   uint64_t call;
@@ -155,7 +154,7 @@ std::string Collectives::run(const Collective &collective, TF_Tensor **output) {
     running_[call] = Clock::now();
   }
   changed_.notify_all();
-  const std::string error = execute(collective, output);
+  const std::string error = execute(collective, std::move(input), output);
   const std::string reason = error.empty() ? "" : explain(error);
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -167,14 +166,15 @@ std::string Collectives::run(const Collective &collective, TF_Tensor **output) {
   return reason;
 }
 
-std::string Collectives::execute(const Collective &collective, TF_Tensor **output) {
+std::string Collectives::execute(const Collective &collective, Input input, TF_Tensor **output) {
   const bool receives = collective.kind == "receive";
   const bool reduces = std::strcmp(opOf(collective.kind), "CollectiveReduceV2") == 0;
   Op op(context_, opOf(collective.kind));
   if (!op.error().empty()) return op.error();
   if (options_.communication == "nccl")
     op.device("/job:" + options_.job + "/replica:0/task:" + std::to_string(options_.rank) + "/device:GPU:0");
-  if (!receives) op.input(collective.input);
+  if (!receives) op.input(input.get());
+  input.reset();  // so that TensorFlow may reduce in place
   for (int value : {collective.size, collective.group, collective.key}) op.input({value}, 0);
   if (receives) {
     op.input(std::vector<int>(collective.shape.begin(), collective.shape.end()), 1);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -43,7 +44,9 @@ class Collectives {
   std::string run(const Collective &collective, TF_Tensor **output);
 
  private:
-  std::string execute(const Collective &collective, TF_Tensor **output);
+  using Input = std::unique_ptr<TF_Tensor, void (*)(TF_Tensor *)>;
+
+  std::string execute(const Collective &collective, Input input, TF_Tensor **output);
   std::string explain(const std::string &error);
   void watch();
   bool answers(size_t rank, int milliseconds);

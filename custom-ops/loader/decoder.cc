@@ -11,13 +11,6 @@
 
 namespace {
 
-// The function of that name and type in the op library.
-template <typename Function>
-Function *inLibrary(const char *name) {
-  void *library = loadedOpLibrary();
-  return library ? find<Function>({library}, name) : nullptr;
-}
-
 template <typename T>
 struct Array {
   T *data = nullptr;
@@ -42,7 +35,7 @@ napi_value refuse(napi_env env, const char *message) {
 }  // namespace
 
 napi_value jsNextTokens(napi_env env, napi_callback_info info) {
-  static const auto next = inLibrary<decltype(tfjs_mamba_decoder_next)>("tfjs_mamba_decoder_next");
+  static const auto next = inOpLibrary<decltype(tfjs_mamba_decoder_next)>("tfjs_mamba_decoder_next");
   size_t given = 6;
   napi_value values[6];
   int32_t decoder = 0;
@@ -61,7 +54,7 @@ napi_value jsNextTokens(napi_env env, napi_callback_info info) {
 }
 
 napi_value jsDecoderState(napi_env env, napi_callback_info info) {
-  static const auto copy = inLibrary<decltype(tfjs_mamba_decoder_state)>("tfjs_mamba_decoder_state");
+  static const auto copy = inOpLibrary<decltype(tfjs_mamba_decoder_state)>("tfjs_mamba_decoder_state");
   size_t given = 2;
   napi_value values[2];
   int32_t decoder = 0;
@@ -76,7 +69,7 @@ napi_value jsDecoderState(napi_env env, napi_callback_info info) {
 }
 
 napi_value jsCloseDecoder(napi_env env, napi_callback_info info) {
-  static const auto close = inLibrary<decltype(tfjs_mamba_decoder_close)>("tfjs_mamba_decoder_close");
+  static const auto close = inOpLibrary<decltype(tfjs_mamba_decoder_close)>("tfjs_mamba_decoder_close");
   size_t given = 1;
   napi_value value = nullptr;
   int32_t decoder = 0;

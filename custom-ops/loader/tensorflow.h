@@ -30,6 +30,13 @@ Function *find(const std::vector<void *> &libraries, const char *name) {
   return nullptr;
 }
 
+// The function of that name and type in our op library; null if there is none.
+template <typename Function>
+Function *inOpLibrary(const char *name) {
+  void *library = loadedOpLibrary();
+  return library ? find<Function>({library}, name) : nullptr;
+}
+
 // One function of the C API, looked for until it is found.
 template <typename Function>
 class Api;

@@ -14,15 +14,18 @@ export interface Loader extends NativeDecoders {
   load(opLibrary: string): void;
   info(): {tensorflow: string; simd: string; threads: number};
   openCluster(options: ClusterOptions): Promise<void>;
-  /** Gives the values of the result; `group` is TensorFlow's key of the `size` ranks that call together. */
-  collective(
+  /**
+   * Gives the values of the result; `group` is TensorFlow's key of the `size` ranks that call together. A number is that of a bundle of
+   * tensors (src/cluster/nodeBundle.ts), which then holds the result.
+   */
+  collective<T extends Float32Array | Int32Array | number>(
     kind: CollectiveKind,
     group: number,
     size: number,
     key: number,
     shape: readonly number[],
-    data: Float32Array | Int32Array,
-  ): Promise<Float32Array | Int32Array>;
+    data: T,
+  ): Promise<T>;
 }
 
 /** A collective op of TensorFlow and its variant; `send` and `receive` are the two sides of a broadcast. */

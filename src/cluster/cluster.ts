@@ -20,6 +20,11 @@ export interface Cluster {
   readonly size: number;
   /** The sum, or another reduction, of all ranks' tensors, element by element: the same bits on every rank. `mean` of float32 only. */
   allReduce<T extends tf.Tensor>(x: T, reduction?: Reduction): Promise<T>;
+  /**
+   * The sums over all ranks of several float32 tensors, each multiplied by `weight` first where it is given, as one message. They
+   * have been packed when the call returns, and may be disposed: on the tensorflow backend it is the only copy that is made of them.
+   */
+  sumAll(tensors: readonly tf.Tensor[], weight?: tf.Scalar): Promise<tf.Tensor[]>;
   /** The tensor of rank `root`, 0 unless given; of that of the other ranks only shape and dtype count. */
   broadcast<T extends tf.Tensor>(x: T, root?: number): Promise<T>;
   /** All ranks' tensors, of rank 1 or more, one after the other along the first axis: [n, …] becomes [size · n, …]. */

@@ -5,11 +5,10 @@
 import type {CollectiveKind, Loader} from '../backends/nodeNative';
 import {callKey} from './key';
 
-/** What travels. */
-export type Values = Float32Array | Int32Array;
+/** What travels: values, or by its number a bundle of tensors. */
+export type Values = Float32Array | Int32Array | number;
 
 export class Channel {
-  private calls = 0;
   /** Settles when all calls so far have been handed over; while values are read, later calls must not overtake. */
   private handedOver?: Promise<unknown>;
 
@@ -21,11 +20,10 @@ export class Channel {
   ) {}
 
   /** Hands a call over: at once where its values are there, so that it is under way whatever JavaScript does next. */
-  call(kind: CollectiveKind, label: string, shape: number[], values: Values | Promise<Values>): Promise<Values> {
-    const number = this.calls++;
-    const start = (data: Values) => {
+  call<T extends Values>(kind: CollectiveKind, label: string, shape: number[], values: T | Promise<T>): Promise<T> {
+    const start = (data: T) => {
       const type = data instanceof Int32Array ? 'int32' : 'float32';
-      const key = callKey(number, `${label} ${type} ${shape.join()}`);
+      const key = callKey(`${label} ${type} ${shape.join()}`);
       return this.loader.collective(kind, this.group, this.size, key, shape, data);
     };
     const before = this.handedOver;

@@ -5,17 +5,21 @@
 import * as tf from '@tensorflow/tfjs';
 import {loadNative} from '../backends/nodeNative';
 import type {CollectiveKind, Loader} from '../backends/nodeNative';
+import {isTensorflowOnCpu} from '../backends/traits';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {checkOneOf, showShape} from '../ops/check';
 import type {Cluster, Reduction} from './cluster';
 import type {ClusterConfig, ResolvedClusterConfig} from './config';
 import {resolveClusterConfig} from './config';
+import {packBundle, unpackBundle} from './nodeBundle';
 import type {Values} from './nodeChannel';
 import {Channel} from './nodeChannel';
 import {contextConfig, JOB, serverDef} from './messages';
 import {nameOf, peersUp} from './nodePeers';
 
 const OP = 'joinCluster';
+
+type Numbers = Float32Array | Int32Array;
 
 const hostBackends = new Set(['tensorflow', 'wasm', 'cpu']);
 
@@ -83,6 +87,30 @@ class Member implements Cluster {
       throw new Error(`${op}: mean needs a tensor of dtype float32, but has ${x.dtype}`);
     }
     return this.run(op, reduction, reduction, x, x.shape);
+  }
+
+  async sumAll(tensors: readonly tf.Tensor[], weight?: tf.Scalar): Promise<tf.Tensor[]> {
+    const op = 'sumAll';
+    for (const x of tensors) this.checkFloats(op, 'tensors', x);
+    if (weight !== undefined) this.checkFloats(op, 'weight', weight);
+    if (weight && weight.rank > 0)
+      throw new Error(`${op}: weight must be a scalar, but has shape ${showShape(weight.shape)}`);
+    const sizes = tensors.map(({size}) => size);
+    const shape = [sizes.reduce((sum, size) => sum + size, 0)];
+    if (this.loader && shape[0] > 0 && isTensorflowOnCpu()) {
+      const bundle = packBundle(tensors, weight);
+      await this.call(`${op} of float32 ${showShape(shape)}`, this.all(), 'sum', 'sum', shape, bundle);
+      return unpackBundle(bundle, tensors.length);
+    }
+    if (tensors.length === 0) return [];
+    const packed = tf.tidy(() => {
+      const flat = tf.concat(tensors.map((x) => x.flatten()));
+      return weight ? flat.mul<tf.Tensor1D>(weight) : flat;
+    });
+    const sum = await this.allReduce(packed).finally(() => packed.dispose());
+    const parts = tf.tidy(() => tf.split(sum, sizes).map((part, i) => part.reshape(tensors[i].shape)));
+    sum.dispose();
+    return parts;
   }
 
   async broadcast<T extends tf.Tensor>(x: T, root = 0): Promise<T> {
@@ -160,6 +188,11 @@ class Member implements Cluster {
     }
   }
 
+  private checkFloats(op: string, name: string, x: tf.Tensor): void {
+    this.check(op, x);
+    if (x.dtype !== 'float32') throw new Error(`${op}: ${name} must have dtype float32, but has ${x.dtype}`);
+  }
+
   private async run<T extends tf.Tensor>(
     op: string,
     kind: CollectiveKind,
@@ -174,9 +207,13 @@ class Member implements Cluster {
     return tf.tensor(await this.call(named, this.all(), kind, label, x.shape, values), shape, x.dtype) as T;
   }
 
-  private async call(op: string, channel: Channel, ...call: Parameters<Channel['call']>): Promise<Values> {
+  private async call<T extends Values>(
+    op: string,
+    channel: Channel,
+    ...call: [CollectiveKind, string, number[], T | Promise<T>]
+  ): Promise<T> {
     try {
-      return await channel.call(...call);
+      return await channel.call<T>(...call);
     } catch (error) {
       throw failure(op, error);
     }
@@ -199,11 +236,11 @@ class Member implements Cluster {
   }
 }
 
-function nothing(dtype: string): Values {
+function nothing(dtype: string): Numbers {
   return dtype === 'int32' ? new Int32Array() : new Float32Array();
 }
 
 /** At once where the backend computes in the host's memory. */
-function valuesOf(x: tf.Tensor): Values | Promise<Values> {
-  return (hostBackends.has(tf.getBackend()) ? x.dataSync() : x.data()) as Values | Promise<Values>;
+function valuesOf(x: tf.Tensor): Numbers | Promise<Numbers> {
+  return (hostBackends.has(tf.getBackend()) ? x.dataSync() : x.data()) as Numbers | Promise<Numbers>;
 }

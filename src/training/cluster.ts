@@ -10,7 +10,7 @@ import type {Cluster} from '../cluster/cluster';
 import type {CheckpointFiles, TrainingStore} from './checkpoint';
 import type {Batch} from './data';
 import type {GradientSums, Objective, Run} from './gradients';
-import {gradientSums} from './gradients';
+import {batchGradients, gradientSums} from './gradients';
 
 /** Numbers that travel together: 4 MiB, ten times what takes as long as a call by itself does (guides/scaling.md). */
 const BUCKET = 1 << 20;
@@ -52,26 +52,33 @@ export async function sumsOfShares(
   how: Run,
   cluster: Cluster,
 ): Promise<GradientSums> {
-  const buckets = new Buckets(cluster);
+  let buckets: Buckets;
   tf.tidy(() => {
     const shares = batches.map((batch) => shareOf(batch, cluster));
     const weights = shares.map(({weight}) => weight);
     const rows = shares.map(({batch}) => batch);
-    const add = (name: string, sum: tf.Tensor) => buckets.add(name, sum);
-    const {gradients, loss, total} = gradientSums(model, rows, objective, how, weights, add);
-    for (const [name, sum] of Object.entries(gradients)) add(name, sum); // that the last batch has none of
-    buckets.add('', loss);
-    buckets.add('', total);
+    if (batches.length === 1) {
+      // Packing multiplies by the count, the gradients as well as the loss and the 1 of which the total comes.
+      buckets = new Buckets(cluster, objective.count(rows[0].ys).mul(weights[0]));
+      const add = ({name}: tf.Variable, gradient: tf.Tensor) => buckets.add(name, gradient);
+      const {value} = batchGradients(model, rows[0], objective, how, add);
+      buckets.end(value, tf.scalar(1));
+    } else {
+      buckets = new Buckets(cluster);
+      const add = (name: string, sum: tf.Tensor) => buckets.add(name, sum);
+      const {gradients, loss, total} = gradientSums(model, rows, objective, how, weights, add);
+      for (const [name, sum] of Object.entries(gradients)) add(name, sum); // that the last batch has none of
+      buckets.end(loss, total);
+    }
   });
-  return buckets.sums();
+  return buckets!.sums();
 }
 
 /** Sums over all ranks; disposes the sums of this one. */
 export async function sumOverRanks({loss, gradients, total}: GradientSums, cluster: Cluster): Promise<GradientSums> {
   const buckets = new Buckets(cluster);
   for (const [name, sum] of Object.entries(gradients)) buckets.add(name, sum);
-  buckets.add('', loss);
-  buckets.add('', total);
+  buckets.end(loss, total);
   tf.dispose([gradients, loss, total]);
   return buckets.sums();
 }
@@ -83,7 +90,10 @@ class Buckets {
   private open: tf.Tensor[] = [];
   private room = BUCKET;
 
-  constructor(private readonly cluster: Cluster) {}
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly weight?: tf.Scalar,
+  ) {}
 
   /** Takes a copy. */
   add(name: string, tensor: tf.Tensor): void {
@@ -94,9 +104,15 @@ class Buckets {
     if (this.room <= 0) this.close();
   }
 
-  /** What was added, summed: the gradients, and after them, as the last two, the loss and the total. */
-  async sums(): Promise<GradientSums> {
+  /** Adds what comes after the gradients. */
+  end(loss: tf.Scalar, total: tf.Scalar): void {
+    this.add('', loss);
+    this.add('', total);
     this.close();
+  }
+
+  /** What was added, summed. */
+  async sums(): Promise<GradientSums> {
     try {
       const sums = (await Promise.all(this.pending)).flat();
       const [total, loss] = [sums.pop(), sums.pop()] as tf.Scalar[];
@@ -111,23 +127,13 @@ class Buckets {
 
   private close(): void {
     if (this.open.length > 0) {
-      const sum = this.sum(this.open);
+      const sum = this.cluster.sumAll(this.open, this.weight); // which has packed them when it returns
+      tf.dispose(this.open);
       sum.catch(() => undefined); // is met in sums()
       this.pending.push(sum);
     }
     this.open = [];
     this.room = BUCKET;
-  }
-
-  private async sum(tensors: tf.Tensor[]): Promise<tf.Tensor[]> {
-    const packed = tf.keep(tf.tidy(() => tf.concat(tensors.map((tensor) => tensor.flatten()))));
-    const shapes = tensors.map(({shape}) => shape);
-    tf.dispose(tensors);
-    const sum = await this.cluster.allReduce(packed).finally(() => packed.dispose());
-    const sizes = shapes.map((shape) => tf.util.sizeFromShape(shape));
-    const parts = tf.tidy(() => tf.split(sum, sizes).map((part, i) => part.reshape(shapes[i])));
-    sum.dispose();
-    return parts;
   }
 }
 

@@ -134,8 +134,8 @@ const OP = 'trainer';
 
 /** Throws unless it is what joinCluster gives. */
 export function checkCluster(cluster: unknown): void {
-  const {rank, size, allReduce, broadcast, allGather, barrier} = Object(cluster) as Partial<Cluster>;
-  const isOne = [allReduce, broadcast, allGather, barrier].every((call) => typeof call === 'function');
+  const {rank, size, allReduce, sumAll, broadcast, allGather, barrier} = Object(cluster) as Partial<Cluster>;
+  const isOne = [allReduce, sumAll, broadcast, allGather, barrier].every((call) => typeof call === 'function');
   if (!isOne || !Number.isInteger(rank) || !Number.isInteger(size)) {
     throw new Error(`${OP}: cluster must be what joinCluster of tfjs-mamba/node gives`);
   }

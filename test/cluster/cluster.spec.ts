@@ -31,6 +31,10 @@ describe('a cluster', () => {
         fromFirst: ['float32', [1, 3], x[0]],
         fromLast: ['int32', [2], counts[size - 1]],
         empty: ['float32', [0, 3], []],
+        'part 0': ['float32', [1, 3], columns.map((column) => total(column) / 2)],
+        'part 1': ['float32', [0, 2], []],
+        'part 2': ['float32', [], [total(ranks) / 2]],
+        unweighted: ['float32', [1, 3], columns.map(total)],
         atOnce: ['float32', [20], numbers(20, (i) => i * (total(ranks) + size))],
       };
       for (const [i, {rank, size: told, given, tensors, refused}] of found.entries()) {
@@ -42,6 +46,8 @@ describe('a cluster', () => {
             .toEqual({dtype, shape, values: values.map((value) => value + 0)});
         }
         expect(Math.max(...given['many'].values.map((value, k) => Math.abs(value - many[k])))).toBeLessThan(0.5);
+        expect(Math.max(...given['part 3'].values.map((value, k) => Math.abs(value - many[k] / 2)))).toBeLessThan(0.5);
+        expect(given['part 3'].values).withContext('the same bits as rank 0').toEqual(found[0].given['part 3'].values);
         expect(given['many'].values).withContext('the same bits as rank 0').toEqual(found[0].given['many'].values);
         expect(tensors).toBe(0);
         expect(refused).toEqual([
@@ -50,6 +56,8 @@ describe('a cluster', () => {
           'allReduce: x must have dtype float32 or int32, but has bool',
           'allGather: x must have a first axis, but is a scalar',
           `broadcast: root must be below the size of the cluster, ${size}, but is ${size}`,
+          'sumAll: tensors must have dtype float32, but has int32',
+          'sumAll: weight must be a scalar, but has shape [1000]',
           'allReduce: this process has left the cluster',
         ]);
       }
@@ -62,6 +70,11 @@ describe('a cluster', () => {
     expect([rank, size]).toEqual([0, 1]);
     expect(given['sum'].values).toEqual(given['gathered'].values);
     expect(given['mean'].values).toEqual(given['fromFirst'].values);
+    expect([0, 1, 2].map((i) => given[`part ${i}`])).toEqual([
+      {dtype: 'float32', shape: [1, 3], values: given['sum'].values.map((value) => value / 2)},
+      {dtype: 'float32', shape: [0, 2], values: []},
+      {dtype: 'float32', shape: [], values: [0]},
+    ]);
   });
 
   for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {

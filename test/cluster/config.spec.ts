@@ -72,10 +72,11 @@ describe('the description of a cluster', () => {
     // By Python's protobuf and TensorFlow 2.21's own *_pb2.py, which may write the two tasks in either order:
     // cluster {job {name: "worker" tasks {key: 0 value: "a:1"} tasks {key: 1 value: "b:2"}}} job_name: "worker" task_index: 1
     // default_session_config {experimental {collective_group_leader: "/job:worker/replica:0/task:0"}} protocol: "grpc"
+    // Beside the leader recv_buf_max_chunk: 65536, field 4 of int32 by the descriptor in libtensorflow_framework: 20 80 80 04.
     const expected =
       '0a1c0a1a0a06776f726b6572120708001203613a31120708011203623a32' +
       '1206776f726b65721801' +
-      '222182011e0a1c2f6a6f623a776f726b65722f7265706c6963613a302f7461736b3a30' +
+      '22258201220a1c2f6a6f623a776f726b65722f7265706c6963613a302f7461736b3a3020808004' +
       '2a0467727063';
     expect(Buffer.from(serverDef(['a:1', 'b:2'], 1)).toString('hex')).toBe(expected);
     expect(Buffer.from(contextConfig(false)).toString('hex'))
@@ -92,9 +93,8 @@ describe('the description of a cluster', () => {
       'gather float32 2',
       'sum float32 2,1',
     ];
-    const keys = whats.flatMap((what) => [0, 1, 4095].map((call) => callKey(call, what)));
+    const keys = whats.map(callKey);
     expect(new Set(keys).size).toBe(keys.length);
     expect(keys.every((key) => Number.isInteger(key) && key >= 0 && key < 2 ** 31)).toBeTrue();
-    expect(callKey(4096, whats[0])).withContext('keys come again').toBe(keys[0]);
   });
 });

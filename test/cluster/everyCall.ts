@@ -38,6 +38,14 @@ const given: Record<string, tf.Tensor> = {
 const at = await Promise.all(Array.from({length: 20}, (_, i) => cluster.allReduce(tf.scalar(i * (rank + 1)))));
 given['atOnce'] = tf.stack(at);
 
+// Packed when the call returns, so that they may go; one is empty, and what comes after the scalar begins where TensorFlow wants no tensor to.
+const parts = [x.clone(), tf.zeros([0, 2]), tf.scalar(rank), many.clone()];
+const weight = tf.scalar(0.5);
+const summing = cluster.sumAll(parts, weight);
+tf.dispose(parts);
+(await summing).forEach((part, i) => (given[`part ${i}`] = part));
+[given['unweighted']] = await cluster.sumAll([x]);
+
 const refused: string[] = [];
 async function refuse(call: () => Promise<unknown>): Promise<void> {
   await call().catch((error: Error) => refused.push(error.message));
@@ -47,6 +55,8 @@ await refuse(() => cluster.allReduce(counts, 'mean'));
 await refuse(() => cluster.allReduce(tf.tensor1d([true], 'bool')));
 await refuse(() => cluster.allGather(tf.scalar(1)));
 await refuse(() => cluster.broadcast(x, size));
+await refuse(() => cluster.sumAll([x, counts]));
+await refuse(() => cluster.sumAll([x], many as unknown as tf.Scalar));
 await cluster.barrier();
 await cluster.leave();
 await refuse(() => cluster.allReduce(x));
@@ -63,7 +73,7 @@ const found: EveryCall = {
   tensors: 0,
   refused,
 };
-tf.dispose([x, counts, many, ...at, ...Object.values(given)]);
+tf.dispose([x, counts, many, weight, ...at, ...Object.values(given)]);
 // The arguments that were made in place: a scalar, an empty tensor, 20 scalars, a bool and a scalar.
 found.tensors = tf.memory().numTensors - numTensors - 24;
 process.stdout.write(`${JSON.stringify(found)}\n`);

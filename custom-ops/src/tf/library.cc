@@ -15,6 +15,7 @@ __attribute__((constructor)) static void registerOps() {
   registerDecodeOps();
   registerDecoderOps();
   registerPackedOps();
+  registerBundleOps();
 }
 
 extern "C" {

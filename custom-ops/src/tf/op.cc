@@ -53,6 +53,13 @@ std::vector<TF_Tensor *> CpuCall::takeInputs() {
   return taken;
 }
 
+void CpuCall::give(int index, TF_Tensor *tensor) {
+  outputs_.push_back(tensor);
+  Status status;
+  TF_SetOutput(context_, index, tensor, status);
+  status.check();
+}
+
 Shape CpuCall::shape(int input) {
   TF_Tensor *t = tensor(input);
   Shape shape(TF_NumDims(t));

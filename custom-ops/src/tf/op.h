@@ -59,6 +59,8 @@ class CpuCall final : public Call {
   float *output(int index, const Shape &shape) override;
   // The tensors behind what inputs were given as, which whoever takes them is to delete.
   std::vector<TF_Tensor *> takeInputs();
+  // Makes a tensor an output, whose memory it shares, and deletes it.
+  void give(int index, TF_Tensor *tensor);
 
  private:
   const void *bytes(int input) override;

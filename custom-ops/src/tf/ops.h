@@ -14,6 +14,7 @@ void registerOptimizerOps();
 void registerDecodeOps();
 void registerDecoderOps();
 void registerPackedOps();
+void registerBundleOps();
 
 // A gradient op gives one output per input, but for the last `extra` inputs.
 template <int extra>

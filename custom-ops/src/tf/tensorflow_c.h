@@ -33,6 +33,9 @@ void TF_SetStatus(TF_Status *, TF_Code, const char *message);
 TF_Code TF_GetCode(const TF_Status *);
 const char *TF_Message(const TF_Status *);
 
+TF_Tensor *TF_AllocateTensor(TF_DataType, const int64_t *dims, int rank, size_t bytes);
+TF_Tensor *TF_NewTensor(TF_DataType, const int64_t *dims, int rank, void *data, size_t bytes,
+                        void (*release)(void *data, size_t bytes, void *argument), void *argument);
 void TF_DeleteTensor(TF_Tensor *);
 int TF_NumDims(const TF_Tensor *);
 int64_t TF_Dim(const TF_Tensor *, int index);
@@ -70,6 +73,7 @@ void TF_OpKernelConstruction_GetAttrBool(TF_OpKernelConstruction *, const char *
 
 int TF_NumInputs(TF_OpKernelContext *);
 void TF_GetInput(TF_OpKernelContext *, int i, TF_Tensor **, TF_Status *);
+void TF_SetOutput(TF_OpKernelContext *, int i, const TF_Tensor *, TF_Status *);
 TF_Tensor *TF_AllocateOutput(TF_OpKernelContext *, int i, TF_DataType, const int64_t *dims, int rank, size_t bytes,
                              TF_Status *);
 void TF_OpKernelContext_Failure(TF_OpKernelContext *, TF_Status *);
