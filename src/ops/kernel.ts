@@ -121,7 +121,9 @@ const alwaysComposed = new Set([
   'Embedding',
   'EmbeddingGrad',
   'LookUpRows',
+  'PackFlat',
   'PackedLinear',
+  'UnpackFlat',
   'UnpackRows',
 ]);
 
