@@ -121,9 +121,7 @@ const alwaysComposed = new Set([
   'Embedding',
   'EmbeddingGrad',
   'LookUpRows',
-  'PackFlat',
   'PackedLinear',
-  'UnpackFlat',
   'UnpackRows',
 ]);
 

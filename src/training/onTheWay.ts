@@ -31,22 +31,22 @@ export function stepOnTheWay(
   const norms: tf.Scalar[] = [];
   let waiting: Pair[] = [];
   let bytes = 0;
-  const apply = (areAll: boolean) => {
+  const apply = () => {
     if (waiting.length === 0) return;
     const pairs = waiting.sort((a, b) => places.get(a.name)! - places.get(b.name)!);
     norms.push(tf.keep(globalNorm(pairs.map(({tensor}) => tensor))));
-    optimizer.applySome(pairs, one, areAll);
+    optimizer.applySome(pairs, one);
     tf.dispose(pairs);
     [waiting, bytes] = [[], 0];
   };
   const ready = ({name}: tf.Variable, gradient: tf.Tensor) => {
     waiting.push({name, tensor: tf.keep(gradient.clone())});
     bytes += 4 * gradient.size;
-    if (bytes >= together) apply(false);
+    if (bytes >= together) apply();
   };
   try {
     const {value} = batchGradients(model, batch, objective, run, ready);
-    apply(norms.length === 0);
+    apply();
     optimizer.endStep();
     return {loss: value, norm: norms.length === 1 ? norms[0].clone() : globalNorm(norms)};
   } finally {

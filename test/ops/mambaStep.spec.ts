@@ -181,7 +181,7 @@ describe('mambaStep', () => {
     const sizes = {count: 3, batch: 1, dModel: 4, dInner: 6, dState: 3, width: 4, rank: 2};
     const tensors = toTensors(build({...sizes, hasConvBias: true, hasBias: false, seed: 1}));
     const {kernels, result} = await tf.profile(() => step(tensors));
-    const fused = ['tensorflow', 'webgpu'].includes(tf.getBackend());
+    const fused = ['tensorflow', 'wasm', 'webgpu'].includes(tf.getBackend());
     expect(kernels.some(({name}) => name === 'RmsNorm')).toBe(!fused);
     expect(kernels.filter(({name}) => name === 'MambaStep').length).toBe(fused ? 1 : 0);
     tf.dispose([tensors, result]);

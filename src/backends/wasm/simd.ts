@@ -42,6 +42,8 @@ type SimdKernel = (
 export interface EmscriptenModule {
   _malloc(bytes: number): number;
   _free(at: number): void;
+  /** The memory; another view of it once it has grown. */
+  HEAPU8: Uint8Array<ArrayBuffer>;
   asm: {memory?: WebAssembly.Memory};
   /** With threads, the memory is made in JavaScript and shared. */
   wasmMemory?: WebAssembly.Memory;
@@ -91,6 +93,14 @@ function instantiate(wasm: EmscriptenModule, binary: string): Simd {
     throw new Error('this version of the backend does not show its memory');
   }
   return {functions: functionsOn(memory, binary), withScratch: (bytes, use) => withScratch(wasm, bytes, use)};
+}
+
+/** Whether WebAssembly has SIMD: whether a function that adds up nothing but a vector is valid. */
+export function hasSimd(): boolean {
+  const code = [
+    0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+  ];
+  return WebAssembly.validate(Uint8Array.from(code));
 }
 
 /** The functions of a module, on a memory. @throws Error if it cannot be had here. */

@@ -4,9 +4,11 @@
  *
  * @packageDocumentation
  */
+import '../../mixers/mamba1/fused';
 import '../../ops/adamW/wasm';
 import '../../ops/crossEntropy/wasm';
 import '../../ops/linear/wasm';
+import '../../ops/mambaStep/wasm';
 import '../../ops/packedLinear/wasm';
 import '../../ops/rmsNorm/wasm';
 import '../../ops/unpackRows/typed';

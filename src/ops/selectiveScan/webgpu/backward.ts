@@ -142,7 +142,7 @@ const overTiles = (name: 'B' | 'C', part: number) => `
     let ofGroup = i / p.dState % p.groups${name};
     let place = i / p.dState / p.groups${name} * p.tiles;
     var sum = 0.0;
-    for (var tile = ofGroup * p.perGroup${name}; tile < (ofGroup + 1u) * p.perGroup${name}; tile++) {
+    for (var tile = ofGroup * p.inGroup${name}; tile < (ofGroup + 1u) * p.inGroup${name}; tile++) {
       sum += shares[((place + tile) * p.parts + ${part}u) * p.quads * 4u + i % p.dState];
     }
     d${name}[i] = sum;
@@ -171,15 +171,7 @@ const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean
       },
       uniforms: {
         ...{channels: 'u32', dState: 'u32', quads: 'u32', row: 'u32', rows: 'u32', tiles: 'u32', parts: 'u32'},
-        ...{
-          sizeB: 'u32',
-          groupsB: 'u32',
-          perGroupB: 'u32',
-          sizeC: 'u32',
-          groupsC: 'u32',
-          perGroupC: 'u32',
-          size: 'u32',
-        },
+        ...{sizeB: 'u32', groupsB: 'u32', inGroupB: 'u32', sizeC: 'u32', groupsC: 'u32', inGroupC: 'u32', size: 'u32'},
       },
       workgroupSize: 64,
       declarations: perChannel.map(storeQuad).join(''),
@@ -190,10 +182,13 @@ const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean
   let part = i / p.channels;
   var total = vec4f();
   for (var row = 0u; row < p.rows; row++) { total += joint[(row * p.row + part + p.quads) * p.channels + d]; }
-  ${perChannel.map((name, at) => `if (part / p.quads == ${at}u) { store_${name}(d, part % p.quads, total); }`).join('\n  ')}
-  if (part + p.quads + 1u == p.row) {
-    ${D ? 'dD[d] = total.x;' : ''}
-    ${deltaBias ? 'dBias[d] = total.y;' : ''}
+  let quad = part % p.quads;
+  switch part / p.quads {
+    ${perChannel.map((name, at) => `case ${at}u: { store_${name}(d, quad, total); }`).join('\n    ')}
+    default: {
+      ${D ? 'dD[d] = total.x;' : ''}
+      ${deltaBias ? 'dBias[d] = total.y;' : ''}
+    }
   }`,
     };
   },
@@ -281,7 +276,7 @@ export function scanBackward(
   const left = fewRows(gpu, joint, batch * chunks, channels * row * 4);
   const sequenceSize = (of: ScanLayout['B'], {shape}: TensorInfo) => (of.constant ? 0 : sizeOf(shape));
   const [sizeB, sizeC] = [sequenceSize(B, result.B), sequenceSize(C, result.C)];
-  const perGroup = (of: ScanLayout['B']) => (of.channelsPerGroup / unit) * tilesPerUnit; // of tiles
+  const inGroup = (of: ScanLayout['B']) => (of.channelsPerGroup / unit) * tilesPerUnit;
   const elements = sizeB + sizeC + channels * (row - quads);
   gpu.run(
     sums,
@@ -298,7 +293,7 @@ export function scanBackward(
       },
       uniforms: {
         ...{channels, dState, quads, row, rows: left.rows, tiles, parts, size: elements},
-        ...{sizeB, groupsB: B.groups, perGroupB: perGroup(B), sizeC, groupsC: C.groups, perGroupC: perGroup(C)},
+        ...{sizeB, groupsB: B.groups, inGroupB: inGroup(B), sizeC, groupsC: C.groups, inGroupC: inGroup(C)},
       },
       workgroups: Math.ceil(elements / 64),
     },
