@@ -1,9 +1,10 @@
 """Times a training step of Hugging Face's Mamba on PyTorch's CPU path: forward, backward, AdamW.
 
-    python torch_train.py <folder> <rows> <length> <steps> <threads, with commas> [checkpoint]
+    python torch_train.py <folder> <rows> <length> <steps> <threads, with commas> [checkpoint|compile]
 
 prints {"seconds": of a step, the best of them and of the numbers of threads, "cpu": seconds of processor time, the least of a step, "peak":
-bytes of resident memory at their height}. With "checkpoint" blocks are recomputed on the way back. A process of its own, since its peak is
+bytes of resident memory at their height}. With "checkpoint" blocks are recomputed on the way back; with "compile" the
+model is compiled, with the associative scan that it has then. A process of its own, since its peak is
 the process's.
 """
 import json
@@ -18,6 +19,10 @@ folder, rows, length, steps, threads = sys.argv[1], *[int(n) for n in sys.argv[2
 model = MambaForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
 if "checkpoint" in sys.argv[6:]:
     model.gradient_checkpointing_enable()
+if "compile" in sys.argv[6:]:
+    for layer in model.backbone.layers:
+        layer.mixer.use_associative_scan = True
+    model = torch.compile(model)
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
 ids = torch.randint(0, model.config.vocab_size, (rows, length))
 

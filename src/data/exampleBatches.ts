@@ -6,6 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {Random, shuffled} from '../random';
 import type {BatchDataset, Json, TokenBatch, TokenSource} from '../training/data';
+import {checkCut} from '../training/data';
 import {bestFit} from '../training/packing';
 
 /** Examples one behind the other. */
@@ -20,13 +21,15 @@ export interface Examples {
 /** How they are taken. */
 export interface ExampleOptions {
   batchSize: number;
+  /** Tokens that examples were cut at. */
+  length: number;
   /** `random`: pass after pass, the batches of each in an order of its own; `sequential`: each example once. */
   order: 'random' | 'sequential';
   seed: number;
   /** The examples [from, to). */
   range: readonly [from: number, to: number];
-  /** Positions in a row that several are packed into; one in a row unless given. */
-  pack?: number;
+  /** Whether several are packed into a row of `length` positions. */
+  pack: boolean;
 }
 
 /** The examples of a row. */
@@ -34,15 +37,20 @@ type Row = readonly number[];
 
 const IGNORED = -100;
 
-/** The dataset; its size is the number of batches in a pass. */
-export function exampleBatches(examples: Examples, options: ExampleOptions): BatchDataset<TokenBatch> & {size: number} {
-  const {batchSize, order, seed, range, pack} = options;
-  const rows = pack === undefined ? byLength(examples, range) : packed(examples, range, pack);
+/** The dataset; its size is the number of batches in a pass, and no row goes on where another ended. */
+export function exampleBatches(
+  examples: Examples,
+  options: ExampleOptions,
+): BatchDataset<TokenBatch> & {size: number; isContinuous: false} {
+  const {batchSize, length, order, seed, range, pack} = options;
+  const rows = pack ? packed(examples, range, length) : byLength(examples, range);
   const size = Math.ceil(rows.length / batchSize);
   const batches = Array.from({length: size}, (_, i) => rows.slice(i * batchSize, (i + 1) * batchSize));
   return {
     size,
+    isContinuous: false,
     iterator: async (state) => {
+      if (state !== undefined) checkCut('openData', state, {batchSize, length});
       let {pass, batch} = state === undefined ? {pass: 0, batch: 0} : saved(state, size);
       const turn = () => (order === 'random' ? orderOf(size, seed, pass) : undefined);
       let places = turn();
@@ -55,9 +63,9 @@ export function exampleBatches(examples: Examples, options: ExampleOptions): Bat
           }
           const next = batches[places ? places[batch] : batch];
           batch++;
-          return {done: false, value: await readBatch(examples, next, pack)};
+          return {done: false, value: await readBatch(examples, next, pack ? length : undefined)};
         },
-        state: () => ({pass, batch}),
+        state: () => ({pass, batch, batchSize, length}),
       };
     },
   };

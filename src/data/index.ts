@@ -182,10 +182,10 @@ async function openExamples(
   const {order = 'random'} = options;
   if (order === 'continuous') {
     throw new Error(
-      `${OP}: order must be random, since the examples of ${split.name} do not follow on from each other`,
+      `${OP}: order must be random, since the examples of ${split.name} do not follow on from each other; ` +
+        "stateful training, which takes 'continuous', is for text",
     );
   }
-  const pack = options.pack ? length : undefined;
   const starts = [0];
   const prompts: number[] = [];
   const cut: number[] = [];
@@ -205,12 +205,13 @@ async function openExamples(
   const from = prompts.length - Math.floor(prompts.length * share);
   const part = (...range: [number, number]): DataPart => {
     if (range[0] === range[1]) throw new Error(`${OP}: ${split.name} has no examples, or too few to hold some out`);
+    const how = {batchSize, length, seed, range, pack: options.pack ?? false};
     return {
       tokens: starts[range[1]] - starts[range[0]],
       examples: range[1] - range[0],
       cut: cut.filter((i) => i >= range[0] && i < range[1]).length,
-      training: exampleBatches(examples, {batchSize, order, seed, range, pack}),
-      evaluation: exampleBatches(examples, {batchSize, order: 'sequential', seed, range, pack}),
+      training: exampleBatches(examples, {...how, order}),
+      evaluation: exampleBatches(examples, {...how, order: 'sequential'}),
     };
   };
   return share === 0 ? [part(0, from)] : [part(0, from), part(from, prompts.length)];

@@ -154,7 +154,7 @@ export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: T
 }
 
 /** Checks that a position is of data cut alike; those of earlier releases do not say. */
-function checkCut(op: string, state: Json, own: {batchSize: number; length: number}): void {
+export function checkCut(op: string, state: Json, own: {batchSize: number; length: number}): void {
   const saved = (state ?? {}) as Partial<Record<string, Json>>;
   for (const name of ['batchSize', 'length'] as const) {
     if (saved[name] !== undefined && saved[name] !== own[name]) {

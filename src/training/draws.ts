@@ -1,7 +1,7 @@
 /** How far the layers of this package, and an adapter, have come in drawing what dropout drops: a checkpoint has it, or what follows would differ. */
 import type * as tf from '@tensorflow/tfjs';
 import type {Draws, DrawsState} from '../mixers/draws';
-import {sequenceLayers} from './carried';
+import {MixerLayer} from '../layers/mixerLayer';
 
 /** By the names of the layers; the adapter's is empty. */
 export type StoredDraws = Record<string, DrawsState>;
@@ -21,7 +21,21 @@ export function restoreDraws(model: tf.LayersModel, stored: StoredDraws = {}): v
   }
 }
 
+/** Those of layers in layers too, of both directions of a `bidirectional`. */
+function drawingLayers(layers: readonly tf.layers.Layer[]): Array<{name: string; draws: Draws}> {
+  return layers.flatMap((layer) => {
+    if (layer instanceof MixerLayer) return [layer as {name: string; draws: Draws}];
+    const {layers: inner, layer: wrapped, forwardLayer, backwardLayer} = layer as Wrapper;
+    return drawingLayers(inner ?? [wrapped, forwardLayer, backwardLayer].filter((one) => one !== undefined));
+  });
+}
+
+/** What models and TensorFlow.js's wrappers have inside. */
+type Wrapper = Partial<
+  Record<'layer' | 'forwardLayer' | 'backwardLayer', tf.layers.Layer> & Record<'layers', tf.layers.Layer[]>
+>;
+
 function drawsOf(model: tf.LayersModel & {adapter?: {readonly draws: Draws}}): Map<string, Draws> {
-  const layers = sequenceLayers(model).map(({name, draws}) => [name, draws] as const);
+  const layers = drawingLayers(model.layers).map(({name, draws}) => [name, draws] as const);
   return new Map(model.adapter ? [[ADAPTER, model.adapter.draws], ...layers] : layers);
 }

@@ -8,7 +8,7 @@ import {checkKeys, checkOneOf, describe} from '../ops/check';
 import type {RandomState} from '../random';
 import {Random, shuffled} from '../random';
 import type {BatchDataset, BatchIterator, Json, TokenBatch} from './data';
-import {IGNORED, savedRandom, savedRow, tokenAt} from './data';
+import {checkCut, IGNORED, savedRandom, savedRow, tokenAt} from './data';
 
 /** The options of {@link packDocuments}. */
 export interface PackOptions {
@@ -146,6 +146,7 @@ export function packedBatches(
     isContinuous: false,
     size: Math.ceil(count / batchSize),
     iterator: async (state) => {
+      if (state !== undefined) checkCut(NAME, state, {batchSize, length});
       let row = state === undefined ? 0 : savedRow(NAME, state);
       let random: RandomState =
         state === undefined || order === 'sequential' ? new Random(seed).state : savedRandom(NAME, state);
@@ -162,7 +163,7 @@ export function packedBatches(
           row += places.length;
           return {done: false, value: batchOf(rows, places)};
         },
-        state: (): Json => (order === 'sequential' ? {row} : {row, random}),
+        state: (): Json => ({row, ...(order === 'random' && {random}), batchSize, length}),
       };
     },
   };

@@ -2,13 +2,15 @@
 import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import {build} from 'esbuild';
 import type {OpenDataOptions} from '../../src/data';
 import {openData} from '../../src/data';
 import {ahead, thread} from '../../src/data/encoding';
 import {cutAtSpaces} from '../../src/data/streams';
 import {byteTokenizer, loadTokenizer, type Tokenizer} from '../../src/lm/tokenizers';
+import {trainer} from '../../src';
+import {smallLM} from '../training/models';
 import {tokenWindows, type BatchDataset, type TokenBatch} from '../../src/training/data';
 
 const chatml = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"; // prettier-ignore
@@ -154,6 +156,21 @@ describe('openData', () => {
     expect(names(await rows(other.train!.training, 5))).not.toEqual(names(pass));
     await expectAsync(data.train!.training.iterator({pass: 0, batch: 99})).toBeRejectedWithError(
       /^openData: the position must be/,
+    );
+    const position = iterator.state!() as never;
+    for (const [name, changed] of Object.entries({batchSize: [2, 3], length: [5, 6]})) {
+      const otherwise = await open({seed: 3, [name]: changed[1]});
+      await expectAsync(otherwise.train!.training.iterator(position)).toBeRejectedWithError(
+        new RegExp(`^openData: the position is of data with ${name} ${changed[0]}, but here it is ${changed[1]};`),
+      );
+      await otherwise.close();
+    }
+    await expectAsync(open({order: 'continuous'})).toBeRejectedWithError(
+      /^openData: order must be random, .*many\.jsonl do not follow .*stateful training, which takes 'continuous', is for text$/,
+    );
+    const stateful = trainer(smallLM(), {optimizer: tf.train.sgd(1), stateful: true});
+    await expectAsync(stateful.fit(data.train!.training, {steps: 1})).toBeRejectedWithError(
+      /^trainer: stateful carries states from batch to batch, .* but dataset has rows that do not$/,
     );
     await Promise.all([data.close(), other.close()]);
   });

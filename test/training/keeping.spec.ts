@@ -145,26 +145,36 @@ describe('the mean of the weights', () => {
 });
 
 describe('what dropout drops next', () => {
-  it('is in a checkpoint, also of a layer without a seed', async () => {
-    const target = memoryCheckpoints();
-    const loss: TrainerOptions['loss'] = (labels, outputs) => squaredError(labels, outputs);
-    const data = () => {
-      const [xs, ys] = [tf.randomNormal([2, 3, 4], 0, 1, 'float32', 1), tf.randomNormal([2, 3, 4], 0, 1, 'float32', 2)];
-      return {
-        iterator: async () => ({
-          next: async () => ({done: false, value: {xs: xs.clone(), ys: ys.clone()}}),
-          state: () => null,
-        }),
+  const block = () => layers.mambaBlock({name: 'block', dropout: 0.5, dState: 2, inputShape: [3, 4]});
+  const models: Record<string, () => tf.layers.Layer> = {
+    'a layer without a seed': block,
+    'both directions of a bidirectional': () =>
+      tf.layers.bidirectional({name: 'both', layer: block(), mergeMode: 'sum', inputShape: [3, 4]}),
+  };
+  for (const [what, layer] of Object.entries(models)) {
+    it(`is in a checkpoint: of ${what}`, async () => {
+      const target = memoryCheckpoints();
+      const loss: TrainerOptions['loss'] = (labels, outputs) => squaredError(labels, outputs);
+      const data = () => {
+        const [xs, ys] = [
+          tf.randomNormal([2, 3, 4], 0, 1, 'float32', 1),
+          tf.randomNormal([2, 3, 4], 0, 1, 'float32', 2),
+        ];
+        return {
+          iterator: async () => ({
+            next: async () => ({done: false, value: {xs: xs.clone(), ys: ys.clone()}}),
+            state: () => null,
+          }),
+        };
       };
-    };
-    const make = () =>
-      tf.sequential({layers: [layers.mambaBlock({name: 'block', dropout: 0.5, dState: 2, inputShape: [3, 4]})]});
-    const first = make();
-    const fitting = trainer(first, {optimizer: tf.train.sgd(0.1), loss});
-    await fitting.fit(data(), {steps: 2, checkpoint: {target}});
-    const second = make();
-    await fitting.fit(data(), {steps: 5});
-    await trainer(second, {optimizer: tf.train.sgd(0.1), loss}).fit(data(), {steps: 5, checkpoint: {target}});
-    expect(await numbers(second.getWeights())).toEqual(await numbers(first.getWeights()));
-  });
+      const make = () => tf.sequential({layers: [layer()]});
+      const first = make();
+      const fitting = trainer(first, {optimizer: tf.train.sgd(0.1), loss});
+      await fitting.fit(data(), {steps: 2, checkpoint: {target}});
+      const second = make();
+      await fitting.fit(data(), {steps: 5});
+      await trainer(second, {optimizer: tf.train.sgd(0.1), loss}).fit(data(), {steps: 5, checkpoint: {target}});
+      expect(await numbers(second.getWeights())).toEqual(await numbers(first.getWeights()));
+    });
+  }
 });

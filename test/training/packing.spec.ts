@@ -100,6 +100,13 @@ describe('packedBatches', () => {
       const position = whole.state();
       const rest = await taken(whole, data.size + 2);
       expect(await taken(await data.iterator(JSON.parse(JSON.stringify(position))), data.size + 2)).toEqual(rest);
+      for (const [name, other] of Object.entries({length: 40, batchSize: 3})) {
+        const otherwise = packedBatches(documents, {length: 50, batchSize: 4, order, [name]: other});
+        const was = name === 'length' ? 50 : 4;
+        await expectAsync(otherwise.iterator(position)).toBeRejectedWithError(
+          new RegExp(`^packedBatches: the position is of data with ${name} ${was}, but here it is ${other};`),
+        );
+      }
     }
   });
 
