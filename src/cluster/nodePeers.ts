@@ -13,34 +13,50 @@ export function nameOf(address: string, rank: number): string {
 /**
  * Resolves when every address, `host:port`, accepts a connection.
  *
- * @throws Error naming those that have not in time.
+ * @throws Error naming those that have not in time, and what was in the way.
  */
 export async function peersUp(addresses: readonly string[], seconds: number): Promise<void> {
   const end = performance.now() + 1000 * seconds;
-  const reached = await Promise.all(addresses.map((address) => comesUp(address, end)));
-  const missing = addresses.map(nameOf).filter((_, rank) => !reached[rank]);
-  if (missing.length > 0) throw new Error(`${missing.join(', ')} did not come up within ${seconds} s`);
+  const obstacles = await Promise.all(addresses.map((address) => comesUp(address, end)));
+  const missing = addresses.flatMap((address, rank) =>
+    obstacles[rank] === undefined
+      ? []
+      : [`${nameOf(address, rank)} did not come up within ${seconds} s: ${obstacles[rank]}`],
+  );
+  if (missing.length > 0) throw new Error(missing.join('; '));
 }
 
-async function comesUp(address: string, end: number): Promise<boolean> {
+/** Undefined once it accepts a connection; what it was that did not let it, when the time is over. */
+async function comesUp(address: string, end: number): Promise<string | undefined> {
+  let obstacle: string | undefined = 'no answer';
   for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {
     const left = end - performance.now();
-    if (left <= 0) return false;
-    if (await accepts(address, left)) return true;
+    if (left <= 0) return obstacle;
+    obstacle = await tryConnection(address, left);
+    if (obstacle === undefined) return undefined;
     await setTimeout(Math.min(pause, left));
   }
 }
 
-function accepts(address: string, milliseconds: number): Promise<boolean> {
+/** A host may be unknown only for now, as pods are to each other at first. */
+const reasons: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'the host is unknown',
+  EAI_AGAIN: 'the host is unknown',
+  EHOSTUNREACH: 'there is no way to the host',
+  ENETUNREACH: 'there is no way to the host',
+};
+
+function tryConnection(address: string, milliseconds: number): Promise<string | undefined> {
   const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address)!;
   return new Promise((resolve) => {
     const socket = connect({host, port: Number(port), timeout: milliseconds});
-    const finish = (accepted: boolean) => {
+    const finish = (obstacle?: string) => {
       socket.destroy();
-      resolve(accepted);
+      resolve(obstacle);
     };
-    socket.once('connect', () => finish(true));
-    socket.once('error', () => finish(false));
-    socket.once('timeout', () => finish(false));
+    socket.once('connect', () => finish());
+    socket.once('error', ({code, message}: NodeJS.ErrnoException) => finish(reasons[code ?? ''] ?? message));
+    socket.once('timeout', () => finish('no answer'));
   });
 }

@@ -130,6 +130,6 @@ describe('a cluster', () => {
     const [config] = await tfConfigs(2);
     const missing = (JSON.parse(config) as {cluster: {worker: string[]}}).cluster.worker[1];
     const {messages} = (await startWorker('trouble.ts', config, ['together', '1', '1']).result) as Trouble;
-    expect(messages).toEqual([`joinCluster: worker 1 (${missing}) did not come up within 1 s`]);
+    expect(messages).toEqual([`joinCluster: worker 1 (${missing}) did not come up within 1 s: nothing listens there`]);
   });
 });

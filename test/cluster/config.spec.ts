@@ -1,8 +1,13 @@
 /** What describes a cluster, from TF_CONFIG or the program: defaults and refusals. Needs no TensorFlow. */
+import {once} from 'node:events';
+import type {AddressInfo} from 'node:net';
+import {createServer} from 'node:net';
+import {freePorts} from '../../scripts/launch.js';
 import type {ClusterConfig} from '../../src/cluster/config';
 import {resolveClusterConfig} from '../../src/cluster/config';
 import {callKey} from '../../src/cluster/key';
 import {contextConfig, serverDef} from '../../src/cluster/messages';
+import {peersUp} from '../../src/cluster/nodePeers';
 
 const worker = ['10.0.0.1:2222', '[::1]:2223', 'c:2224'];
 const cluster = {worker};
@@ -96,5 +101,24 @@ describe('the description of a cluster', () => {
     const keys = whats.map(callKey);
     expect(new Set(keys).size).toBe(keys.length);
     expect(keys.every((key) => Number.isInteger(key) && key >= 0 && key < 2 ** 31)).toBeTrue();
+  });
+
+  it('tells of each worker that does not come up what is in the way', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const here = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const [nobody] = (await freePorts(1)).map((port) => `127.0.0.1:${port}`);
+    const {message} = await peersUp([here, nobody, 'no-such-host.invalid:2222'], 2).then(
+      () => new Error('all came up'),
+      (error: Error) => error,
+    );
+    const [second, third] = message.split('; ');
+    expect(second).toBe(`worker 1 (${nobody}) did not come up within 2 s: nothing listens there`);
+    // Who asks a name server that does not answer either does not hear of it in time.
+    expect(third).toMatch(
+      /^worker 2 \(no-such-host\.invalid:2222\) did not come up within 2 s: (the host is unknown|no answer)$/,
+    );
+    await expectAsync(peersUp([here], 5)).toBeResolved();
+    server.close();
   });
 });
