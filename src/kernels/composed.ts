@@ -1,6 +1,7 @@
 /**
  * The forms of all ops made of TensorFlow.js ops, for a backend without kernels of its own: right on any backend, and slow. Importing this
- * makes them known; those of `linear` and `embedding`, which are as fast as there is, come with the ops.
+ * makes them known; that of `embedding`, which is as fast as there is, comes with the op, and that of `linear` with the kernels of `cpu` and `webgl`
+ * too.
  *
  * @packageDocumentation
  */
@@ -9,6 +10,7 @@ import '../ops/causalConv1d/composed';
 import '../ops/causalConv1dUpdate/composed';
 import '../ops/crossEntropy/composed';
 import '../ops/gatedRmsNorm/composed';
+import '../ops/linear/composed';
 import '../ops/rmsNorm/composed';
 import '../ops/selectiveScan/composed';
 import '../ops/selectiveStateUpdate/composed';

@@ -86,8 +86,8 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   carried?: S;
   /** @internal */
   readonly matrices = new Matrices();
-  /** @internal What makes the block's part of a residual stream start smaller; to be set before the layer is built. */
-  outputDivisor = 1;
+  /** @internal How a weight starts, to be changed before the layer is built. */
+  initialize = (spec: WeightSpec, seed?: number): tf.Tensor => spec.initialize(seed);
   /** @internal What is dropped next. */
   readonly draws: Draws;
   /** By name: tfjs's list of weights changes its order when some are frozen. */
@@ -162,19 +162,12 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   /** TensorFlow.js takes whatever shape a weight starts with. */
   private startOf(spec: WeightSpec): tf.Tensor {
     const {name, shape} = spec;
-    const start =
-      spec.endsBlock && this.outputDivisor !== 1 ? this.startDivided(spec) : spec.initialize(this.weightSeed);
+    const start = this.initialize(spec, this.weightSeed);
     if (tf.util.arraysEqual(start.shape, [...shape])) return start;
     throw new Error(
       `${this.getClassName()}: the weight ${name} of the mixer ${this.mixer.name} must start in its shape [${shape}], ` +
         `but starts in [${start.shape}]`,
     );
-  }
-
-  private startDivided(spec: WeightSpec): tf.Tensor {
-    const {weightSeed, outputDivisor} = this;
-    const divided = spec.initializeDivided?.(weightSeed, outputDivisor);
-    return divided ?? tf.tidy(() => spec.initialize(weightSeed).div(outputDivisor));
   }
 
   /** Both directions of a `tf.layers.bidirectional` have one seed, but are not to start alike. */

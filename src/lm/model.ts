@@ -19,6 +19,7 @@ import {mixerOf} from '../mixers';
 import {openChain, stepChain} from '../mixers/block';
 import type {Draws} from '../mixers/draws';
 import {seedFor} from '../mixers/initializers';
+import {inDepth} from '../mixers/weightSpec';
 import type {LayerState} from '../mixers/mamba1/run';
 import {align, lastPosition} from '../mixers/masking';
 import type {State} from '../mixers/mixer';
@@ -420,8 +421,7 @@ function makeParts(config: ResolvedMambaConfig, {seed, empty}: ModelOptions, pac
     {length: nLayer},
     (_, i) => new MixerBlock({mixer: mixer.name, ...own, epsilon, ...seeded(`layers.${i}`)}),
   );
-  // Every block adds to the residual stream, so each starts smaller the more there are (GPT-2's rule, as the paper's code has it).
-  for (const block of blocks) block.outputDivisor = Math.sqrt(nLayer);
+  for (const block of blocks) block.initialize = inDepth(nLayer);
   const norm = new RMSNormalization({epsilon, name: 'normF'});
   const head = tieEmbeddings ? embeddings : new LanguageHead({vocabSize, dModel, ...seeded('lmHead')});
   for (const layer of [embeddings, ...blocks, norm, head]) {

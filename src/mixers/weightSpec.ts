@@ -2,7 +2,7 @@
  * One weight of a mixer, with all that anybody asks of it: the layer makes it, files name and lay it out, the optimizer decays it or
  * not, memory and parameters are counted by it. Each mixer lists its weights once, as a table of these.
  */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import type {DivisibleStart, Start} from './initializers';
 import {seedFor} from './initializers';
 
@@ -93,4 +93,16 @@ export function coefficient<Name extends string>(
   start: Start,
 ): WeightSpec<Name> {
   return spec(name, shape, start, {published, layout: 'same', decays: false, isMatrix: false, endsBlock: false});
+}
+
+/**
+ * Makes first values for a stack of blocks: each adds to the residual stream, so it starts smaller the more there are (GPT-2's rule, as
+ * the paper's code has it).
+ */
+export function inDepth(nLayer: number) {
+  const divisor = Math.sqrt(nLayer);
+  return (spec: WeightSpec, seed?: number): tf.Tensor => {
+    if (!spec.endsBlock) return spec.initialize(seed);
+    return spec.initializeDivided?.(seed, divisor) ?? tf.tidy(() => spec.initialize(seed).div(divisor));
+  };
 }

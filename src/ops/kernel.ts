@@ -66,17 +66,24 @@ export function defineListKernel<Attrs extends object>(kernelName: string): Kern
   return Object.assign(run, {kernelName});
 }
 
-/** The forms made of TensorFlow.js ops, by the name of the kernel. */
-const composedForms = new Map<string, (inputs: tf.Tensor[], attrs: PresentAttr) => tf.Tensor[]>();
+type ListForm = (inputs: tf.Tensor[], attrs: PresentAttr) => tf.Tensor[];
 
-/** Offers a form made of TensorFlow.js ops to every backend without a kernel of its own. */
+/** The forms made of TensorFlow.js ops, by the name of the kernel; `adopt` makes one a backend's kernel. */
+const composedForms = new Map<string, {form: ListForm; adopt(backendName: string): void}>();
+
+/**
+ * Offers a form made of TensorFlow.js ops to every backend without a kernel of its own.
+ *
+ * @param isMeant Whether it is the intended form unless a backend has better, of which nothing need be said.
+ */
 export function offerComposed<Name extends string, Attrs extends object>(
   {kernelName}: Kernel<Named<Name, tf.Tensor>, Attrs>,
   composed: (inputs: Record<Name, tf.Tensor>, attrs: Attrs) => tf.Tensor[],
+  isMeant = false,
 ): void {
-  composedForms.set(kernelName, (inputs, attrs) =>
-    composed(byName(inputs, attrs.present) as Record<Name, tf.Tensor>, attrs as unknown as Attrs),
-  );
+  const form: ListForm = (inputs, attrs) =>
+    composed(byName(inputs, attrs.present) as Record<Name, tf.Tensor>, attrs as unknown as Attrs);
+  offerForm(kernelName, form, isMeant);
 }
 
 /** As {@link offerComposed}, for a kernel of lists. */
@@ -84,53 +91,47 @@ export function offerComposedList<Attrs extends object>(
   {kernelName}: Kernel<tf.Tensor[], Attrs>,
   composed: (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[],
 ): void {
-  composedForms.set(kernelName, (inputs, attrs) => composed(inputs, attrs as unknown as Attrs));
+  offerForm(kernelName, (inputs, attrs) => composed(inputs, attrs as unknown as Attrs), false);
 }
 
-const warned = new Set<string>();
-
-function ensureKernel(kernelName: string): void {
-  const backendName = tf.getBackend();
-  const composed = composedForms.get(kernelName);
-  if (tf.getKernel(kernelName, backendName) !== undefined) {
-    return;
-  }
-  if (composed === undefined) {
-    throw new Error(
-      `${kernelName}: no kernel for the backend '${backendName}' is imported; import 'tfjs-mamba/backends/${backendName}' if there is one, ` +
-        "or 'tfjs-mamba/backends/composed', which runs on any backend and is slow",
+// A program without composed forms has none of what follows from them, the warning included.
+function offerForm(kernelName: string, form: ListForm, isMeant: boolean): void {
+  const adopt = (backendName: string) => {
+    registerArrayKernel(kernelName, backendName, ({inputs, attrs}) =>
+      tf.tidy(() => form(inputs as tf.Tensor[], attrs)),
     );
-  }
-  registerArrayKernel(kernelName, backendName, ({inputs, attrs}) =>
-    tf.tidy(() => composed(inputs as tf.Tensor[], attrs)),
-  );
-  if (!alwaysComposed.has(kernelName) && !warned.has(backendName)) {
+    if (isMeant || warned.has(backendName)) return;
     warned.add(backendName);
     console.warn(
       `tfjs-mamba: backend '${backendName}' has no ${kernelName} kernel of its own; ` +
         "unless 'tfjs-mamba' or one of 'tfjs-mamba/backends/…' is imported and brings one, " +
         'this op and any other without one run composed of TensorFlow.js ops, which is slower.',
     );
-  }
+  };
+  composedForms.set(kernelName, {form, adopt});
 }
 
-/** Kernels for which the composed form is the intended one unless a backend has better: no warning. */
-const alwaysComposed = new Set([
-  'Linear',
-  'LinearGrad',
-  'Embedding',
-  'EmbeddingGrad',
-  'LookUpRows',
-  'PackedLinear',
-  'UnpackRows',
-]);
+const warned = new Set<string>();
+
+function ensureKernel(kernelName: string): void {
+  const backendName = tf.getBackend();
+  if (tf.getKernel(kernelName, backendName) !== undefined) return;
+  const composed = composedForms.get(kernelName);
+  if (composed === undefined) {
+    throw new Error(
+      `${kernelName}: no kernel for the backend '${backendName}' is imported; import 'tfjs-mamba/backends/${backendName}' if there is one, ` +
+        "or 'tfjs-mamba/backends/composed', which runs on any backend and is slow",
+    );
+  }
+  composed.adopt(backendName);
+}
 
 /** Runs the composed form in place of a backend's own kernel, for a call that this one does not take. */
 export function runComposed(
   kernelName: string,
   {inputs, attrs}: {inputs: tf.TensorInfo[]; attrs: PresentAttr},
 ): tf.TensorInfo[] {
-  return tf.tidy(() => composedForms.get(kernelName)!(inputs as tf.Tensor[], attrs));
+  return tf.tidy(() => composedForms.get(kernelName)!.form(inputs as tf.Tensor[], attrs));
 }
 
 /** Registers a kernel that takes an array of inputs; a kernel already there is left alone. */

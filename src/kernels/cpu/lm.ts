@@ -6,6 +6,7 @@
  */
 import '../../ops/adamW/typed';
 import '../../ops/crossEntropy/typed';
+import '../../ops/linear/composed';
 import '../../ops/rmsNorm/typed';
 import '../../ops/unpackRows/typed';
 import '../../ops/unsortedSegmentSum/typed';

@@ -5,6 +5,7 @@
  */
 import '../../ops/causalConv1d/typed';
 import '../../ops/causalConv1dUpdate/typed';
+import '../../ops/linear/composed';
 import '../../ops/rmsNorm/typed';
 import '../../ops/selectiveScan/typed';
 import '../../ops/selectiveStateUpdate/typed';

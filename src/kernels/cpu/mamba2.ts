@@ -6,6 +6,7 @@
 import '../../ops/causalConv1d/typed';
 import '../../ops/causalConv1dUpdate/typed';
 import '../../ops/gatedRmsNorm/typed';
+import '../../ops/linear/composed';
 import '../../ops/rmsNorm/typed';
 import '../../ops/ssd/typed';
 import '../../ops/ssdStep/typed';

@@ -7,4 +7,5 @@
 import '../../ops/adamW/webgl';
 import '../../ops/crossEntropy/webgl';
 import '../../ops/embedding/webgl';
+import '../../ops/linear/composed';
 import '../../ops/rmsNorm/webgl';

@@ -5,6 +5,7 @@
  */
 import '../../ops/causalConv1d/webgl';
 import '../../ops/causalConv1dUpdate/webgl';
+import '../../ops/linear/composed';
 import '../../ops/rmsNorm/webgl';
 import '../../ops/selectiveScan/webgl';
 import '../../ops/selectiveStateUpdate/webgl';

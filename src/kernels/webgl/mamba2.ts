@@ -6,6 +6,7 @@
 import '../../ops/causalConv1d/webgl';
 import '../../ops/causalConv1dUpdate/webgl';
 import '../../ops/gatedRmsNorm/webgl';
+import '../../ops/linear/composed';
 import '../../ops/rmsNorm/webgl';
 import '../../ops/ssd/webgl';
 import '../../ops/ssdStep/webgl';

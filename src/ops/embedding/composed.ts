@@ -31,5 +31,5 @@ export function embeddingGradComposed(
   return [tf.unsortedSegmentSum(values.mul(inRange), flat.clipByValue(0, rows - 1).toInt() as tf.Tensor1D, rows)];
 }
 
-offerComposed(runEmbedding, embeddingComposed);
-offerComposed(runEmbeddingGrad, embeddingGradComposed);
+offerComposed(runEmbedding, embeddingComposed, true);
+offerComposed(runEmbeddingGrad, embeddingGradComposed, true);

@@ -36,5 +36,5 @@ export function linearGradComposed(
   return bias ? [dx, dKernel, dy.sum(0)] : [dx, dKernel];
 }
 
-offerComposed(runLinear, linearComposed);
-offerComposed(runLinearGrad, linearGradComposed);
+offerComposed(runLinear, linearComposed, true);
+offerComposed(runLinearGrad, linearGradComposed, true);

@@ -13,7 +13,6 @@ import {
   toOptionalTensor,
   toTensor,
 } from '../check';
-import './composed';
 import './gradient';
 import {runLinear} from './kernels';
 

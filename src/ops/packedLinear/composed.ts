@@ -15,4 +15,4 @@ export function packedLinearComposed({x, words, scales, bias}: Inputs): tf.Tenso
   return [linear({x, kernel: unpackRows({words, scales}), bias, transposeKernel: true})];
 }
 
-offerComposed(runPackedLinear, packedLinearComposed);
+offerComposed(runPackedLinear, packedLinearComposed, true);

@@ -28,5 +28,5 @@ export function lookUpRowsComposed(
   return runUnpackRows({words: tf.gather(words, known), scales: tf.gather(scales, known).mul(isRow)}, attrs);
 }
 
-offerComposed(runUnpackRows, unpackRowsComposed);
-offerComposed(runLookUpRows, lookUpRowsComposed);
+offerComposed(runUnpackRows, unpackRowsComposed, true);
+offerComposed(runLookUpRows, lookUpRowsComposed, true);
