@@ -1,6 +1,7 @@
 /** The built package as its users meet it: every entry point and module format, bundlers, script tags, the README. */
 import {execFileSync} from 'node:child_process';
 import {readdirSync, readFileSync} from 'node:fs';
+import {join, posix} from 'node:path';
 import {createContext, runInContext} from 'node:vm';
 import * as tf from '@tensorflow/tfjs';
 import {build} from 'esbuild';
@@ -192,8 +193,12 @@ describe('package', () => {
     const example = /```js\n([^`]*tf\.sequential[^`]*)```/.exec(readFileSync(`${root}/README.md`, 'utf8'))![1];
     expect(run(`${example}\nconsole.log(JSON.stringify(model.predict(x).shape));`)).toEqual([64, 2]);
   });
+});
 
-  it('packs what is built and what builds the native half, and nothing else', () => {
+describe('the packed package', () => {
+  let names: string[];
+
+  beforeAll(() => {
     const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
       cwd: root,
       encoding: 'utf8',
@@ -201,11 +206,31 @@ describe('package', () => {
       shell: process.platform === 'win32',
     });
     const [{files}] = JSON.parse(packed) as [{files: {path: string}[]}];
-    const names = files.map((file) => file.path);
+    names = files.map((file) => file.path);
+  });
+
+  it('has what every relative link of its README, guides and cards leads to', () => {
+    const texts = names.filter((name) => name.endsWith('.md'));
+    const lost: string[] = [];
+    let links = 0;
+    for (const name of texts) {
+      for (const [, target] of readFileSync(join(root, name), 'utf8').matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)/g)) {
+        links++;
+        const path = posix.join(posix.dirname(name), target);
+        if (!names.some((packed) => packed === path || packed.startsWith(`${path.replace(/\/$/, '')}/`)))
+          lost.push(`${name}: ${target}`);
+      }
+    }
+    expect(lost).toEqual([]);
+    expect(texts).toContain('guides/backends.md');
+    expect(links).toBeGreaterThan(30);
+  });
+
+  it('holds what is built, what builds the native half, and what is to be read, and nothing else', () => {
     expect(
       names.filter(
         (name) =>
-          !/^((dist|bin|scripts\/native|custom-ops\/(src|loader|cmake))\/.*|scripts\/launch\.js|models\/[a-z-]+\/(README\.md|config\.json|model\.(safetensors|json)|weights\.bin|scales\.json|tokenizer\.json)|examples\/vite\/(index\.html|main\.js)|custom-ops\/(CMakeLists\.txt|README\.md)|package\.json|README\.md|LICENSE)$/.test(
+          !/^((dist|bin|scripts\/native|custom-ops\/(src|loader|cmake))\/.*|scripts\/launch\.js|models\/[a-z-]+\/(README\.md|curves\.svg|config\.json|model\.(safetensors|json)|weights\.bin|scales\.json|tokenizer\.json)|examples\/([a-z-]+\.js|README\.md|(vite|script-tags)\/(index\.html|main\.js))|guides\/([a-z-]+\.md|images\/[a-z-]+\.(svg|webp))|models\/README\.md|CONTRIBUTING\.md|custom-ops\/(CMakeLists\.txt|README\.md)|package\.json|README\.md|LICENSE)$/.test(
             name,
           ),
       ),
