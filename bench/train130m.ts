@@ -22,9 +22,9 @@ interface Measured {
 const LENGTH = 256;
 /** Steps of ours, the first of which makes the moments; a step of PyTorch's takes minutes, so it has one. */
 const STEPS = 3;
-/** Minutes that a form of PyTorch's may take. */
-const PATIENCE = 60;
-/** Bytes that a row of PyTorch's step takes with everything kept: about 25 MB for each B·L·D·N floats, some three of them a block. */
+/** Minutes that a form of PyTorch's may take, compiling included. */
+const PATIENCE = 30;
+/** Bytes that a row of PyTorch's step keeps, from what one row took, 4.39 GB, with some room; without that many free it is not begun. */
 const TORCH_ROW = 2.2e9;
 
 export async function benchTrain130m(): Promise<void> {
