@@ -209,11 +209,11 @@ fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
 
 /** The sums over all blocks, of which few are left, [blocks,K+1,D], to the weight [D,K] and the bias [D]. */
 const spread = defineProgram<{bias: boolean}>({
-  name: 'CausalConv1dGrad (spread)',
+  name: 'CausalConv1dGrad (sums)',
   variants: combinations({bias: either}),
   build: ({bias}) => ({
     buffers: {blocks: read, dWeight: write, ...(bias && {dBias: write})},
-    uniforms: {channels: 'u32', width: 'u32', count: 'u32', size: 'u32'},
+    uniforms: {channels: 'u32', width: 'u32', rows: 'u32', size: 'u32'},
     workgroupSize: 64,
     main: `
   let i = group * 64u + lane;
@@ -221,7 +221,7 @@ const spread = defineProgram<{bias: boolean}>({
   let d = i % p.channels;
   let k = i / p.channels;
   var sum = 0.0;
-  for (var block = 0u; block < p.count; block++) { sum += blocks[block * (p.width + 1u) * p.channels + i]; }
+  for (var block = 0u; block < p.rows; block++) { sum += blocks[block * (p.width + 1u) * p.channels + i]; }
   if (k < p.width) { dWeight[d * p.width + k] = sum; }${bias ? ' else { dBias[d] = sum; }' : ''}`,
   }),
 });
@@ -329,7 +329,7 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     {bias: hasBias},
     {
       buffers: {blocks: few.x, dWeight: gradients.weight, dBias: gradients.bias},
-      uniforms: {channels, width, count: few.rows, size},
+      uniforms: {channels, width, rows: few.rows, size},
       workgroups: Math.ceil(size / 64),
     },
   );

@@ -72,7 +72,6 @@ const backward = defineProgram<{residual: boolean}>({
     declarations: workgroupSumOfPairsWgsl(WIDTH),
     main: `
   let first = group * ${BLOCK}u;
-  let own = group * p.channels;
   for (var at = first; at < min(first + ${BLOCK}u, p.rows); at++) {
   let row = at * p.channels;
   var sums = vec2f(); // r², weight·dy·r
@@ -87,7 +86,8 @@ const backward = defineProgram<{residual: boolean}>({
     // Of a single channel only epsilon keeps the slope from zero; the difference would be all rounding.
     let through = select(g - scaled * pull, g * (p.epsilon * factor * factor) * scale * scale, p.channels == 1u);
     dr[row + d] = through * scale * factor${residual ? ' + dResidual[row + d]' : ''};
-    blocks[own + d] = select(blocks[own + d], 0.0, at == first) + dy[row + d] * scaled * scale;
+    let own = group * p.channels + d;
+    blocks[own] = select(blocks[own], 0.0, at == first) + dy[row + d] * scaled * scale;
   }
   }`,
   }),

@@ -140,10 +140,10 @@ const combineBack = defineProgram<{initialState: boolean; packed: boolean}>({
 const overTiles = (name: 'B' | 'C', part: number) => `
   if (i < p.size${name}) {
     let ofGroup = i / p.dState % p.groups${name};
-    let place = i / p.dState / p.groups${name} * p.tiles;
+    let position = i / p.dState / p.groups${name};
     var sum = 0.0;
-    for (var tile = ofGroup * p.inGroup${name}; tile < (ofGroup + 1u) * p.inGroup${name}; tile++) {
-      sum += shares[((place + tile) * p.parts + ${part}u) * p.quads * 4u + i % p.dState];
+    for (var tile = ofGroup * p.perGroup${name}; tile < (ofGroup + 1u) * p.perGroup${name}; tile++) {
+      sum += shares[((position * p.tiles + tile) * p.parts + ${part}u) * p.quads * 4u + i % p.dState];
     }
     d${name}[i] = sum;
     return;
@@ -171,7 +171,15 @@ const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean
       },
       uniforms: {
         ...{channels: 'u32', dState: 'u32', quads: 'u32', row: 'u32', rows: 'u32', tiles: 'u32', parts: 'u32'},
-        ...{sizeB: 'u32', groupsB: 'u32', inGroupB: 'u32', sizeC: 'u32', groupsC: 'u32', inGroupC: 'u32', size: 'u32'},
+        ...{
+          sizeB: 'u32',
+          groupsB: 'u32',
+          perGroupB: 'u32',
+          sizeC: 'u32',
+          groupsC: 'u32',
+          perGroupC: 'u32',
+          size: 'u32',
+        },
       },
       workgroupSize: 64,
       declarations: perChannel.map(storeQuad).join(''),
@@ -180,15 +188,12 @@ const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean
   if (i >= p.size) { return; }${constantB ? '' : overTiles('B', 0)}${constantC ? '' : overTiles('C', Number(!constantB))}
   let d = i % p.channels;
   let part = i / p.channels;
-  var total = vec4f();
+  var total = vec4f(0.0);
   for (var row = 0u; row < p.rows; row++) { total += joint[(row * p.row + part + p.quads) * p.channels + d]; }
-  let quad = part % p.quads;
-  switch part / p.quads {
-    ${perChannel.map((name, at) => `case ${at}u: { store_${name}(d, quad, total); }`).join('\n    ')}
-    default: {
-      ${D ? 'dD[d] = total.x;' : ''}
-      ${deltaBias ? 'dBias[d] = total.y;' : ''}
-    }
+  ${perChannel.map((name, at) => `if (part / p.quads == ${at}u) { store_${name}(d, part % p.quads, total); }`).join('\n  ')}
+  if (part + p.quads + 1u == p.row) {
+    ${D ? 'dD[d] = total.x;' : ''}
+    ${deltaBias ? 'dBias[d] = total.y;' : ''}
   }`,
     };
   },
@@ -274,9 +279,10 @@ export function scanBackward(
   );
 
   const left = fewRows(gpu, joint, batch * chunks, channels * row * 4);
-  const sequenceSize = (of: ScanLayout['B'], {shape}: TensorInfo) => (of.constant ? 0 : sizeOf(shape));
-  const [sizeB, sizeC] = [sequenceSize(B, result.B), sequenceSize(C, result.C)];
-  const inGroup = (of: ScanLayout['B']) => (of.channelsPerGroup / unit) * tilesPerUnit;
+  const sizeB = B.constant ? 0 : sizeOf(result.B.shape);
+  const sizeC = C.constant ? 0 : sizeOf(result.C.shape);
+  const perGroupB = (B.channelsPerGroup / unit) * tilesPerUnit; // of tiles
+  const perGroupC = (C.channelsPerGroup / unit) * tilesPerUnit;
   const elements = sizeB + sizeC + channels * (row - quads);
   gpu.run(
     sums,
@@ -293,7 +299,7 @@ export function scanBackward(
       },
       uniforms: {
         ...{channels, dState, quads, row, rows: left.rows, tiles, parts, size: elements},
-        ...{sizeB, groupsB: B.groups, inGroupB: inGroup(B), sizeC, groupsC: C.groups, inGroupC: inGroup(C)},
+        ...{sizeB, groupsB: B.groups, perGroupB, sizeC, groupsC: C.groups, perGroupC},
       },
       workgroups: Math.ceil(elements / 64),
     },
