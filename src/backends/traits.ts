@@ -37,6 +37,11 @@ export function transposedProductsAreSlow(): boolean {
   return tf.getBackend() === 'wasm';
 }
 
+/** Whether a dispatch costs the host more than the arithmetic of a small tensor costs the device. */
+export function dispatchesAreCostly(): boolean {
+  return tf.getBackend() === 'webgpu';
+}
+
 /** Bytes of the largest tensor that the current backend takes, as far as it tells. */
 export function largestTensorBytes(): number {
   const {maxStorageBufferBindingSize = Infinity, maxBufferSize = Infinity} =

@@ -90,8 +90,9 @@ export function offerComposed<Name extends string, Attrs extends object>(
 export function offerComposedList<Attrs extends object>(
   {kernelName}: Kernel<tf.Tensor[], Attrs>,
   composed: (inputs: tf.Tensor[], attrs: Attrs) => tf.Tensor[],
+  isMeant = false,
 ): void {
-  offerForm(kernelName, (inputs, attrs) => composed(inputs, attrs as unknown as Attrs), false);
+  offerForm(kernelName, (inputs, attrs) => composed(inputs, attrs as unknown as Attrs), isMeant);
 }
 
 // A program without composed forms has none of what follows from them, the warning included.

@@ -11,6 +11,7 @@ import {checkKeys} from '../ops/check';
 import {adamWUpdate, clipScale, globalNorm, zeroMoment} from '../ops/adamW';
 import {checkAdamConstants, checkNumber} from '../ops/adamW/hyperparameters';
 import {registerClass} from '../registerClass';
+import {areMany, FlatMoments} from './flatMoments';
 import type {NamedTensor} from './moments';
 import {Moments} from './moments';
 import {nameMatcher, noDecayRule} from './noDecay';
@@ -57,6 +58,8 @@ export class AdamW extends tf.Optimizer {
   readonly clipNorm: number | undefined;
   private readonly isExempt: (name: string) => boolean;
   private readonly moments = new Moments();
+  /** The state of all variables, where it is flat; the moments have none of it then. */
+  private flat?: FlatMoments;
   /** What getWeights made besides the moments; who calls it does not dispose what it gives. */
   private counters: tf.Tensor[] = [];
 
@@ -102,18 +105,18 @@ export class AdamW extends tf.Optimizer {
    * @param gradScale Multiplies all gradients, in place of this optimizer's own clipping.
    */
   override applyGradients(variableGradients: VariableGradients, gradScale?: tf.Scalar): void {
-    this.applySome(variableGradients, gradScale);
+    this.applySome(variableGradients, gradScale, true);
     this.endStep();
   }
 
-  /** @internal A part of the gradients of a step, each variable's once; `endStep` ends it. */
-  applySome(variableGradients: VariableGradients, gradScale?: tf.Scalar): void {
+  /** @internal A part of the gradients of a step, each variable's once, or all of them; `endStep` ends it. */
+  applySome(variableGradients: VariableGradients, gradScale?: tf.Scalar, areAll = false): void {
     const pairs = withGradients(variableGradients);
     const learningRate = this.learningRateAt(this.iterations + 1);
     tf.tidy(() => {
       const scale = gradScale ?? this.ownScale(pairs);
       for (const [step, group] of this.byStep(pairs)) {
-        this.update(group, step, learningRate, scale);
+        this.update(group, step, learningRate, scale, areAll);
       }
     });
   }
@@ -134,7 +137,8 @@ export class AdamW extends tf.Optimizer {
   private byStep(pairs: Pair[]): Map<number, Pair[]> {
     const groups = new Map<number, Pair[]>();
     for (const pair of pairs) {
-      const step = (this.moments.find(pair.variable)?.step ?? 0) + 1;
+      const {variable} = pair;
+      const step = (this.flat?.stepOf(variable) ?? this.moments.find(variable)?.step ?? 0) + 1;
       const group = groups.get(step);
       if (group === undefined) groups.set(step, [pair]);
       else group.push(pair);
@@ -142,22 +146,38 @@ export class AdamW extends tf.Optimizer {
     return groups;
   }
 
-  private update(pairs: Pair[], step: number, learningRate: number, gradScale: tf.Scalar | undefined): void {
+  private update(
+    pairs: Pair[],
+    step: number,
+    learningRate: number,
+    gradScale: tf.Scalar | undefined,
+    areAll: boolean,
+  ): void {
     const {beta1, beta2, epsilon} = this;
     const variables = pairs.map(({variable}) => variable);
+    const grads = pairs.map(({grad}) => grad);
+    const constants = {gradScale, learningRate, beta1, beta2, epsilon, step};
+    const weightDecay = variables.map(({name}) => (this.isExempt(name) ? 0 : this.weightDecay));
+    if (!this.flat?.isOf(variables)) {
+      this.settle();
+      if (areAll && areMany(variables)) {
+        const slots = variables.map((variable) => this.moments.take(variable));
+        this.flat = new FlatMoments(variables, weightDecay, slots, step - 1);
+        slots.forEach((slot) => slot && tf.dispose([slot.firstMoment, slot.secondMoment]));
+      }
+    }
+    if (this.flat) {
+      this.flat.update(grads, constants);
+      return;
+    }
     const slots = variables.map((variable) => this.moments.find(variable));
     const {params, firstMoments, secondMoments} = adamWUpdate({
+      ...constants,
       params: variables,
-      grads: pairs.map(({grad}) => grad),
+      grads,
       firstMoments: slots.map((slot, i) => slot?.firstMoment ?? zeroMoment(variables[i])),
       secondMoments: slots.map((slot, i) => slot?.secondMoment ?? zeroMoment(variables[i])),
-      gradScale,
-      learningRate,
-      beta1,
-      beta2,
-      epsilon,
-      step,
-      weightDecay: variables.map(({name}) => (this.isExempt(name) ? 0 : this.weightDecay)),
+      weightDecay,
       reuseMoments: true,
     });
     variables.forEach((variable, i) => {
@@ -166,11 +186,22 @@ export class AdamW extends tf.Optimizer {
     });
   }
 
+  /** Gives each variable its own moments again. */
+  private settle(): void {
+    const {flat} = this;
+    this.flat = undefined;
+    tf.tidy(() =>
+      flat?.slots().forEach((slot) => this.moments.update(slot, slot.firstMoment, slot.secondMoment, slot.step)),
+    );
+    flat?.dispose();
+  }
+
   /**
    * All that a later optimizer needs to go on: `iter`, the count of steps; `steps`, that of each variable; then the moments. The
    * tensors belong to the optimizer.
    */
   override async getWeights(): Promise<NamedTensor[]> {
+    this.settle();
     const {steps} = this.moments;
     const counters = tf.tidy(() => [
       {name: 'iter', tensor: tf.scalar(this.iterations, 'int32')},
@@ -191,11 +222,14 @@ export class AdamW extends tf.Optimizer {
     }
     const steps = counts === undefined ? [] : [...(await counts.tensor.data())];
     const [iterations] = await iter.tensor.data();
+    this.settle();
     this.moments.restore(steps, moments);
     this.iterations_ = iterations;
   }
 
   override dispose(): void {
+    this.flat?.dispose();
+    this.flat = undefined;
     this.moments.dispose();
     tf.dispose(this.counters);
     this.counters = [];

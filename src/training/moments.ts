@@ -49,8 +49,15 @@ export class Moments {
     return slot;
   }
 
+  /** The slot of a variable, which is the caller's from now on. */
+  take(variable: tf.Variable): Slot | undefined {
+    const slot = this.find(variable);
+    this.known.delete(variable.name);
+    return slot;
+  }
+
   /** Keeps the moments of a variable, which has had `step` updates now, and drops those before. */
-  update({name}: tf.Variable, firstMoment: tf.Tensor, secondMoment: tf.Tensor, step: number): void {
+  update({name}: {name: string}, firstMoment: tf.Tensor, secondMoment: tf.Tensor, step: number): void {
     const before = this.known.get(name);
     if (before !== undefined) {
       tf.dispose([before.firstMoment, before.secondMoment]);

@@ -31,22 +31,22 @@ export function stepOnTheWay(
   const norms: tf.Scalar[] = [];
   let waiting: Pair[] = [];
   let bytes = 0;
-  const apply = () => {
+  const apply = (areAll: boolean) => {
     if (waiting.length === 0) return;
     const pairs = waiting.sort((a, b) => places.get(a.name)! - places.get(b.name)!);
     norms.push(tf.keep(globalNorm(pairs.map(({tensor}) => tensor))));
-    optimizer.applySome(pairs, one);
+    optimizer.applySome(pairs, one, areAll);
     tf.dispose(pairs);
     [waiting, bytes] = [[], 0];
   };
   const ready = ({name}: tf.Variable, gradient: tf.Tensor) => {
     waiting.push({name, tensor: tf.keep(gradient.clone())});
     bytes += 4 * gradient.size;
-    if (bytes >= together) apply();
+    if (bytes >= together) apply(false);
   };
   try {
     const {value} = batchGradients(model, batch, objective, run, ready);
-    apply();
+    apply(norms.length === 0);
     optimizer.endStep();
     return {loss: value, norm: norms.length === 1 ? norms[0].clone() : globalNorm(norms)};
   } finally {

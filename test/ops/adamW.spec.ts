@@ -1,6 +1,6 @@
 /** The optimizer's kernels against their float64 reference, by each backend's own kernels and by the composed ones. */
 import * as tf from '@tensorflow/tfjs';
-import {adamWUpdate, clipScale, globalNorm} from '../../src/ops/adamW';
+import {adamWUpdate, clipScale, globalNorm, packFlat, unpackFlat} from '../../src/ops/adamW';
 import type {AdamWUpdateArgs} from '../../src/ops/adamW';
 import type {AdamWReferenceState} from '../../src/ops/adamW/reference';
 import {adamWReference, globalNormReference} from '../../src/ops/adamW/reference';
@@ -160,6 +160,18 @@ describe('the AdamW kernels', () => {
     const {norm} = await readAndDispose({norm: globalNorm(tensors)});
     tf.dispose(tensors);
     expect(Math.abs(norm.values[0] / expected - 1)).toBeLessThan(1e-6);
+  });
+
+  it('put more tensors than a device binds at once into a flat one, in their order, and take them out again', async () => {
+    const several = [...shapes, [2, 1], [65], [1, 1, 3]];
+    const tensors = several.map((shape, i) => toTensor(normal(seededRandom(i), shape)));
+    const flat = packFlat(tensors);
+    const values = await Promise.all(tensors.map((tensor) => tensor.data()));
+    expect([...(await flat.data())]).toEqual(values.flatMap((array) => [...array]));
+    const again = unpackFlat(flat, several);
+    expect(again.map(({shape}) => shape)).toEqual(several);
+    expect(await Promise.all(again.map((tensor) => tensor.data()))).toEqual(values);
+    tf.dispose([tensors, flat, again]);
   });
 
   it('clip as torch does: min(1, maxNorm / (norm + 1e-6))', async () => {

@@ -94,6 +94,46 @@ describe('adamW', () => {
     expectClose(clipped, expected(start, gradients.map(scale)));
   });
 
+  // Where a dispatch is costly, many are updated together.
+  it('takes the steps of many variables as of each alone, whoever changes one or leaves one out, and goes on when restored', async () => {
+    const shapes = [[3], [], [2, 5], [1], [70, 3], [4], [2, 2, 2], [9], [1, 6], [5]];
+    const places = [...shapes.keys()];
+    const draw = (seed: number) => shapes.map((shape, i) => tf.randomNormal(shape, 0, 1, 'float32', seed + i));
+    const make = (prefix: string) =>
+      tf.tidy(() => draw(1).map((start, i) => tf.variable(start, true, `${prefix}_${i}_${i % 2 ? 'odd' : 'even'}`)));
+    const before = tf.memory().numTensors;
+    const [many, single] = [make('many'), make('single')];
+    const options = {learningRate: 0.1, weightDecay: 0.2, noDecay: ['_even']};
+    let together = adamW(options);
+    const apart = places.map(() => adamW(options));
+    for (let step = 0; step < 7; step++) {
+      const grads = draw(100 * step);
+      const named = (variables: tf.Variable[], some: number[]) =>
+        Object.fromEntries(some.filter((i) => step !== 4 || i !== 3).map((i) => [variables[i].name, grads[i]]));
+      if (step === 2) tf.tidy(() => [many, single].forEach((variables) => variables[4].assign(variables[4].neg())));
+      if (step === 3) {
+        const restored = adamW(options);
+        await restored.setWeights(await together.getWeights());
+        together.dispose();
+        together = restored;
+      }
+      together.applyGradients(named(many, places));
+      apart.forEach((optimizer, i) => optimizer.applyGradients(named(single, [i])));
+      tf.dispose(grads);
+    }
+    const values = (tensors: tf.Tensor[]) => Promise.all(tensors.map((tensor) => tensor.data()));
+    expect(await values(many)).toEqual(await values(single));
+    const kept = Object.fromEntries((await together.getWeights()).map(({name, tensor}) => [name, tensor]));
+    for (const i of places) {
+      const [, , first, second] = await apart[i].getWeights();
+      const own = [kept[`${many[i].name}/m`], kept[`${many[i].name}/v`]];
+      expect(await values(own)).toEqual(await values([first.tensor, second.tensor]));
+    }
+    [together, ...apart].forEach((optimizer) => optimizer.dispose());
+    tf.dispose([many, single]);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
   it('is known from other optimizers', () => {
     expect(adamW({learningRate: 1}) instanceof AdamW).toBeTrue();
     expect(tf.train.adam(1) instanceof AdamW).toBeFalse();

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {offerComposedList} from '../kernel';
 import type {AdamWAttrs} from './kernels';
-import {adamWKernel, globalNormKernel} from './kernels';
+import {adamWKernel, globalNormKernel, packFlatKernel, unpackFlatKernel} from './kernels';
 
 export function adamWComposed(inputs: tf.Tensor[], attrs: AdamWAttrs): tf.Tensor[] {
   const {learningRate, beta1, beta2, epsilon, step, weightDecay} = attrs;
@@ -29,3 +29,12 @@ export function globalNormComposed(tensors: tf.Tensor[]): tf.Tensor {
 
 offerComposedList(adamWKernel, adamWComposed);
 offerComposedList(globalNormKernel, (tensors) => [globalNormComposed(tensors)]);
+offerComposedList(packFlatKernel, (tensors) => [tf.concat(tensors.map((tensor) => tensor.flatten()))], true);
+offerComposedList(
+  unpackFlatKernel,
+  ([flat], {shapes}) => {
+    const parts = tf.split(flat, shapes.map(tf.util.sizeFromShape));
+    return parts.map((part, i) => part.reshape(shapes[i]));
+  },
+  true,
+);

@@ -4,10 +4,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {writableZeros} from '../../backends/exclusive';
+import {dispatchesAreCostly} from '../../backends/traits';
 import {checkBoolean, checkKeys, checkShape, toTensor} from '../check';
 import {checkAdamConstants, checkNumber} from './hyperparameters';
 import type {AdamWAttrs, AdamWInputs} from './kernels';
-import {runAdamW, runGlobalNorm} from './kernels';
+import {packFlatKernel, runAdamW, runGlobalNorm, unpackFlatKernel} from './kernels';
 
 /** The arguments of {@link adamWUpdate}: lists of one tensor per variable, and the attributes of the step. */
 export interface AdamWUpdateArgs extends Omit<AdamWInputs, 'gradScale'>, AdamWAttrs {
@@ -63,6 +64,21 @@ export function globalNorm(tensors: tf.Tensor[]): tf.Scalar {
   tensors.forEach((tensor, i) => toTensor('globalNorm', `tensors[${i}]`, tensor));
   const filled = tensors.filter(({size}) => size > 0); // WebGL has no texture for nothing
   return filled.length > 0 ? (runGlobalNorm(filled) as tf.Scalar) : tf.scalar(0);
+}
+
+/** Whether a step of many small variables is faster on flat tensors made of them. */
+export function isFasterFlat(): boolean {
+  return dispatchesAreCostly();
+}
+
+/** The elements of all tensors, one tensor after the other [size]. */
+export function packFlat(tensors: readonly tf.Tensor[]): tf.Tensor {
+  return packFlatKernel([...tensors], {})[0];
+}
+
+/** Tensors of these shapes from what {@link packFlat} gave. */
+export function unpackFlat(flat: tf.Tensor, shapes: number[][]): tf.Tensor[] {
+  return unpackFlatKernel([flat], {shapes});
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The two kernels of an optimizer's step: what goes in, in which order, and with which attributes. Every backend's file in this
+ * The kernels of an optimizer's step: what goes in, in which order, and with which attributes. Every backend's file in this
  * folder implements these.
  *
  * Both take the tensors of *all* variables in one call. A model has many small weights: op by op, a step on fifty of them costs
@@ -18,7 +18,10 @@
  *
  * GlobalNorm takes any number of float32 tensors and gives one scalar, the Euclidean norm of all their elements together.
  *
- * Neither is differentiable.
+ * PackFlat takes any number of float32 tensors and gives one of rank 1 with all their elements, one tensor after the other; UnpackFlat
+ * takes such a tensor and gives those of the attribute `shapes`.
+ *
+ * None of them is differentiable.
  */
 import type * as tf from '@tensorflow/tfjs';
 import {defineListKernel} from '../kernel';
@@ -50,6 +53,13 @@ export interface AdamWInputs {
 
 export const adamWKernel = defineListKernel<AdamWAttrs>('AdamW');
 export const globalNormKernel = defineListKernel<object>('GlobalNorm');
+export const packFlatKernel = defineListKernel<object>('PackFlat');
+
+export interface UnpackFlatAttrs {
+  shapes: number[][];
+}
+
+export const unpackFlatKernel = defineListKernel<UnpackFlatAttrs>('UnpackFlat');
 
 /** Runs AdamW and returns its outputs in order. */
 export function runAdamW(inputs: AdamWInputs, attrs: AdamWAttrs): tf.Tensor[] {

@@ -3,10 +3,11 @@
  * per seven for the second. Learning rate and step are uniforms, so nothing is compiled or uploaded anew when they change.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
+import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
-import {defineProgram, read, write} from '../../backends/webgpuProgram';
+import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import {workgroupSumWgsl} from '../wgsl';
-import type {AdamWAttrs} from './kernels';
+import type {AdamWAttrs, UnpackFlatAttrs} from './kernels';
 
 const WIDTH = 128;
 /** Workgroups that share the squares of a tensor. */
@@ -83,6 +84,59 @@ const root = defineProgram({
   let total = workgroupSum(sum, lane);
   if (lane == 0u) { norm[0] = sqrt(total); }`,
   }),
+});
+
+/** Some tensors into a flat one from `first` on, or out of it; `ends` count from there. */
+const move = defineProgram<{count: number; out: boolean}>({
+  name: 'PackFlat, UnpackFlat',
+  variants: combinations({count: Array.from({length: TOGETHER}, (_, i) => i + 1), out: [false, true]}),
+  build: ({count, out}) => {
+    const each = Array.from({length: count}, (_, i) => i);
+    const named = <T>(name: string, value: T) => Object.fromEntries(each.map((i) => [`${name}${i}`, value] as const));
+    const branch = (i: number) => {
+      const own = `x${i}[i${i > 0 ? ` - p.end${i - 1}` : ''}]`;
+      const [to, from] = out ? [own, 'flat[p.first + i]'] : ['flat[p.first + i]', own];
+      return `if (i < p.end${i}) { ${to} = ${from}; }`;
+    };
+    return {
+      buffers: {...named('x', out ? write : read), flat: out ? read : write},
+      uniforms: {first: 'u32', ...named('end', 'u32' as const)},
+      workgroupSize: 64,
+      main: `
+  let i = group * 64u + lane;
+  ${each.map(branch).join(' else ')}`,
+    };
+  },
+});
+
+/** Between a flat tensor and its parts, so many at a time as a shader may bind. */
+function moveAll(gpu: Gpu, flat: TensorInfo, tensors: TensorInfo[], out: boolean): void {
+  const filled = tensors.filter(({shape}) => !shape.includes(0));
+  let first = 0;
+  for (let at = 0; at < filled.length; at += TOGETHER) {
+    const some = filled.slice(at, at + TOGETHER);
+    const buffers: Record<string, TensorInfo> = {flat};
+    const uniforms: Record<string, number> = {first};
+    let size = 0;
+    some.forEach((x, i) => {
+      buffers[`x${i}`] = x;
+      uniforms[`end${i}`] = size += sizeOf(x.shape);
+    });
+    gpu.run(move, {count: some.length, out}, {buffers, uniforms, workgroups: Math.ceil(size / 64)});
+    first += size;
+  }
+}
+
+registerWebGPUKernel('PackFlat', (gpu, tensors: TensorInfo[]) => {
+  const flat = gpu.output([tensors.reduce((sum, {shape}) => sum + sizeOf(shape), 0)]);
+  moveAll(gpu, flat, tensors, false);
+  return [flat];
+});
+
+registerWebGPUKernel('UnpackFlat', (gpu, [flat], {shapes}: UnpackFlatAttrs) => {
+  const tensors = shapes.map((shape) => gpu.output(shape));
+  moveAll(gpu, flat, tensors, true);
+  return tensors;
 });
 
 registerWebGPUKernel('AdamW', (gpu, inputs, attrs: AdamWAttrs) => {

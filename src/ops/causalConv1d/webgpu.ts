@@ -3,8 +3,7 @@
  * of length one.
  *
  * The backward first makes the gradient of the sums before the activation, of the size of y, so that neither the gradient of x nor that
- * of the weight has to recompute a neighbour's sum. Without an activation that is dy itself. The same program adds up what its positions
- * give to the weight.
+ * of the weight has to recompute a neighbour's sum. The same program adds up what its positions give to the weight.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
@@ -114,44 +113,42 @@ const forward = defineProgram<Sums>({
  */
 const weightGradient = defineProgram<Sums>({
   name: 'CausalConv1dGrad (weight)',
-  variants: combinations({past: pasts, bias: either, silu: either, packed: either}).filter(
-    ({bias, silu}) => silu || !bias,
-  ),
+  variants: combinations({past: pasts, bias: either, silu: either, packed: either}),
   build: ({past, bias, silu, packed}) => ({
     buffers: {
       x: read,
-      ...(silu && {weight: read, ...(bias && {bias: read}), dSum: write}),
+      weight: read,
+      ...(bias && {bias: read}),
       ...pastBuffer(past),
       ...idsBuffer(packed),
       dy: read,
+      dSum: write,
       blocks: write,
     },
     uniforms: {...sizes, rows: 'u32'},
     workgroupSize: 64,
-    declarations: silu ? sumsWgsl({past, bias, packed}) + sigmoidWgsl : (packed ? isSameWgsl : '') + inputWgsl(past),
+    declarations: sumsWgsl({past, bias, packed}) + sigmoidWgsl,
     main: `
   let i = group * 64u + lane;
   if (i >= p.size) { return; }
   let d = i % p.channels;
-  let first = i / p.channels * ${BLOCK}u;
+  let block = i / p.channels;
+  let first = block * ${BLOCK}u;
   let end = min(first + ${BLOCK}u, p.rows);
-  ${
-    silu
-      ? `for (var row = first; row < end; row++) {
+  for (var row = first; row < end; row++) {
     let at = row * p.channels + d;
-    dSum[at] = dy[at] * siluSlope(sumAt(row / p.length, row % p.length, d));
-  }`
-      : ''
+    let sum = sumAt(row / p.length, row % p.length, d);
+    dSum[at] = dy[at]${silu ? ' * siluSlope(sum)' : ''};
   }
   for (var k = 0u; k <= p.width; k++) {
     var sum = 0.0;
     for (var row = first; row < end; row++) {
-      let g = ${silu ? 'dSum' : 'dy'}[row * p.channels + d];
+      let g = dSum[row * p.channels + d];
       let b = row / p.length;
       let t = row % p.length;
       if (k == p.width) { sum += g; } else { ${ifSame(packed, 't + k', 't + p.width - 1u', 'sum += g * inputAt(b, t + k, d);')} }
     }
-    blocks[(i / p.channels * (p.width + 1u) + k) * p.channels + d] = sum;
+    blocks[(block * (p.width + 1u) + k) * p.channels + d] = sum;
   }`,
   }),
 });
@@ -289,14 +286,13 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
   );
   const packed = ids !== undefined;
 
-  const silu = activation === 'silu';
-  const dSum = silu ? gpu.scratch(xSize) : dy;
+  const dSum = gpu.scratch(xSize);
   const blockCount = Math.ceil(rows / BLOCK);
   const columns = (width + 1) * channels;
   const blocks = gpu.scratch(blockCount * columns);
   gpu.run(
     weightGradient,
-    {past, bias: silu && hasBias, silu, packed},
+    {past, bias: hasBias, silu: activation === 'silu', packed},
     {
       buffers: {x, weight, bias, initialState, ids, dy, dSum, blocks},
       uniforms: {length, channels, width, size: blockCount * channels, rows},

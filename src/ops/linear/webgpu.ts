@@ -8,8 +8,7 @@
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
-import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
-import type {Shader} from '../../backends/webgpuProgram';
+import {registerWebGPUKernel} from '../../backends/webgpu';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
@@ -37,110 +36,56 @@ const SLICE = 1024;
 
 const either = [false, true];
 
-type Products = {transposeKernel: boolean; bias: boolean; gradients: boolean};
+type Operands = {transposeA: boolean; transposeB: boolean; bias: boolean};
 
-/** One operand of a product: its element for a row (or column) of the result and a term of the sum, and whether its terms are its rows. */
-interface Operand {
-  element: string;
-  byTerm: boolean;
-}
-
-/** x·kernel, and what its gradients multiply; `t`: whether the kernel is transposed. */
-const operands = (t: boolean) => {
-  const x = {element: 'x[at * p.width + term]', byTerm: false};
-  const xTurned = {element: 'x[term * p.width + at]', byTerm: true};
-  const dy = {element: 'dy[at * p.out + term]', byTerm: false};
-  const dyTurned = {element: 'dy[term * p.out + at]', byTerm: true};
-  const byInput = t ? 'kernel[at * p.width + term]' : 'kernel[term * p.out + at]';
-  const byOutput = t ? 'kernel[term * p.width + at]' : 'kernel[at * p.out + term]';
-  return {
-    y: [x, {element: byInput, byTerm: !t}],
-    dx: [dy, {element: byOutput, byTerm: t}],
-    dKernel: t ? [dyTurned, xTurned] : [xTurned, dyTurned],
-  };
-};
-
-/** Puts DEPTH terms of an operand into workgroup memory, so that neighbouring invocations read neighbouring numbers. */
-const load = (tile: string, {element, byTerm}: Operand, first: string, size: string) => `
-    for (var i = lane; i < ${DEPTH * TILE}u; i += 256u) {
-      let at = ${first} + ${byTerm ? `i % ${TILE}u` : `i / ${DEPTH}u`};
-      let term = term0 + ${byTerm ? `i / ${TILE}u` : `i % ${DEPTH}u`};
-      var value = 0.0;
-      if (at < ${size} && term < end) { value = ${element}; }
-      ${tile}[${byTerm ? 'i' : `i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u`}] = value;
-    }`;
-
-const loadBoth = ([a, b]: Operand[]) => load('tileA', a, 'row0', 'm') + load('tileB', b, 'column0', 'n');
-
-/**
- * y = x·kernel (+ bias), or both gradients, dx and then dKernel, each over a slice of its sum: x [rows,width], y [rows,out], kernel
- * [width,out] or, transposed, [out,width].
- */
-const product = defineProgram<Products>({
+/** c[slice] = a·b over the slice's terms: a [m,k] or, transposed, [k,m]; b [k,n] or [n,k]. */
+const product = defineProgram<Operands>({
   name: 'Linear (product)',
-  variants: [
-    ...combinations({transposeKernel: either, bias: either, gradients: [false]}),
-    ...combinations({transposeKernel: either, bias: [false], gradients: [true]}),
-  ],
-  build: ({transposeKernel, bias, gradients}): Shader => {
-    const {y, dx, dKernel} = operands(transposeKernel);
-    const [m, n] = transposeKernel ? ['p.out', 'p.width'] : ['p.width', 'p.out'];
-    const place = '(slice * m + row) * n + column';
-    return {
-      buffers: {
-        x: read,
-        kernel: read,
-        ...(bias && {bias: read}),
-        ...(gradients ? {dy: read, dx: write, dKernel: write} : {y: write}),
-      },
-      uniforms: {
-        rows: 'u32',
-        width: 'u32',
-        out: 'u32',
-        slice: 'u32',
-        ...(gradients && {kernelSlice: 'u32', first: 'u32'}),
-      },
-      workgroupSize: 256,
-      declarations: `
+  variants: combinations({transposeA: either, transposeB: either, bias: either}),
+  build: ({transposeA, transposeB, bias}) => ({
+    buffers: {a: read, b: read, ...(bias && {bias: read}), c: write},
+    uniforms: {m: 'u32', n: 'u32', k: 'u32', slice: 'u32', tilesM: 'u32', tilesN: 'u32'},
+    workgroupSize: 256,
+    declarations: `
 var<workgroup> tileA: array<f32, ${DEPTH * TILE}>; // [DEPTH, rows]
-var<workgroup> tileB: array<f32, ${DEPTH * TILE}>; // [DEPTH, columns]`,
-      main: `
-  ${
-    gradients
-      ? `let ofKernel = group >= p.first;
-  let own = select(group, group - p.first, ofKernel);
-  let m = select(p.rows, ${m}, ofKernel);
-  let n = select(p.width, ${n}, ofKernel);
-  let k = select(p.out, p.rows, ofKernel);
-  let depth = select(p.slice, p.kernelSlice, ofKernel);`
-      : `let own = group;
-  let m = p.rows;
-  let n = p.out;
-  let k = p.width;
-  let depth = p.slice;`
-  }
-  let tilesN = (n + ${TILE - 1}u) / ${TILE}u;
-  let tilesM = (m + ${TILE - 1}u) / ${TILE}u;
-  let column0 = own % tilesN * ${TILE}u;
-  let row0 = own / tilesN % tilesM * ${TILE}u;
-  let slice = own / tilesN / tilesM;
-  let end = min((slice + 1u) * depth, k);
-  let x0 = lane % 16u;
-  let y0 = lane / 16u;
+var<workgroup> tileB: array<f32, ${DEPTH * TILE}>; // [DEPTH, columns]
+fn valueA(row: u32, term: u32, end: u32) -> f32 {
+  if (row >= p.m || term >= end) { return 0.0; }
+  return a[${transposeA ? 'term * p.m + row' : 'row * p.k + term'}];
+}
+fn valueB(term: u32, column: u32, end: u32) -> f32 {
+  if (column >= p.n || term >= end) { return 0.0; }
+  return b[${transposeB ? 'column * p.k + term' : 'term * p.n + column'}];
+}`,
+    main: `
+  let tileN = group % p.tilesN;
+  let tileM = group / p.tilesN % p.tilesM;
+  let slice = group / p.tilesN / p.tilesM;
+  let row0 = tileM * ${TILE}u;
+  let column0 = tileN * ${TILE}u;
+  let end = min((slice + 1u) * p.slice, p.k);
+  let x = lane % 16u;
+  let y = lane / 16u;
   var sums: array<vec4f, 4>;
-  for (var term0 = slice * depth; term0 < end; term0 += ${DEPTH}u) {
-    ${
-      gradients
-        ? `if (ofKernel) {${loadBoth(dKernel)}
-    } else {${loadBoth(dx)}
-    }`
-        : loadBoth(y)
+  for (var term0 = slice * p.slice; term0 < end; term0 += ${DEPTH}u) {
+    // Neighbouring invocations read neighbouring numbers.
+    for (var i = lane; i < ${DEPTH * TILE}u; i += 256u) {
+      ${
+        transposeA
+          ? `tileA[i] = valueA(row0 + i % ${TILE}u, term0 + i / ${TILE}u, end);`
+          : `tileA[i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u] = valueA(row0 + i / ${DEPTH}u, term0 + i % ${DEPTH}u, end);`
+      }
+      ${
+        transposeB
+          ? `tileB[i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u] = valueB(term0 + i % ${DEPTH}u, column0 + i / ${DEPTH}u, end);`
+          : `tileB[i] = valueB(term0 + i / ${TILE}u, column0 + i % ${TILE}u, end);`
+      }
     }
     workgroupBarrier();
     for (var term = 0u; term < ${DEPTH}u; term++) {
-      let atB = term * ${TILE}u + x0;
+      let atB = term * ${TILE}u + x;
       let columns = vec4f(tileB[atB], tileB[atB + 16u], tileB[atB + 32u], tileB[atB + 48u]);
-      let atA = term * ${TILE}u + y0;
+      let atA = term * ${TILE}u + y;
       sums[0] += tileA[atA] * columns;
       sums[1] += tileA[atA + 16u] * columns;
       sums[2] += tileA[atA + 32u] * columns;
@@ -149,20 +94,15 @@ var<workgroup> tileB: array<f32, ${DEPTH * TILE}>; // [DEPTH, columns]`,
     workgroupBarrier();
   }
   for (var i = 0u; i < 4u; i++) {
-    let row = row0 + y0 + 16u * i;
+    let row = row0 + y + 16u * i;
     for (var j = 0u; j < 4u; j++) {
-      let column = column0 + x0 + 16u * j;
-      if (row < m && column < n) {
-        ${
-          gradients
-            ? `if (ofKernel) { dKernel[${place}] = sums[i][j]; } else { dx[${place}] = sums[i][j]; }`
-            : `y[${place}] = sums[i][j]${bias ? ' + bias[column]' : ''};`
-        }
+      let column = column0 + x + 16u * j;
+      if (row < p.m && column < p.n) {
+        c[(slice * p.m + row) * p.n + column] = sums[i][j]${bias ? ' + bias[column]' : ''};
       }
     }
   }`,
-    };
-  },
+  }),
 });
 
 /** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. */
@@ -214,21 +154,34 @@ const thinTransposed = defineProgram<Thin>({
   }),
 });
 
-/** How a product is cut: the terms of a slice, the slices, and the workgroups of them all. A sum that must stay whole is one slice. */
-function cut(m: number, n: number, k: number, isWhole = false) {
-  const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE);
-  const wanted = isWhole ? 1 : Math.max(Math.floor(Math.min(BUSY / tiles, k / SLICE)), 1);
-  const slice = Math.ceil(k / wanted / DEPTH) * DEPTH;
-  const slices = Math.ceil(k / slice);
-  return {slice, slices, workgroups: tiles * slices};
-}
-
-/** Where the slices of a product go, and what adds them up into `result`. */
-function inSlices(gpu: Gpu, result: TensorInfo, {slices}: {slices: number}) {
-  const size = sizeOf(result.shape);
-  const parts = slices === 1 ? result : gpu.scratch(slices * size);
-  const add = () => slices > 1 && sumRows(gpu, parts, slices, size, result);
-  return {parts, add};
+/** a·b (+ bias) into `c` [m,n]. */
+function multiply(
+  gpu: Gpu,
+  a: TensorInfo,
+  b: TensorInfo,
+  c: TensorInfo,
+  [m, n, k]: [number, number, number],
+  {transposeA, transposeB}: Omit<Operands, 'bias'>,
+  bias?: TensorInfo,
+): void {
+  const tilesM = Math.ceil(m / TILE);
+  const tilesN = Math.ceil(n / TILE);
+  const wanted = Math.floor(Math.min(BUSY / (tilesM * tilesN), k / SLICE));
+  // A bias is added once, so a sum with one stays whole.
+  const slices = bias ? 1 : Math.max(wanted, 1);
+  const slice = Math.ceil(k / slices / DEPTH) * DEPTH;
+  const used = Math.ceil(k / slice);
+  const result = used === 1 ? c : gpu.scratch(used * m * n);
+  gpu.run(
+    product,
+    {transposeA, transposeB, bias: bias !== undefined},
+    {
+      buffers: {a, b, bias, c: result},
+      uniforms: {m, n, k, slice, tilesM, tilesN},
+      workgroups: tilesM * tilesN * used,
+    },
+  );
+  if (used > 1) sumRows(gpu, result, used, m * n, c);
 }
 
 registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel}: LinearAttrs & PresentAttr) => {
@@ -238,19 +191,7 @@ registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel}: LinearA
   const n = kernel.shape[transposeKernel ? 0 : 1];
   const y = gpu.output([rows, n]);
   if (rows > THIN_ROWS) {
-    // A bias is added once, so a sum with one stays whole.
-    const how = cut(rows, n, k, bias !== undefined);
-    const {parts, add} = inSlices(gpu, y, how);
-    gpu.run(
-      product,
-      {transposeKernel, bias: bias !== undefined, gradients: false},
-      {
-        buffers: {x, kernel, bias, y: parts},
-        uniforms: {rows, width: k, out: n, slice: how.slice},
-        workgroups: how.workgroups,
-      },
-    );
-    add();
+    multiply(gpu, x, kernel, y, [rows, n, k], {transposeA: false, transposeB: transposeKernel}, bias);
     return [y];
   }
   gpu.run(
@@ -272,27 +213,13 @@ registerWebGPUKernel('LinearGrad', (gpu, inputs, {present, transposeKernel}: Lin
   const out = dy.shape[1];
   const dx = gpu.output(x.shape);
   const dKernel = gpu.output(kernel.shape);
-  const ofInput = cut(rows, width, out);
-  const ofKernel = cut(kernel.shape[0], kernel.shape[1], rows);
-  const [toInput, toKernel] = [inSlices(gpu, dx, ofInput), inSlices(gpu, dKernel, ofKernel)];
-  gpu.run(
-    product,
-    {transposeKernel, bias: false, gradients: true},
-    {
-      buffers: {x, kernel, dy, dx: toInput.parts, dKernel: toKernel.parts},
-      uniforms: {
-        rows,
-        width,
-        out,
-        slice: ofInput.slice,
-        kernelSlice: ofKernel.slice,
-        first: ofInput.workgroups,
-      },
-      workgroups: ofInput.workgroups + ofKernel.workgroups,
-    },
-  );
-  toInput.add();
-  toKernel.add();
+  multiply(gpu, dy, kernel, dx, [rows, width, out], {transposeA: false, transposeB: !transposeKernel});
+  const transposes = {transposeA: true, transposeB: false};
+  if (transposeKernel) {
+    multiply(gpu, dy, x, dKernel, [out, width, rows], transposes);
+  } else {
+    multiply(gpu, x, dy, dKernel, [width, out, rows], transposes);
+  }
   if (!named.bias) return [dx, dKernel];
   const dBias = gpu.output(named.bias.shape);
   sumRows(gpu, dy, rows, out, dBias);

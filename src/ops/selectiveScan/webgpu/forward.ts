@@ -38,27 +38,21 @@ import {
 
 const either = [false, true];
 
+/** `code` for each component of a quad of a row of dState numbers: the row may end in it. */
+const forComponents = (code: string) => `
+  let at = row * p.dState + 4u * quad;
+  for (var j = 0u; j < min(4u, p.dState - 4u * quad); j++) { ${code} }`;
+
 /** Reads a quad of a row of dState numbers; what lies beyond the row is zero. */
 export const quadOf = (name: string) => `
 fn ${name}Quad(row: u32, quad: u32) -> vec4f {
-  let left = p.dState - 4u * quad;
-  let at = row * p.dState + 4u * quad;
-  var value = vec4f(${name}[at], 0.0, 0.0, 0.0);
-  if (left > 1u) { value.y = ${name}[at + 1u]; }
-  if (left > 2u) { value.z = ${name}[at + 2u]; }
-  if (left > 3u) { value.w = ${name}[at + 3u]; }
+  var value = vec4f();${forComponents(`value[j] = ${name}[at + j];`)}
   return value;
 }`;
 
 /** Writes a quad of a row of dState numbers. */
 export const storeQuad = (name: string) => `
-fn store_${name}(row: u32, quad: u32, value: vec4f) {
-  let left = p.dState - 4u * quad;
-  let at = row * p.dState + 4u * quad;
-  ${name}[at] = value.x;
-  if (left > 1u) { ${name}[at + 1u] = value.y; }
-  if (left > 2u) { ${name}[at + 2u] = value.z; }
-  if (left > 3u) { ${name}[at + 3u] = value.w; }
+fn store_${name}(row: u32, quad: u32, value: vec4f) {${forComponents(`${name}[at + j] = value[j];`)}
 }`;
 
 /** One invocation per quad: the coefficients, and then the states of slot 0. */
@@ -95,18 +89,17 @@ export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialStat
     return;
   }
   i -= sizeA;
-  if (i < p.rowsB * p.quads) {
-    coefficients[at] = BQuad(i / p.quads, i % p.quads);
+  ${['B', 'C']
+    .map(
+      (name) => `if (i < p.rows${name} * p.quads) {
+    coefficients[at] = ${name}Quad(i / p.quads, i % p.quads);
     return;
   }
-  i -= p.rowsB * p.quads;
-  if (i < p.rowsC * p.quads) {
-    coefficients[at] = CQuad(i / p.quads, i % p.quads);
-    return;
-  }${
+  i -= p.rows${name} * p.quads;`,
+    )
+    .join('\n  ')}${
     states
       ? `
-  i -= p.rowsC * p.quads;
   let d = i % p.channels;
   let quad = i / p.channels % p.quads;
   let b = i / p.channels / p.quads;

@@ -25,6 +25,9 @@ export type ScanTensors = Record<'u' | 'delta' | 'A' | 'B' | 'C', TensorInfo> & 
  */
 const WHOLE_CHANNELS = 65536;
 
+/** Up to this many chunks too: a hundred steps take a device less than two dispatches take a host. */
+const WHOLE_CHUNKS = 4;
+
 /** Fills the coefficients and, if given, slot 0 of the states. */
 function gatherCoefficients(
   gpu: Gpu,
@@ -87,7 +90,7 @@ export function scanForward(
   const packed = tensors.sequenceIds !== undefined;
   const layout = scanLayout(sequence, A, B, C, packed);
   const {batch, length, channels, dState, quads, chunks, tiles} = layout;
-  const whole = chunks === 1 || batch * channels >= WHOLE_CHANNELS;
+  const whole = chunks <= WHOLE_CHUNKS || batch * channels >= WHOLE_CHANNELS;
   const slotsPerChunk = keepStates ? SLOTS : 1;
   // The end of the last chunk has a slot too, until `combine` has made the final state of it; where states are kept, one that
   // `outputs` fills afterwards.

@@ -1,0 +1,135 @@
+/**
+ * The state of AdamW of many small variables in few flat tensors, for a backend on which a dispatch costs more than the arithmetic: a step
+ * then takes a dispatch for those that decay and one for those that do not, and one for each seven variables to gather the gradients
+ * and to hand the weights out again. Beside the moments there is a copy of the weights, so that they need not be gathered in each step.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {adamWUpdate, isFasterFlat, packFlat, unpackFlat} from '../ops/adamW';
+import type {AdamWUpdateArgs} from '../ops/adamW';
+import type {Slot} from './moments';
+
+/** Elements of all variables together, up to which they are small: 16 MB. */
+const SMALL = 2 ** 22;
+/** Fewer variables are not worth it. */
+const MANY = 8;
+
+/** What all variables of a step have in common. */
+export type FlatStep = Pick<AdamWUpdateArgs, 'gradScale' | 'learningRate' | 'beta1' | 'beta2' | 'epsilon' | 'step'>;
+
+/** The variables of one decay. */
+interface Part {
+  decay: number;
+  /** Their places among all variables. */
+  places: number[];
+  param: tf.Tensor;
+  firstMoment: tf.Tensor;
+  secondMoment: tf.Tensor;
+  /** The data of the variables as this has left them: who writes a variable gives it other data. */
+  left: object[];
+}
+
+/** Whether the state of these variables is to be flat. */
+export function areMany(variables: readonly tf.Variable[]): boolean {
+  return isFasterFlat() && variables.length >= MANY && variables.reduce((sum, {size}) => sum + size, 0) <= SMALL;
+}
+
+export class FlatMoments {
+  private readonly parts: Part[];
+
+  /**
+   * @param decays Of each variable.
+   * @param slots What there is of each variable's state; zeros where there is nothing.
+   * @param step Updates so far.
+   */
+  constructor(
+    private readonly variables: readonly tf.Variable[],
+    decays: readonly number[],
+    slots: ReadonlyArray<Slot | undefined>,
+    private step: number,
+  ) {
+    this.parts = [...new Set(decays)].map((decay) => {
+      const places = [...variables.keys()].filter((i) => decays[i] === decay);
+      const moment = (name: 'firstMoment' | 'secondMoment') =>
+        flat(places.map((i) => slots[i]?.[name] ?? tf.zerosLike(variables[i])));
+      return {
+        ...{decay, places, left: []},
+        param: flat([]),
+        firstMoment: moment('firstMoment'),
+        secondMoment: moment('secondMoment'),
+      };
+    });
+  }
+
+  /** Whether it is that of just these variables. */
+  isOf(variables: readonly tf.Variable[]): boolean {
+    return variables.length === this.variables.length && variables.every((one, i) => one === this.variables[i]);
+  }
+
+  /** The updates that a variable of it has had. */
+  stepOf(variable: tf.Variable): number | undefined {
+    return this.variables.includes(variable) ? this.step : undefined;
+  }
+
+  /** One step of all variables, to be called in a tidy. */
+  update(grads: readonly tf.Tensor[], constants: FlatStep): void {
+    const {parts} = this;
+    for (const part of parts) {
+      const own = this.own(part);
+      if (!own.every(({dataId}, i) => dataId === part.left[i])) replace(part, {param: packFlat(own)});
+    }
+    const {params, firstMoments, secondMoments} = adamWUpdate({
+      ...constants,
+      params: parts.map(({param}) => param),
+      grads: parts.map(({places}) => packFlat(places.map((i) => grads[i]))),
+      firstMoments: parts.map(({firstMoment}) => firstMoment),
+      secondMoments: parts.map(({secondMoment}) => secondMoment),
+      weightDecay: parts.map(({decay}) => decay),
+    });
+    parts.forEach((part, p) => {
+      replace(part, {param: params[p], firstMoment: firstMoments[p], secondMoment: secondMoments[p]});
+      const own = this.own(part);
+      const values = unpackFlat(part.param, shapesOf(own));
+      own.forEach((variable, i) => variable.assign(values[i]));
+      part.left = own.map(({dataId}) => dataId);
+    });
+    this.step = constants.step;
+  }
+
+  /** The state of each variable by itself, in their order; the caller disposes it. */
+  slots(): Slot[] {
+    const result: Slot[] = [];
+    for (const part of this.parts) {
+      const own = this.own(part);
+      const [firstMoments, secondMoments] = [part.firstMoment, part.secondMoment].map((moment) =>
+        unpackFlat(moment, shapesOf(own)),
+      );
+      part.places.forEach((place, i) => {
+        const {name} = this.variables[place];
+        result[place] = {name, firstMoment: firstMoments[i], secondMoment: secondMoments[i], step: this.step};
+      });
+    }
+    return result;
+  }
+
+  dispose(): void {
+    this.parts.forEach(({param, firstMoment, secondMoment}) => tf.dispose([param, firstMoment, secondMoment]));
+  }
+
+  private own({places}: Part): tf.Variable[] {
+    return places.map((i) => this.variables[i]);
+  }
+}
+
+const shapesOf = (tensors: readonly tf.Tensor[]) => tensors.map(({shape}) => shape);
+
+function flat(tensors: tf.Tensor[]): tf.Tensor {
+  return tf.keep(tf.tidy(() => (tensors.length > 0 ? packFlat(tensors) : tf.tensor1d([]))));
+}
+
+/** Keeps tensors in the place of others. */
+function replace(part: Part, tensors: Partial<Pick<Part, 'param' | 'firstMoment' | 'secondMoment'>>): void {
+  for (const [name, tensor] of Object.entries(tensors) as Array<['param', tf.Tensor]>) {
+    part[name].dispose();
+    part[name] = tf.keep(tensor);
+  }
+}
