@@ -28,7 +28,7 @@ export function chosenFiles(files: Iterable<File>): CheckpointSource {
   }
   if (byName.size === 0) throw new Error('chosenFiles: there are no files');
   return {
-    name: 'the chosen files',
+    name: 'the choice of files',
     async open(name, onBytes) {
       const file = byName.get(name);
       if (!file) return undefined;

@@ -121,7 +121,10 @@ describe('the commands', () => {
 
     it('ends with 1 and a line where it cannot', async () => {
       const strange = await call(['generate', '--model', model, 'Zürich']);
-      expect([strange.code, strange.err]).toEqual([1, 'tfjs-mamba generate: characterTokenizer: text has "Z", which is not in the vocabulary\n']); // prettier-ignore
+      expect(strange.code).toBe(1);
+      expect(strange.err).toMatch(
+        /^tfjs-mamba generate: characterTokenizer: text has "Z", which is not in the vocabulary; leave it out, .*\n$/,
+      );
       const none = await call(['generate', '--model', at('nowhere'), 'a']);
       expect([none.code, none.err.match(/\n/g)!.length]).toEqual([1, 1]);
     });

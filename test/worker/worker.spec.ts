@@ -157,7 +157,7 @@ describe('a model in a worker', () => {
       [() => model.fit({data: 'a', batchSize: 1, length: 4, steps: 1, optimizer: {learningRate: 1}}), /^tokenWindows: tokens must/],
       [() => worker.backend('webgpu9'), /^modelWorker: the backend webgpu9 does not start here, or the worker does not import it$/],
       [() => worker.fromPretrained([]), /^chosenFiles: there are no files$/],
-      [() => worker.fromPretrained([new File([], 'a.txt')]), /^the chosen files has no config\.json$/],
+      [() => worker.fromPretrained([new File([], 'a.txt')]), /^the choice of files has no config\.json$/],
       [() => model.encode('É'), /^characterTokenizer: text has "É"/],
     ]; // prettier-ignore
     for (const [call, message] of calls) await expectAsync(call()).toBeRejectedWithError(message);

@@ -23,7 +23,9 @@ export function characterTokenizer(characters: string | readonly string[]): Toke
       Array.from(checkText('characterTokenizer', text), (character) => {
         const id = ids.get(character);
         if (id === undefined) {
-          throw new Error(`characterTokenizer: text has ${JSON.stringify(character)}, which is not in the vocabulary`);
+          throw new Error(
+            `characterTokenizer: text has ${JSON.stringify(character)}, which is not in the vocabulary; leave it out, or train with byteTokenizer()`,
+          );
         }
         return id;
       }),
