@@ -20,6 +20,7 @@ import {nodeFiles} from '../../src/checkpoints/nodeFiles';
 import {registerFilePlatform} from '../../src/checkpoints/platform';
 import {clock} from '../../src/checkpoints/retry';
 import type {SourceOptions} from '../../src/checkpoints/source';
+import {loadTokenizer} from '../../src/lm/tokenizers';
 import {Loopback, cutAfter, honest, largerFiles, type Answer} from './loopback';
 import type {Files} from './memoryFiles';
 
@@ -27,10 +28,11 @@ const commit = 'c0ffee'.repeat(7).slice(0, 40);
 const variables = ['HF_ENDPOINT', 'HF_HUB_CACHE', 'HF_HOME', 'HF_TOKEN', 'HF_HUB_OFFLINE'];
 
 const bytesOf = (content: Files[string]) => (typeof content === 'string' ? new TextEncoder().encode(content) : content);
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 /** The name of a blob: of what git stores for small files, and of the bytes for large ones. */
 const digest = (name: string, bytes: Uint8Array) =>
   name.endsWith('.safetensors')
-    ? createHash('sha256').update(bytes).digest('hex')
+    ? sha256(bytes)
     : createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 
 describe('the cache of the Hub', () => {
@@ -201,5 +203,48 @@ describe('the cache of the Hub', () => {
     writeFileSync(join(root, 'token'), 'hf_saved\n');
     await load();
     expect(hub.seen).toContain('Bearer hf_saved');
+  });
+
+  it('keeps a tokenizer that is loaded by itself in the same folder, by revision and offline, and its token from the other host', async () => {
+    const name = 'tokenizer.json';
+    // Some repositories have tokenizers large enough for the store.
+    files = {...files, [name]: JSON.stringify({type: 'character', characters: ['a', 'b']})};
+    for (const server of [hub, store]) server.reset(files);
+    hub.answer = (exchange) => {
+      const {response, name: asked} = exchange;
+      if (asked !== name) return route(exchange);
+      const location = `${store.origin}/${name}?signature=1`;
+      const headers = {'x-repo-commit': commit, 'x-linked-etag': `"${sha256(bytesOf(files[name]))}"`, location};
+      response.writeHead(302, headers).end();
+    };
+    const ids = async (options: SourceOptions) => (await loadTokenizer('some/mamba', options)).encode('ba');
+
+    expect(await ids({cache: true})).toEqual([1, 0]);
+    expect(hub.seen).toContain(`/some/mamba/resolve/main/${name}`);
+    expect(hub.seen).toContain('Bearer hf_secret');
+    expect(store.log.length).toBeGreaterThan(0);
+    expect(store.seen).not.toMatch(/authorization|hf_secret/i);
+    expect(readlinkSync(snapshot(name))).toBe(`../../blobs/${sha256(bytesOf(files[name]))}`);
+
+    // The model that is fetched next joins it, and it is not fetched again.
+    await load();
+    store.reset(files);
+    expect(await ids({cache: true})).toEqual([1, 0]);
+    expect(store.log).toEqual([]);
+    expect(readdirSync(join(model(), 'snapshots', commit)).sort()).toEqual(['config.json', 'model.safetensors', name]);
+
+    process.env['HF_HUB_OFFLINE'] = '1';
+    hub.log.length = 0;
+    for (const revision of [undefined, 'main', commit]) expect(await ids({revision})).toEqual([1, 0]);
+    await expectAsync(ids({revision: 'other'})).toBeRejectedWithError(/^loadTokenizer: .*\/some\/mamba\/resolve\/other\/ has no tokenizer\.json; HF_HUB_OFFLINE is set, and it is not in the cache$/); // prettier-ignore
+    expect(hub.log).toEqual([]);
+
+    // Without the cache it is another way to the same file.
+    delete process.env['HF_HUB_OFFLINE'];
+    expect(await ids({cache: false, revision: 'next', token: 'hf_other'})).toEqual([1, 0]);
+    expect(hub.seen).toMatch(new RegExp(`/some/mamba/resolve/next/${name}[^]*Bearer hf_other`));
+    expect(store.log.length).toBeGreaterThan(0);
+    expect(store.seen).not.toMatch(/authorization|hf_/i);
+    expect(existsSync(join(model(), 'refs/next'))).toBeFalse();
   });
 });
