@@ -3,21 +3,21 @@
  * are written out here; the numbers are those of tensorflow/core/protobuf/{tensorflow_server,cluster,config}.proto.
  */
 
-/** The name of TensorFlow's job that all ranks belong to. */
+/** TensorFlow's job that all ranks belong to, or what its name begins with. */
 export const JOB = 'worker';
 
 /** Bytes in which TensorFlow takes a message to pieces for gRPC; 4096, its own, are a tenth slower. */
 const CHUNK = 1 << 16;
 
 /** ServerDef: the cluster, which of its tasks this process is, and who leads: rank 0 hands out the names of groups. */
-export function serverDef(addresses: readonly string[], rank: number): Uint8Array {
+export function serverDef(addresses: readonly string[], rank: number, name = JOB): Uint8Array {
   const tasks = addresses.map((address, i) => field(2, concat([number(1, i), text(2, address)])));
-  const job = concat([text(1, JOB), ...tasks]); // JobDef: name, tasks by index
-  const leader = text(1, `/job:${JOB}/replica:0/task:0`);
+  const job = concat([text(1, name), ...tasks]); // JobDef: name, tasks by index
+  const leader = text(1, `/job:${name}/replica:0/task:0`);
   const experimental = concat([leader, number(4, CHUNK)]); // collective_group_leader, recv_buf_max_chunk
   return concat([
     field(1, field(1, job)), // cluster: ClusterDef with one job
-    text(2, JOB), // job_name
+    text(2, name), // job_name
     number(3, rank), // task_index
     field(4, field(16, experimental)), // default_session_config.experimental
     text(5, 'grpc'), // protocol

@@ -2,6 +2,7 @@
  * Joining a cluster, for Node; only src/node.ts imports this file. The transport is TensorFlow's: its collective ops over gRPC, run by
  * the loader addon beside whatever backend computes.
  */
+import {createRequire} from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import {loadNative} from '../backends/nodeNative';
 import type {CollectiveKind, Loader} from '../backends/nodeNative';
@@ -14,7 +15,8 @@ import {resolveClusterConfig} from './config';
 import {packBundle, unpackBundle} from './nodeBundle';
 import type {Values} from './nodeChannel';
 import {Channel} from './nodeChannel';
-import {contextConfig, JOB, serverDef} from './messages';
+import {contextConfig, serverDef} from './messages';
+import {introduction, jobName} from './nodeIntroduction';
 import {nameOf, peersUp} from './nodePeers';
 
 const OP = 'joinCluster';
@@ -30,7 +32,7 @@ const hostBackends = new Set(['tensorflow', 'wasm', 'cpu']);
  *
  * TensorFlow's connections are neither encrypted nor authenticated, and its server listens on all interfaces: for private networks only.
  *
- * @throws Error naming the argument that is wrong, or the workers that have not come up in time.
+ * @throws Error naming the argument that is wrong, a worker that has been given another cluster, or the workers that have not come up in time.
  */
 export async function joinCluster(config: ClusterConfig = {}): Promise<Cluster> {
   const resolved = resolveClusterConfig(config, process.env['TF_CONFIG']);
@@ -38,18 +40,23 @@ export async function joinCluster(config: ClusterConfig = {}): Promise<Cluster> 
   const {loader, hint} = loadNative();
   if (!loader) throw new Error(`${OP}: collectives need the native library. ${hint}`);
   const {addresses, rank, timeoutSeconds, patienceSeconds, communication} = resolved;
+  const job = jobName(addresses, packageVersion());
   try {
     await loader.openCluster({
       config: contextConfig(communication === 'nccl'),
-      serverDef: serverDef(addresses, rank),
-      job: JOB,
+      serverDef: serverDef(addresses, rank, job),
+      job,
       peers: addresses.map(nameOf),
       rank,
       timeout: timeoutSeconds,
       patience: patienceSeconds,
       communication,
     });
-    await peersUp(addresses, patienceSeconds);
+    await peersUp(addresses, patienceSeconds, {
+      meet: (asked, limit) => introduction(addresses, {own: rank, asked}, job, limit),
+      warn: (text) => console.warn(`${OP}: ${text}`),
+      warnSeconds: timeoutSeconds,
+    });
   } catch (error) {
     if (!(error as Error).message.includes('Could not start gRPC server')) throw failure(OP, error);
     const place = `${nameOf(addresses[rank], rank)}, as which this process is to join, cannot be served from here`;
@@ -58,6 +65,11 @@ export async function joinCluster(config: ClusterConfig = {}): Promise<Cluster> 
   const member = new Member(resolved, loader);
   await member.meet(OP);
   return member;
+}
+
+function packageVersion(): string {
+  const require = createRequire(import.meta.url);
+  return (require('tfjs-mamba/package.json') as {version: string}).version;
 }
 
 function failure(op: string, error: unknown): Error {

@@ -3,6 +3,7 @@
  * makes its next calls to that worker fail for seconds, and with them the group.
  */
 import {connect} from 'node:net';
+import {clearInterval, setInterval} from 'node:timers';
 import {setTimeout} from 'node:timers/promises';
 
 /** How errors name a worker. */
@@ -10,32 +11,59 @@ export function nameOf(address: string, rank: number): string {
   return `worker ${rank} (${address})`;
 }
 
+/** Milliseconds after which a connection that is neither made nor refused is tried anew. */
+const ATTEMPT = 5000;
+
+/** Milliseconds that the server of a worker which fits no other stays, so that they hear of it too. */
+const FAREWELL = 2000;
+
+/** What peersUp does besides. */
+export interface Meeting {
+  /** Looks at who accepts the connection: gives what is in the way for now, and throws if it will always be. */
+  meet?: (rank: number, milliseconds: number) => Promise<string | undefined>;
+  /** Hears every `warnSeconds` of those that are not there yet. */
+  warn?: (text: string) => void;
+  warnSeconds?: number;
+}
+
 /**
  * Resolves when every address, `host:port`, accepts a connection.
  *
- * @throws Error naming those that have not in time, and what was in the way.
+ * @throws Error naming those that have not in time, and what was in the way; or what `meet` throws, soon.
  */
-export async function peersUp(addresses: readonly string[], seconds: number): Promise<void> {
+export async function peersUp(
+  addresses: readonly string[],
+  seconds: number,
+  {meet, warn, warnSeconds = 30}: Meeting = {},
+): Promise<void> {
   const end = performance.now() + 1000 * seconds;
-  const obstacles = await Promise.all(addresses.map((address) => comesUp(address, end)));
-  const missing = addresses.flatMap((address, rank) =>
-    obstacles[rank] === undefined
-      ? []
-      : [`${nameOf(address, rank)} did not come up within ${seconds} s: ${obstacles[rank]}`],
-  );
-  if (missing.length > 0) throw new Error(missing.join('; '));
-}
-
-/** Undefined once it accepts a connection; what it was that did not let it, when the time is over. */
-async function comesUp(address: string, end: number): Promise<string | undefined> {
-  let obstacle: string | undefined = 'no answer';
-  for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {
-    const left = end - performance.now();
-    if (left <= 0) return obstacle;
-    obstacle = await tryConnection(address, left);
-    if (obstacle === undefined) return undefined;
-    await setTimeout(Math.min(pause, left));
+  const over = new AbortController();
+  // Of all that are not there yet.
+  const obstacles = new Map(addresses.map((_, rank) => [rank, 'no answer']));
+  const missing = (text: string) =>
+    [...obstacles].map(([rank, obstacle]) => `${nameOf(addresses[rank], rank)} ${text}: ${obstacle}`).join('; ');
+  const warning = setInterval(() => warn?.(missing('is not there yet')), 1000 * warnSeconds);
+  const comesUp = async (address: string, rank: number) => {
+    for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {
+      const left = end - performance.now();
+      if (left <= 0 || over.signal.aborted) return;
+      const limit = Math.min(left, ATTEMPT);
+      const obstacle = (await tryConnection(address, limit)) ?? (await meet?.(rank, limit));
+      if (obstacle === undefined) return void obstacles.delete(rank);
+      obstacles.set(rank, obstacle);
+      await setTimeout(Math.min(pause, left));
+    }
+  };
+  try {
+    await Promise.all(addresses.map(comesUp));
+  } catch (error) {
+    over.abort();
+    await setTimeout(FAREWELL);
+    throw error;
+  } finally {
+    clearInterval(warning);
   }
+  if (obstacles.size > 0) throw new Error(missing(`did not come up within ${seconds} s`));
 }
 
 /** A host may be unknown only for now, as pods are to each other at first. */

@@ -115,6 +115,21 @@ describe('a cluster', () => {
     for (const {messages} of found) expect(messages[0]).toMatch(new RegExp(`${why}|worker [01] .* has not answered`));
   });
 
+  it('tells of a worker that has been given another number of workers', async () => {
+    // The third is never there, and the patience a minute.
+    const {worker} = (JSON.parse((await tfConfigs(3))[0]) as {cluster: {worker: string[]}}).cluster;
+    const workers = [2, 3].map((size, index) => {
+      const config = {cluster: {worker: worker.slice(0, size)}, task: {type: 'worker', index}};
+      return startWorker('trouble.ts', JSON.stringify(config), ['together', '5', '60']);
+    });
+    const found = (await Promise.all(workers.map(({result}) => result))) as Trouble[];
+    const who = (rank: number) => `worker ${rank} (${worker[rank]})`;
+    const text = (rank: number, theirs: number, own: number) =>
+      `joinCluster: all workers must be given the same cluster, but that of ${who(rank)} has ${theirs} workers, and that of this process ${own}`;
+    expect(found.map(({messages}) => messages)).toEqual([[text(1, 3, 2)], [text(0, 2, 3)]]);
+    for (const {seconds} of found) expect(seconds).toBeLessThan(60);
+  });
+
   it('says that a port is in use', async () => {
     const [config] = await tfConfigs(2);
     const [address] = (JSON.parse(config) as {cluster: {worker: string[]}}).cluster.worker;

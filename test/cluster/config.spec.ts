@@ -1,5 +1,6 @@
 /** What describes a cluster, from TF_CONFIG or the program: defaults and refusals. Needs no TensorFlow. */
 import {once} from 'node:events';
+import {createServer as createHttp2} from 'node:http2';
 import type {AddressInfo} from 'node:net';
 import {createServer} from 'node:net';
 import {freePorts} from '../../scripts/launch.js';
@@ -7,6 +8,7 @@ import type {ClusterConfig} from '../../src/cluster/config';
 import {resolveClusterConfig} from '../../src/cluster/config';
 import {callKey} from '../../src/cluster/key';
 import {contextConfig, serverDef} from '../../src/cluster/messages';
+import {introduction, jobName, misfitOf} from '../../src/cluster/nodeIntroduction';
 import {peersUp} from '../../src/cluster/nodePeers';
 
 const worker = ['10.0.0.1:2222', '[::1]:2223', 'c:2224'];
@@ -119,6 +121,58 @@ describe('the description of a cluster', () => {
       /^worker 2 \(no-such-host\.invalid:2222\) did not come up within 2 s: (the host is unknown|no answer)$/,
     );
     await expectAsync(peersUp([here], 5)).toBeResolved();
+    server.close();
+  });
+
+  it('is compared with that of whoever answers', () => {
+    const device = (name: string, task: number) =>
+      `\x0a\x29/job:${name}/replica:0/task:${task}/device:CPU:0\x12\x03CPU`;
+    const job = jobName(worker, '1.2.0-rc.1');
+    const same = 'all workers must be given the same cluster, but that of B has';
+    const other = [...worker].reverse();
+    const cases: [string, string | undefined][] = [
+      [device(job, 1), undefined],
+      [device(job, 0), 'B answers as worker 0: task.index must be 1 there'],
+      [device(jobName(worker.slice(1), '1.2.0-rc.1'), 1), `${same} 2 workers, and that of this process 3`],
+      [device(jobName(other, '1.2.0-rc.1'), 1), `${same} other addresses, or another order of them`],
+      [
+        device(jobName(worker, '1.1.0'), 1),
+        'all workers must run the same version of tfjs-mamba, but B runs 1.1.0, and this process 1.2.0.rc.1',
+      ],
+      [device('localhost', 1), 'B is a server of TensorFlow, but not a worker of tfjs-mamba'],
+      ['something', 'B is a server, but not a worker of tfjs-mamba'],
+    ];
+    for (const [answer, expected] of cases) expect(misfitOf(answer, 'B', 1, job)).toBe(expected);
+  });
+
+  it('is refused where another process answers at the address of this one', async () => {
+    const job = jobName(['x'], '1.0.0');
+    const serve = (drawn: string) =>
+      createHttp2((_, response) => void response.end(`/job:${job}/replica:0/task:0/device:CPU:0${drawn}`));
+    const elsewhere = serve('a').listen(0, '127.0.0.2');
+    await once(elsewhere, 'listening');
+    const {port} = elsewhere.address() as AddressInfo;
+    const here = serve('b').listen(port, '127.0.0.1');
+    await once(here, 'listening');
+    const ask = (host: string) => introduction([`${host}:${port}`], {own: 0, asked: 0}, job, 60_000);
+    await expectAsync(ask('127.0.0.1')).toBeResolvedTo(undefined);
+    await expectAsync(ask('127.0.0.2')).toBeRejectedWithError(/another one answers there: task.index must be another/);
+    here.close();
+    elsewhere.close();
+  });
+
+  it('is given up at once for all when one worker never fits, and those that are missing are told of', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const here = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const [nobody] = (await freePorts(1)).map((port) => `127.0.0.1:${port}`);
+    const warnings: string[] = [];
+    const warn = (text: string) => void warnings.push(text);
+    const meet = () => Promise.reject(new Error('another cluster'));
+    await expectAsync(peersUp([here, nobody], 3600, {meet, warn, warnSeconds: 0.5})).toBeRejectedWithError(
+      'another cluster',
+    );
+    expect(warnings[0]).toContain(`worker 1 (${nobody}) is not there yet: nothing listens there`);
     server.close();
   });
 });

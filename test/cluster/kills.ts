@@ -84,24 +84,29 @@ const kills = Number(values.kills);
 await train(undisturbed, 0, () => {});
 
 let killed = 0;
-let killedAt: number | undefined;
+let killedAt = NaN;
 /** Seconds from a kill to the group's end, and, unless the next kill came first, to the next step told. */
 const ends: number[] = [];
 const pauses: number[] = [];
 const victims: string[] = [];
 let planned = false;
+let formsAnew = false;
+let steps = false;
 await train(disturbed, kills, (line, launcher) => {
   if (line.startsWith('tfjs-mamba launch: starting')) {
-    planned = false;
-    ends.push((performance.now() - killedAt!) / 1000);
+    planned = steps = false;
+    formsAnew = true;
+    ends.push((performance.now() - killedAt) / 1000);
   }
-  const step = /^\[0\] step (\d+) /.exec(line)?.[1];
-  if (step !== undefined && killedAt !== undefined) {
+  const isStep = /^\[0\] step \d+ /.test(line);
+  steps ||= isStep;
+  // One that comes between a kill and the end of the group had been printed before.
+  if (formsAnew && isStep) {
     pauses.push((performance.now() - killedAt) / 1000);
-    killedAt = undefined;
+    formsAnew = false;
   }
-  if (planned || killed >= kills) return;
-  // From the first sign of a group: while it starts, steps, saves.
+  // From the first sign of a group, while it starts or later, and from its first step, in turns.
+  if (planned || killed >= kills || (killed % 2 === 1 && !steps)) return;
   planned = true;
   void setTimeout(200 + Math.random() * 9000).then(() => {
     const workers = childrenOf(launcher);
