@@ -161,9 +161,9 @@ export class AdamW extends tf.Optimizer {
     if (!this.flat?.isOf(variables)) {
       this.settle();
       if (areAll && areMany(variables)) {
-        const slots = variables.map((variable) => this.moments.take(variable));
+        const slots = variables.map((variable) => this.moments.find(variable));
         this.flat = new FlatMoments(variables, weightDecay, slots, step - 1);
-        slots.forEach((slot) => slot && tf.dispose([slot.firstMoment, slot.secondMoment]));
+        variables.forEach((variable) => this.moments.drop(variable));
       }
     }
     if (this.flat) {

@@ -47,17 +47,22 @@ export class FlatMoments {
     slots: ReadonlyArray<Slot | undefined>,
     private step: number,
   ) {
-    this.parts = [...new Set(decays)].map((decay) => {
+    const moment = (places: number[], name: 'firstMoment' | 'secondMoment') =>
+      packFlat(places.map((i) => slots[i]?.[name] ?? tf.zerosLike(variables[i])));
+    const groups = [...new Set(decays)].map((decay) => {
       const places = [...variables.keys()].filter((i) => decays[i] === decay);
-      const moment = (name: 'firstMoment' | 'secondMoment') =>
-        flat(places.map((i) => slots[i]?.[name] ?? tf.zerosLike(variables[i])));
-      return {
-        ...{decay, places, left: []},
-        param: flat([]),
-        firstMoment: moment('firstMoment'),
-        secondMoment: moment('secondMoment'),
-      };
+      return {decay, places, left: []};
     });
+    // Kept together in the end, so that nothing is left behind if one of them throws.
+    const tensors = tf.tidy(() =>
+      groups.map(({places}) => ({
+        param: tf.tensor1d([]) as tf.Tensor,
+        firstMoment: moment(places, 'firstMoment'),
+        secondMoment: moment(places, 'secondMoment'),
+      })),
+    );
+    this.parts = groups.map((group, i) => ({...group, ...tensors[i]}));
+    this.tensors().forEach((tensor) => tf.keep(tensor));
   }
 
   /** Whether it is that of just these variables. */
@@ -85,11 +90,12 @@ export class FlatMoments {
       secondMoments: parts.map(({secondMoment}) => secondMoment),
       weightDecay: parts.map(({decay}) => decay),
     });
+    // All that can throw comes first: a part is never a step ahead of its variables.
+    const values = parts.map((part, p) => unpackFlat(params[p], shapesOf(this.own(part))));
     parts.forEach((part, p) => {
       replace(part, {param: params[p], firstMoment: firstMoments[p], secondMoment: secondMoments[p]});
       const own = this.own(part);
-      const values = unpackFlat(part.param, shapesOf(own));
-      own.forEach((variable, i) => variable.assign(values[i]));
+      own.forEach((variable, i) => variable.assign(values[p][i]));
       part.left = own.map(({dataId}) => dataId);
     });
     this.step = constants.step;
@@ -112,7 +118,11 @@ export class FlatMoments {
   }
 
   dispose(): void {
-    this.parts.forEach(({param, firstMoment, secondMoment}) => tf.dispose([param, firstMoment, secondMoment]));
+    tf.dispose(this.tensors());
+  }
+
+  private tensors(): tf.Tensor[] {
+    return this.parts.flatMap(({param, firstMoment, secondMoment}) => [param, firstMoment, secondMoment]);
   }
 
   private own({places}: Part): tf.Variable[] {
@@ -121,10 +131,6 @@ export class FlatMoments {
 }
 
 const shapesOf = (tensors: readonly tf.Tensor[]) => tensors.map(({shape}) => shape);
-
-function flat(tensors: tf.Tensor[]): tf.Tensor {
-  return tf.keep(tf.tidy(() => (tensors.length > 0 ? packFlat(tensors) : tf.tensor1d([]))));
-}
 
 /** Keeps tensors in the place of others. */
 function replace(part: Part, tensors: Partial<Pick<Part, 'param' | 'firstMoment' | 'secondMoment'>>): void {

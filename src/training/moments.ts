@@ -49,11 +49,11 @@ export class Moments {
     return slot;
   }
 
-  /** The slot of a variable, which is the caller's from now on. */
-  take(variable: tf.Variable): Slot | undefined {
+  /** Lets the moments of a variable go. */
+  drop(variable: tf.Variable): void {
     const slot = this.find(variable);
+    if (slot) tf.dispose([slot.firstMoment, slot.secondMoment]);
     this.known.delete(variable.name);
-    return slot;
   }
 
   /** Keeps the moments of a variable, which has had `step` updates now, and drops those before. */
