@@ -128,8 +128,8 @@ export class Trainer {
    * A checkpoint takes the place of the one before only when its weights are finite and give a finite loss on the batches of its last
    * step, for which they are run once more, forward. If something throws, no tensor stays but the weights and what the optimizer keeps.
    *
-   * @throws Error naming the option that is wrong, if a loss is not a finite number, or while another fit of this model or optimizer
-   *   is at work.
+   * @throws Error naming the option that is wrong, if a loss is not a finite number (also in a validation, and that of the weights in the
+   *   end), or while another fit of this model or optimizer is at work.
    */
   async fit(dataset: BatchDataset, options: FitOptions): Promise<FitResult> {
     checkFit(dataset, options);
@@ -239,7 +239,9 @@ export class Trainer {
         if (validation && isDue(validation.every)) {
           const {batches: some, best} = validation;
           result.validation = await this.averaged(() => this.evaluate(validation.dataset, {batches: some}));
-          if (this.best.take(result.validation.loss, this.step) && best) await save(best);
+          const {loss} = result.validation;
+          if (!Number.isFinite(loss)) throw this.wrong(`the validation after step ${this.step} has the loss ${loss}`);
+          if (this.best.take(loss, this.step) && best) await save(best);
           await callbacks.onValidation?.({step: this.step, ...result.validation});
           clock.restart();
         }
@@ -247,6 +249,8 @@ export class Trainer {
         await macrotask();
       }
       if (checkpoint && saved < this.step) await keep();
+      // The loss of the last step is of the weights before it.
+      else if (batches.length > 0 && !checkpoint && result.ended !== 'aborted') await this.checkLoss(batches);
     } finally {
       progress?.end();
       disposeBatches(batches);
@@ -394,17 +398,17 @@ export class Trainer {
   private async read(scalars: StepScalars): Promise<Pick<StepReport, 'loss' | 'gradientNorm'>> {
     const [loss, gradientNorm] = await readOnce(tf.stack([scalars.loss, scalars.norm]));
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      throw new Error(
-        `${OP}: step ${this.step} has loss ${loss} and gradient norm ${gradientNorm}; ` +
-          `a lower learning rate, a longer warm-up or clipNorm may help${this.lastCheckpoint()}`,
-      );
+      throw this.wrong(`step ${this.step} has loss ${loss} and gradient norm ${gradientNorm}`);
     }
     return {loss, gradientNorm};
   }
 
-  private lastCheckpoint(): string {
-    if (this.kept === undefined) return '';
-    return this.kept < 0 ? '; there is no checkpoint yet' : `; the last checkpoint, of step ${this.kept}, stays`;
+  /** A run gone wrong: what shows it, what may help, and what there is to go back to. */
+  private wrong(what: string): Error {
+    const {kept = NaN} = this;
+    const last =
+      kept < 0 ? '; there is no checkpoint yet' : kept >= 0 ? `; the last checkpoint, of step ${kept}, stays` : '';
+    return new Error(`${OP}: ${what}; a lower learning rate, a longer warm-up or clipNorm may help${last}`);
   }
 
   /** Throws unless the weights as they are now give a finite loss: that of the step is of the weights before it. */
@@ -413,10 +417,8 @@ export class Trainer {
     const losses = await lossesNow(model, batches, objective, this.sequenceParallel ? cluster : undefined);
     const wrong = [...(await readOnce(losses))].find((loss) => !Number.isFinite(loss));
     if (wrong !== undefined) {
-      throw new Error(
-        `${OP}: the weights after step ${this.step} give the loss ${wrong}, so they are not saved and the checkpoint before stays; ` +
-          'a lower learning rate, a longer warm-up or clipNorm may help',
-      );
+      const unsaved = this.kept === undefined ? '' : ', so they are not saved';
+      throw this.wrong(`the weights after step ${this.step} give the loss ${wrong}${unsaved}`);
     }
   }
 }

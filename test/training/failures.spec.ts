@@ -305,6 +305,30 @@ describe('a run gone wrong', () => {
     await expectAsync(none.fit(regressionData(2), {steps: 9})).toBeRejectedWithError(/clipNorm may help$/);
   });
 
+  it('ends with a message about the training, whichever step was the last and whatever looked at it', async () => {
+    const store = memoryCheckpoints();
+    const validation = {dataset: regressionData(2), every: 1, batches: 1, best: store};
+    for (const [options, message] of [
+      [{}, /^trainer: the weights after step 1 give the loss (NaN|Infinity); a lower learning rate, .* may help$/],
+      [
+        {validation},
+        /^trainer: the validation after step 1 has the loss (NaN|Infinity); a lower learning rate, .* may help$/,
+      ],
+      [
+        {validation, checkpoint: {target: store}},
+        /^trainer: the validation after step 1 has the loss .* may help; there is no checkpoint yet$/,
+      ],
+    ] as [Partial<FitOptions>, RegExp][]) {
+      const onValidation = jasmine.createSpy();
+      const ofModel = trainer(regressor(), {optimizer: tf.train.sgd(1e24), loss: squaredError});
+      await expectAsync(
+        ofModel.fit(regressionData(2), {steps: 1, callbacks: {onValidation}, ...options}),
+      ).toBeRejectedWithError(message);
+      expect(onValidation).not.toHaveBeenCalled();
+      expect(await store.load()).toBeUndefined();
+    }
+  });
+
   it('never replaces a good checkpoint: moments that overflow', async () => {
     const store = memoryCheckpoints();
     const model = regressor();
