@@ -48,6 +48,8 @@ export interface LoadedBlocks {
 export interface Checkpoint {
   config: ResolvedMambaConfig;
   format: CheckpointFormat;
+  /** The element types of its weights in the files, by their names there. */
+  stored: string[];
   /**
    * Every weight of `config`, each exactly once, one in memory at a time, in the order of the files. All names, shapes, types
    * and sizes have been checked by now; what can still fail is the reading itself, so what has been taken of a sequence that
@@ -96,7 +98,8 @@ export async function readCheckpoint(
     }
     progress.finish();
   };
-  return {config, format, weights: weights as Checkpoint['weights']};
+  const stored = [...new Set(matches.map(({tensor}) => tensor.dtype))];
+  return {config, format, stored, weights: weights as Checkpoint['weights']};
 }
 
 /** Configuration and table of contents. */

@@ -19,6 +19,8 @@ export interface ModelDescription {
   config: ResolvedMambaConfig;
   /** The layout of its files; undefined for a size alone. */
   format?: string;
+  /** The types in which its files hold the weights, the same. */
+  stored?: string[];
   parameters: number;
   /** Bytes. */
   memory: {weights: number; state: number; training: number};
@@ -30,8 +32,8 @@ export interface ModelDescription {
 export async function describeModel(source: string, revision?: string): Promise<ModelDescription> {
   registerFilePlatform(nodeFiles);
   const isPreset = Object.hasOwn(presets, source);
-  const {config, format} = isPreset
-    ? {config: resolveConfig(source as PresetName), format: undefined}
+  const {config, format, stored}: Pick<ModelDescription, 'config' | 'format' | 'stored'> = isPreset
+    ? {config: resolveConfig(source as PresetName)}
     : ((await layersModel(source)) ?? (await readCheckpoint(source, {revision})));
   const parameters = countParameters(config);
   const weights = 4 * parameters;
@@ -46,6 +48,7 @@ export async function describeModel(source: string, revision?: string): Promise<
   return {
     config,
     format,
+    stored: stored && [...stored].sort((a, b) => bitsOf(a) - bitsOf(b)),
     parameters,
     memory: {weights, state: stateBytes(config), training},
     int8: int8Bytes(config),
@@ -56,6 +59,11 @@ export async function describeModel(source: string, revision?: string): Promise<
       limit,
     })),
   };
+}
+
+/** Of a value in a file: as its type says, such as BF16, F32 or, of blocks, Q8_0. */
+export function bitsOf(type: string): number {
+  return Number(/\d+/.exec(type)![0]);
 }
 
 /** The configuration in a folder that `model.save` or `convert --to layers` wrote. */

@@ -25,12 +25,14 @@ export function info(command: Command, io: Io): void {
 
 async function act(flags: Flags, io: Io): Promise<void> {
   const source = modelSource(flags);
-  const {describeModel} = await import('./describeModel');
-  const {config, format, parameters, memory, int8, runsOn} = await describeModel(source, flags.revision);
-  if (flags.json) return io.out(`${JSON.stringify({model: source, format, parameters, config, memory, runsOn})}\n`);
-  io.out(
-    `${source}: ${parameters.toLocaleString('en')} parameters${format === undefined ? '' : `, in the layout of ${format}`}\n\n`,
-  );
+  const {bitsOf, describeModel} = await import('./describeModel');
+  const {config, format, stored, parameters, memory, int8, runsOn} = await describeModel(source, flags.revision);
+  if (flags.json)
+    return io.out(`${JSON.stringify({model: source, format, stored, parameters, config, memory, runsOn})}\n`);
+  const layout = format === undefined ? '' : `, in the layout of ${format}`;
+  const types = stored?.map((type) => `${type} (${bitsOf(type)}-bit)`).join(' and ');
+  const files = types === undefined ? '' : `, stored as ${types}`;
+  io.out(`${source}: ${parameters.toLocaleString('en')} parameters${layout}${files}\n\n`);
   for (const [name, value] of Object.entries(config)) io.out(`  ${name.padEnd(18)}${JSON.stringify(value)}\n`);
   io.out(`\nmemory
   weights           ${tellBytes(memory.weights)} in float32, ${tellBytes(int8)} with --weights int8

@@ -29,7 +29,7 @@ export async function readFiles(files: Files, options?: LoadOptions): Promise<Ma
 }
 
 /** Every weight of a checkpoint, which must come once each. */
-export async function collect(checkpoint: Checkpoint): Promise<Map<string, Float32Array>> {
+export async function collect(checkpoint: Omit<Checkpoint, 'stored'>): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
   for await (const {name, shape, values} of checkpoint.weights()) {
     if (weights.has(name)) throw new Error(`${name} came twice`);

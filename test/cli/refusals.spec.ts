@@ -176,6 +176,18 @@ describe('what cannot be meant', () => {
     expect(out).toMatch(/: \d[\d.]* kB, \d+ % of float32\n$/);
     const layersModel = at('layers');
     expect((await call(['convert', '--model', source, '--out', layersModel, '--to', 'layers'])).code).toBe(0);
+    const {code} = await call(['convert', '--model', source, '--out', at('halves'), '--dtype', 'bfloat16']);
+    expect(code).toBe(0);
+    for (const [folder, types, words] of [
+      [source, ['F32'], 'F32 (32-bit)'],
+      [at('halves'), ['BF16'], 'BF16 (16-bit)'],
+      [at('small-int8'), ['Q8_0', 'F32'], 'Q8_0 (8-bit) and F32 (32-bit)'],
+    ] as const) {
+      expect(JSON.parse((await call(['info', folder, '--json'])).out)).toEqual(
+        jasmine.objectContaining({stored: types}),
+      );
+      expect((await call(['info', folder])).out).toContain(`, in the layout of huggingface, stored as ${words}\n`);
+    }
     const [a, b] = await Promise.all(
       [source, layersModel].map(async (of) => {
         return JSON.parse((await call(['info', of, '--json'])).out) as {format: string; memory: {weights: number}};
