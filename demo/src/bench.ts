@@ -1,5 +1,5 @@
 /** Benchmark: what this device does with the loaded model, as a table to copy. */
-import {el, statusLine} from './dom';
+import {disable, el, statusLine} from './dom';
 import {fresh} from './fresh';
 import type {Page} from './main';
 
@@ -61,7 +61,8 @@ export function benchView(page: Page) {
 
   async function start(): Promise<void> {
     rows.replaceChildren();
-    run.disabled = copy.disabled = true;
+    copy.disabled = true;
+    const enable = disable(run);
     stop = new AbortController();
     const end = page.begin(stop);
     const {signal} = stop;
@@ -81,7 +82,7 @@ export function benchView(page: Page) {
       status.fail(error);
     } finally {
       end();
-      run.disabled = false;
+      enable();
       copy.disabled = rows.childElementCount === 0;
     }
   }

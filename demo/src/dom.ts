@@ -19,9 +19,35 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A labelled control. */
+let fields = 0;
+
+/** A labelled control. Its name is the label alone; the hint is its description, so that it is read after the name and not as part of it. */
 export function field(label: string, control: HTMLElement, hint?: string): HTMLLabelElement {
-  return el('label', {class: 'field'}, el('span', {}, label), control, hint ? el('small', {}, hint) : undefined);
+  const id = `field-${fields++}`;
+  const name = el('span', {id}, label);
+  if (hint === undefined) return el('label', {class: 'field'}, name, control);
+  control.setAttribute('aria-labelledby', id);
+  control.setAttribute('aria-describedby', `${id}-hint`);
+  return el('label', {class: 'field'}, name, control, el('small', {id: `${id}-hint`}, hint));
+}
+
+/** Disables one of two buttons and enables the other, which takes over its focus: who goes by keyboard would lose the place with it. */
+export function handOver(from: HTMLButtonElement, to: HTMLButtonElement): void {
+  const hasFocus = document.activeElement === from;
+  to.disabled = false;
+  from.disabled = true;
+  if (hasFocus) to.focus();
+}
+
+/** Disables a button; what this gives enables it, with the focus that it had unless that has gone elsewhere. */
+export function disable(button: HTMLButtonElement): () => void {
+  const hadFocus = document.activeElement === button;
+  button.disabled = true;
+  return () => {
+    const isLost = [button, document.body].includes(document.activeElement as HTMLElement);
+    button.disabled = false;
+    if (hadFocus && isLost) button.focus();
+  };
 }
 
 /** A labelled number, a whole one if its step is; it is not given if it is none or out of range. */
@@ -40,23 +66,31 @@ export function number(label: string, value: number, range: {min?: number; max?:
   return {field: field(label, input), get, set: (to: number) => (input.value = String(to))};
 }
 
+/** Milliseconds between what is read out of how far something is. */
+const HEARD_EVERY = 10_000;
+
 /** A line that says what goes on, and is read out. */
 export function statusLine() {
   const line = el('p', {class: 'status', role: 'status'});
+  let heard = -Infinity;
+  const write = (text: string, isHeard: boolean, isWrong = false) => {
+    if (isHeard) heard = performance.now();
+    line.setAttribute('aria-live', isHeard ? 'polite' : 'off');
+    line.classList.toggle('wrong', isWrong);
+    line.textContent = text;
+  };
   return {
     line,
-    say(text: string) {
-      line.classList.remove('wrong');
-      line.textContent = text;
-    },
+    say: (text: string) => write(text, true),
+    /** How far it is: seen at once, but read out now and then, as nobody can listen to every token. */
+    progress: (text: string) => write(text, performance.now() - heard >= HEARD_EVERY),
     /** Of an abort there is nothing to say. */
     fail(error: unknown) {
       const {name, message} = error as Error;
       if (name === 'AbortError') return;
-      line.classList.add('wrong');
       // What a program would do, the page does when the model is loaded anew; a run goes on from where it was kept.
       const [, lost] = /^(.* was lost)/.exec(message) ?? [];
-      line.textContent = lost ? `${lost}. Load the model again, above; a run that was kept goes on then.` : message;
+      write(lost ? `${lost}. Load the model again, above; a run that was kept goes on then.` : message, true, true);
     },
   };
 }

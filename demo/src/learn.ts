@@ -1,6 +1,6 @@
 /** Learn from your text: training in the worker, paused and gone on with exactly, its loss drawn as it falls. */
 import {drawCurves, type Point} from './curve';
-import {download, el, field, number, statusLine} from './dom';
+import {download, el, field, handOver, number, statusLine} from './dom';
 import type {Page} from './main';
 
 /** The end of the text is for validation. */
@@ -50,8 +50,7 @@ export function learnView(page: Page) {
   async function start(): Promise<void> {
     running = new AbortController();
     const end = page.begin(running);
-    train.disabled = true;
-    pause.removeAttribute('disabled');
+    handOver(train, pause);
     try {
       const model = page.model();
       const all = text.value;
@@ -78,7 +77,7 @@ export function learnView(page: Page) {
         callbacks: {
           onStep: ({step, loss, tokensPerSecond}) => {
             points.training.push({step, loss});
-            status.say(
+            status.progress(
               `Step ${step} of ${total}, loss ${loss.toFixed(3)}, ${Math.round(tokensPerSecond)} tokens a second.`,
             );
             if (step % 5 === 0 || step === total) draw();
@@ -105,8 +104,7 @@ export function learnView(page: Page) {
     } catch (error) {
       status.fail(error);
     } finally {
-      train.disabled = false;
-      pause.setAttribute('disabled', '');
+      handOver(pause, train);
       running = undefined;
       end();
     }

@@ -1,6 +1,6 @@
 /** The page: choose a model and what it runs on, then one view at a time. */
 import {droppedFiles, modelWorker, type ModelWorker, type WorkerModel} from 'tfjs-mamba/worker';
-import {el, field, statusLine} from './dom';
+import {el, field, handOver, statusLine} from './dom';
 import {benchView} from './bench';
 import {fresh} from './fresh';
 import {learnView} from './learn';
@@ -100,12 +100,13 @@ async function open(dropped?: File[]): Promise<void> {
   const end = page.begin(abort);
   let note = '';
   stop.onclick = () => abort.abort();
-  load.disabled = true;
+  stop.hidden = false;
+  handOver(load, stop);
   try {
     for (const [other] of others) other.abort();
     await Promise.all(others.map(([, ended]) => ended));
-    load.disabled = true;
     stop.hidden = false;
+    handOver(load, stop);
     abort.signal.throwIfAborted();
     const wanted = backend.value === 'best one' ? undefined : backend.value;
     await model?.dispose();
@@ -121,7 +122,7 @@ async function open(dropped?: File[]): Promise<void> {
       const {from, name} = chosen(dropped);
       status.say('Looking for the model …');
       const onProgress = ({loadedBytes, totalBytes}: {loadedBytes: number; totalBytes: number}) =>
-        status.say(`${Math.floor((100 * loadedBytes) / totalBytes)} % of ${(totalBytes / 1e6).toFixed(1)} MB`);
+        status.progress(`${Math.floor((100 * loadedBytes) / totalBytes)} % of ${(totalBytes / 1e6).toFixed(1)} MB`);
       const cache = typeof from === 'string' && 'caches' in self;
       const onUncached = (why: string) => (note = ` ${why[0].toUpperCase()}${why.slice(1)}.`);
       model = await worker.fromPretrained(from, {cache, signal: abort.signal, onProgress, onUncached});
@@ -137,7 +138,7 @@ async function open(dropped?: File[]): Promise<void> {
     status.say('Cancelled.');
     status.fail(error);
   } finally {
-    load.disabled = false;
+    handOver(stop, load);
     stop.hidden = true;
     end();
   }
@@ -203,6 +204,10 @@ show();
 choose(0);
 status.say('Nothing is loaded until you ask for it.');
 
+// Held down, Enter would press the button that the pressed one hands its focus to.
+document.addEventListener('keydown', (event) => {
+  if (event.repeat && event.key === 'Enter' && event.target instanceof HTMLButtonElement) event.preventDefault();
+});
 document.addEventListener('dragover', (event) => event.preventDefault());
 document.addEventListener('drop', (event) => {
   event.preventDefault();

@@ -3,7 +3,7 @@
  * true answer, beside how likely it finds it where the fact has never been there.
  */
 import type {WorkerHistory, WorkerModel} from 'tfjs-mamba/worker';
-import {el, field, number, statusLine} from './dom';
+import {el, field, handOver, number, statusLine} from './dom';
 import type {Page} from './main';
 
 /** Token ids of each part. */
@@ -35,8 +35,7 @@ export function needle(page: Page) {
   async function start(): Promise<void> {
     running = new AbortController();
     const end = page.begin(running);
-    hide.disabled = true;
-    stop.disabled = false;
+    handOver(hide, stop);
     try {
       const model = page.model();
       const task = model.hasTokenizer ? await inWords(model) : inSigns(model.config.vocabSize);
@@ -54,8 +53,7 @@ export function needle(page: Page) {
       status.fail(error);
     } finally {
       end();
-      hide.disabled = false;
-      stop.disabled = true;
+      handOver(stop, hide);
     }
   }
 
@@ -84,7 +82,7 @@ export function needle(page: Page) {
       if (isThere) await read(model, history, task.fact);
       for (let at = 0; at < count; at += PIECE) {
         running!.signal.throwIfAborted();
-        status.say(`Reading ${isThere ? 'after' : 'without'} the fact: ${at.toLocaleString('en')} tokens …`);
+        status.progress(`Reading ${isThere ? 'after' : 'without'} the fact: ${at.toLocaleString('en')} tokens …`);
         await read(
           model,
           history,

@@ -1,7 +1,7 @@
 /** Long memory: a long text fed piece by piece, with the time of each and the size of what is kept of it, which does not grow.
  * It is kept after each piece, so that a text that was left in the middle is gone on with. */
 import type {WorkerHistory, WorkerModel} from 'tfjs-mamba/worker';
-import {el, field, number, statusLine} from './dom';
+import {el, field, handOver, number, statusLine} from './dom';
 import {needle} from './needle';
 import type {Page} from './main';
 
@@ -24,8 +24,7 @@ export function rememberView(page: Page) {
     const end = page.begin(running);
     let history: WorkerHistory | undefined;
     bars.replaceChildren();
-    read.disabled = true;
-    stop.disabled = false;
+    handOver(read, stop);
     try {
       const model = page.model();
       history = await model.stateHistory({depth: 2});
@@ -57,7 +56,8 @@ export function rememberView(page: Page) {
         const count = Math.min(ids.length, at + size);
         // What a file has besides the state is, almost all, the list of ids.
         const bytes = (await history.save(place)).length - ids.slice(0, count).join(',').length;
-        status.say(
+        const tell = count < ids.length ? status.progress : status.say;
+        tell(
           `${count.toLocaleString('en')} of ${ids.length.toLocaleString('en')} tokens read, ${each.toFixed(2)} ms a token; ` +
             `kept of them: ${(bytes / 1000).toFixed(0)} kB${kept ? `; went on at ${kept.count.toLocaleString('en')}` : ''}.`,
         );
@@ -67,8 +67,7 @@ export function rememberView(page: Page) {
     } finally {
       await history?.dispose();
       end();
-      read.disabled = false;
-      stop.disabled = true;
+      handOver(stop, read);
     }
   }
 

@@ -1,6 +1,6 @@
 /** What it selects: Δ of each token as a heat map over the text, and what the state at one of them keeps of those before it. */
 import type {Selection} from 'tfjs-mamba/worker';
-import {el, field, statusLine} from './dom';
+import {disable, el, field, statusLine} from './dom';
 import type {Page} from './main';
 
 /** Of a longer text the beginning is shown. */
@@ -30,13 +30,13 @@ export function selectView(page: Page) {
   let at = -1;
 
   async function guarded(work: () => Promise<void>): Promise<void> {
-    show.disabled = true;
+    const enable = disable(show);
     try {
       await work();
     } catch (error) {
       status.fail(error);
     } finally {
-      show.disabled = false;
+      enable();
     }
   }
 
@@ -68,6 +68,7 @@ export function selectView(page: Page) {
   }
 
   function leave(): void {
+    if (document.activeElement === back) focusOn(at);
     at = -1;
     draw();
   }

@@ -1,6 +1,6 @@
 /** Write: a text as it comes, taken back to any point, continued in two ways, kept for another day. */
 import type {WorkerHistory} from 'tfjs-mamba/worker';
-import {download, el, field, number, statusLine} from './dom';
+import {download, el, field, handOver, number, statusLine} from './dom';
 import type {Page} from './main';
 
 interface Pane {
@@ -50,16 +50,21 @@ export function writeView(page: Page) {
     const stopping = new AbortController();
     guarded(() => writeOn(stopping));
     running = stopping;
-    write.disabled = true;
-    stop.disabled = false;
+    handOver(write, stop);
   }
 
   function addPane(history: WorkerHistory): Pane {
-    const text = el('p', {class: 'text', tabindex: 0, 'aria-label': 'Text'});
+    const label = panes.length === 0 ? 'Text' : 'Second text';
+    const text = el('div', {class: 'text', role: 'group', tabindex: 0, 'aria-label': label});
     const made: Pane = {history, text};
     text.onclick = ({target}) => {
       const at = [...text.querySelectorAll('span')].indexOf(target as HTMLSpanElement);
       if (at >= 0) guarded(() => takeBack(made, text.querySelectorAll('span').length - at));
+    };
+    text.onkeydown = (event) => {
+      if (event.key !== 'Backspace') return;
+      event.preventDefault();
+      guarded(() => takeBack(made, 1));
     };
     panes.push(made);
     pages.append(text);
@@ -85,6 +90,10 @@ export function writeView(page: Page) {
     const begin = performance.now();
     let count = 0;
     let isWhole = false;
+    const speed = () => {
+      const rate = count / ((performance.now() - begin) / 1000);
+      return `${rate.toFixed(rate < 10 ? 1 : 0)} a second`;
+    };
     const one = async ({history, text}: Pane, i: number) => {
       if (isNew) text.append(el('b', {}, prompt.value));
       const options = {
@@ -93,8 +102,8 @@ export function writeView(page: Page) {
       };
       for await (const token of page.model().generate(isNew ? prompt.value : '', options)) {
         text.append(el('span', {}, token.text));
-        const rate = ++count / ((performance.now() - begin) / 1000);
-        status.say(`${count} tokens, ${rate.toFixed(rate < 10 ? 1 : 0)} a second.`);
+        count++;
+        status.progress(`${count} tokens, ${speed()}.`);
       }
     };
     try {
@@ -104,14 +113,14 @@ export function writeView(page: Page) {
       const wrong = ends.find((end) => end.status === 'rejected' && (end.reason as Error).name !== 'AbortError');
       if (wrong) throw (wrong as PromiseRejectedResult).reason;
       isWhole = !signal.aborted;
-      if (isWhole && count === 0) status.say('The model ends the text here.');
+      if (count > 0) status.say(`${count} tokens written, ${speed()}.`);
+      else if (isWhole) status.say('The model ends the text here.');
       seed.set(seed.get() + panes.length);
     } finally {
       // Of what was refused, or stopped at once, nothing is left over that the next text would be taken to continue.
       if (isNew && count === 0 && !isWhole) await forget();
       running = undefined;
-      write.disabled = false;
-      stop.disabled = true;
+      handOver(stop, write);
       end();
     }
   }
@@ -162,7 +171,11 @@ export function writeView(page: Page) {
   const view = el(
     'div',
     {class: 'card'},
-    field('The beginning', prompt, 'Click a word of the text to go back to before it.'),
+    field(
+      'The beginning',
+      prompt,
+      'Click a word of the text to go back to before it; by keyboard, Backspace in the text takes back a token.',
+    ),
     el('div', {class: 'buttons'}, write, stop, undo, branch, anew),
     el(
       'details',

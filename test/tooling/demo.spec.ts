@@ -121,6 +121,51 @@ describe('the demo', () => {
     await look('write');
   });
 
+  it('keeps the place of who goes by keyboard, and reads out what happens, but not every token', async () => {
+    const {keyboard} = page;
+    // A tab may have the same name.
+    const focused = (name: string) => page.locator('button:not([role]):focus', {hasText: new RegExp(`^${name}$`)});
+    const tabTo = async (name: string) => {
+      for (let i = 0; i < 30 && (await focused(name).count()) === 0; i++) await keyboard.press('Tab');
+    };
+    const press = async (name: string, pattern: RegExp, next = name) => {
+      await tabTo(name);
+      await keyboard.press('Enter');
+      await status(pattern);
+      await focused(next).waitFor();
+    };
+    await open('wasm');
+    await page.evaluate(() => {
+      const told: string[] = [];
+      for (const line of document.querySelectorAll('[role=status]')) {
+        new MutationObserver(() => {
+          if (line.getAttribute('aria-live') !== 'off') told.push(line.textContent);
+        }).observe(line, {childList: true});
+      }
+      Object.assign(globalThis, {told});
+    });
+    await press('Load', /on wasm\./);
+    await set({Tokens: 30});
+    await press('Write', /^30 tokens written/);
+    const told = await page.evaluate(() => (globalThis as unknown as {told: string[]}).told);
+    expect(told.filter((text) => /^\d+ tokens/.test(text)).length).toBeLessThan(5);
+    expect(told.at(-1)).toMatch(/^30 tokens written/);
+    await page.getByRole('group', {name: 'Text'}).focus();
+    await keyboard.press('Backspace');
+    await status(/^Took one token back/);
+    await set({Tokens: 5000});
+    await press('Write', /^\d+ tokens, /, 'Stop');
+    await press('Stop', /^\d+ tokens written/, 'Write');
+    await control('tab', 'What it selects').click();
+    await press('Show', /tokens\. Most is written at/);
+    await page.locator('[role=option]').first().focus();
+    await keyboard.press('Enter');
+    await status(/^Before/);
+    await control('button', 'Back to Δ').focus();
+    await keyboard.press('Enter');
+    await page.locator('[role=option]:focus').waitFor();
+  });
+
   it('bears with a visitor who clicks twice, changes things while it writes, and fills in nonsense', async () => {
     const panes = page.locator('.pages .text');
     await open('wasm');
