@@ -99,7 +99,9 @@ async function act(command: Command, given: Flags, part: Part): Promise<void> {
       if (trains) checkTrains(backend, tuning.total, tuning.trained);
       const data = await openTrainingData(lib, source.path, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
       try {
-        const command = `finetune --model ${modelSource(flags)} --data ${named} ${flag} ${folder}`;
+        // The kind says which of the two folders is meant.
+        const place = `${fineTuneType === 'full' ? '--fine-tune-type full ' : ''}${flag} ${folder}`;
+        const command = `finetune --model ${modelSource(flags)} --data ${named} ${place}`;
         await work(lib, model, data, flags, {trains, command, folder, round, cluster: part.cluster, ...tuning}, io);
       } finally {
         await data.close();

@@ -119,7 +119,14 @@ async function trainOn(source: string, goes: boolean, flags: Flags, part: Part):
       trainer,
       data,
       flags,
-      {command: `train --out ${out}`, use: `--model ${out}`, folder: out, round, cluster, save},
+      {
+        command: `train${flags.data === undefined ? '' : ` --data ${flags.data}`} --out ${out}`,
+        use: `--model ${out}`,
+        folder: out,
+        round,
+        cluster,
+        save,
+      },
       io,
     );
   } finally {

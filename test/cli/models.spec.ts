@@ -64,7 +64,7 @@ describe('the commands', () => {
       const stopped = await call(train('stopped', '--iters', '12', '--steps-per-report', '1'), {stopAt: 'step 5 '});
       expect(stopped.code).toBe(0);
       expect(stopped.out).toMatch(
-        /Stopped after step 5 of 12, and saved\. To go on: tfjs-mamba train --out .*stopped\n$/,
+        /Stopped after step 5 of 12, and saved\. To go on: tfjs-mamba train --data .*text\.txt --out .*stopped\n$/,
       );
       const other = await call(train('stopped', '--preset', 'mamba-130m'));
       expect([other.code, other.out]).toEqual([2, '']);
@@ -183,6 +183,19 @@ describe('the commands', () => {
       });
     });
   });
+
+  for (const [name, begin] of Object.entries({
+    train: () => train('cut', '--iters', '4'),
+    finetune: () => ['finetune', '--model', model, '--data', data, '--fine-tune-type', 'full', '--out', at('cut-further'), '--batch-size', '2', '--max-seq-length', '12', '--iters', '4'], // prettier-ignore
+  })) {
+    it(`of which ${name} was stopped name the command that goes on with it`, async () => {
+      const {out} = await call([...begin(), '--steps-per-report', '1'], {stopAt: 'step 2 '});
+      const named = /\. To go on: tfjs-mamba (.*)\n$/.exec(out)![1].split(' ');
+      const went = await call(named);
+      expect([went.code, went.err]).toEqual([0, '']);
+      expect(went.out).toMatch(/^Going on with the run in .*cut.*, which was stopped on its way to 4 steps\.$/m);
+    });
+  }
 
   describe('eval', () => {
     it('gives the perplexity over windows', async () => {
