@@ -1,18 +1,24 @@
 /**
- * `node --import tsx bench/trainStep.ts <rows> <length> <steps> [checkpoint]`: a training step of the 130m shape on TensorFlow, float32, AdamW,
- * with `gradCheckpoint` if it says so; prints what peers/torch_train.py does. A process of its own, since its peak is the process's.
+ * `node --import tsx bench/trainStep.ts <rows> <length> <steps> [checkpoint|lora|dora|qlora <folder>]`: a training step of the 130m shape on
+ * TensorFlow, float32, AdamW, with `gradCheckpoint` or of an adapter alone if it says so, over the 8-bit weights of the model in a folder;
+ * prints what peers/torch_train.py does. A process of its own, since its peak is the process's.
  */
 import * as tf from '@tensorflow/tfjs';
-import type {Batch} from '../src';
-import {adamW, mambaLM, trainer} from '../src';
+import type {Batch} from '../src/node';
+import {adamW, addAdapter, fromPretrained, mambaLM, trainer} from '../src/node';
 import {startBackend} from '../test/support/backend';
 
 const [rows, length, steps] = process.argv.slice(2, 5).map(Number);
 await startBackend('tensorflow');
-const model = mambaLM({vocabSize: 50280, dModel: 768, nLayer: 24}, {seed: 1});
+const [kind, folder] = process.argv.slice(5);
+const model =
+  kind === 'qlora'
+    ? await fromPretrained(folder, {weights: 'int8'})
+    : mambaLM({vocabSize: 50280, dModel: 768, nLayer: 24}, {seed: 1});
+if (['lora', 'dora', 'qlora'].includes(kind)) addAdapter(model, {dora: kind === 'dora'});
 const training = trainer(model, {
   optimizer: adamW({learningRate: 1e-5}),
-  gradCheckpoint: process.argv[5] === 'checkpoint',
+  gradCheckpoint: kind === 'checkpoint',
 });
 const tokens = {
   iterator: async () => ({
