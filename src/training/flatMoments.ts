@@ -56,7 +56,7 @@ export class FlatMoments {
     // Kept together in the end, so that nothing is left behind if one of them throws.
     const tensors = tf.tidy(() =>
       groups.map(({places}) => ({
-        param: tf.tensor1d([]) as tf.Tensor,
+        param: tf.tensor1d([]),
         firstMoment: moment(places, 'firstMoment'),
         secondMoment: moment(places, 'secondMoment'),
       })),
