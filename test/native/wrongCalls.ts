@@ -357,7 +357,7 @@ for (const [inputs, expected] of [
   [adamW({2: tf.ones([4])}), `${ofVariable(0, '[3]')} one has [4]`],
   [adamW({7: tf.ones([4])}), `${ofVariable(1, '[2,2]')} one has [4]`],
 ] as [tf.Tensor[], string][]) {
-  call('AdamW', inputs, {ints: {P: 2}}, 6, expected);
+  call('AdamW', inputs, {ints: {P: 2, M: 2}}, 6, expected);
 }
 
 const words = tf.zeros([3, 16], 'int32');
