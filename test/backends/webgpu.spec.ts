@@ -82,7 +82,7 @@ describe('pipelines of webgpu', () => {
   });
 
   it('are made once for a variant, whatever the shape', async () => {
-    tf.dispose(scanOnes(100, 5));
+    tf.dispose([scanOnes(100, 5), scanOnes(190, 5)]); // in one pass, and in chunks
     const create = spyOn(device(), 'createComputePipeline').and.callThrough();
     const scans = [scanOnes(201, 5), scanOnes(64, 131), scanOnes(33, 1)];
     await Promise.all(scans.map(({y}) => y.data()));
