@@ -49,30 +49,28 @@ export function filled(shape: number[], fill: (values: Float32Array) => void): t
  * Numbers evenly spread between two.
  *
  * @param seed A whole number of 0 or more; another every time if left out.
- * @param into Where they go, as many of them as there are.
  */
-export function drawUniform(
-  count: number,
-  low: number,
-  high: number,
-  seed?: number,
-  into: Float32Array = new Float32Array(count),
-): Float32Array {
-  const state = stateOf(seed);
-  const {uniform} = makeFaster(state) ?? {uniform: plainUniform(state)};
-  return inChunks(into, (some) => uniform(some, low, (high - low) * 2 ** -23));
+export function drawUniform(count: number, low: number, high: number, seed?: number): Float32Array {
+  return fillUniform(new Float32Array(count), low, high, seed);
 }
 
 /** Numbers of a normal distribution of mean 0. */
-export function drawNormal(
-  count: number,
-  deviation: number,
-  seed?: number,
-  into: Float32Array = new Float32Array(count),
-): Float32Array {
+export function drawNormal(count: number, deviation: number, seed?: number): Float32Array {
+  return fillNormal(new Float32Array(count), deviation, seed);
+}
+
+/** The numbers of {@link drawUniform}, as many as there is room for. */
+export function fillUniform(values: Float32Array, low: number, high: number, seed?: number): Float32Array {
+  const state = stateOf(seed);
+  const {uniform} = makeFaster(state) ?? {uniform: plainUniform(state)};
+  return inChunks(values, (some) => uniform(some, low, (high - low) * 2 ** -23));
+}
+
+/** The numbers of {@link drawNormal}, as many as there is room for. */
+export function fillNormal(values: Float32Array, deviation: number, seed?: number): Float32Array {
   const state = stateOf(seed);
   const {normal} = makeFaster(state) ?? {normal: plainNormal(state)};
-  return inChunks(into, (some) => normal(some, deviation));
+  return inChunks(values, (some) => normal(some, deviation));
 }
 
 /** @internal The first states of the generators, by splitmix32: the seed in steps, mixed as in murmur3's 32-bit finish. */

@@ -50,8 +50,8 @@ export function largestTensorBytes(): number {
 }
 
 /**
- * Moves the numbers of a tensor to the GPU, or to TensorFlow, at once, and out of JavaScript's memory, so that of what is loaded one after the other no two copies
- * pile up. On webgl they wait for the first program, which decides how their texture is packed; TensorFlow.js lets them go then.
+ * Moves the numbers of a tensor to the GPU, or to TensorFlow, at once, and out of JavaScript's memory, so that of what is loaded one after
+ * the other no two copies pile up. On webgl they wait for the first program, which decides how their texture is packed; TensorFlow.js lets them go then.
  */
 export function uploadNow({dataId}: tf.Tensor): void {
   if (tf.getBackend() === 'webgpu') (tf.backend() as unknown as WebGpuBackend).uploadToGPU(dataId);

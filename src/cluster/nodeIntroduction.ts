@@ -8,7 +8,7 @@
 import {connect} from 'node:http2';
 import {callKey} from './key';
 import {JOB} from './messages';
-import {nameOf} from './nodePeers';
+import {nameOf, placeOf} from './nodePeers';
 
 /** The name of the job: of how many workers it is, of which, and by which version of this package. */
 export function jobName(addresses: readonly string[], version: string): string {
@@ -38,7 +38,7 @@ export async function introduction(
   if (misfit !== undefined) throw new Misfit(misfit);
   if (ranks.asked !== ranks.own) return undefined;
   // The number that TensorFlow drew for this process is in the answer too.
-  const own = await ask(`127.0.0.1:${address.slice(address.lastIndexOf(':') + 1)}`, milliseconds);
+  const own = await ask(`127.0.0.1:${placeOf(address).port}`, milliseconds);
   if (own && !own.equals(answer))
     throw new Misfit(
       `this process is to be ${nameOf(address, ranks.asked)}, but another one answers there: task.index must be another one for each`,
@@ -66,7 +66,7 @@ export function misfitOf(answer: string, who: string, rank: number, job: string)
 
 /** The answer's bytes; undefined if there is none. */
 function ask(address: string, milliseconds: number): Promise<Buffer | undefined> {
-  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address)!;
+  const {host, port} = placeOf(address);
   return new Promise((resolve) => {
     const session = connect(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
     const finish = (answer?: Buffer) => {

@@ -11,6 +11,12 @@ export function nameOf(address: string, rank: number): string {
   return `worker ${rank} (${address})`;
 }
 
+/** The host of an address, an IPv6 one without its brackets, and the port. */
+export function placeOf(address: string): {host: string; port: number} {
+  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address)!;
+  return {host, port: Number(port)};
+}
+
 /** Milliseconds after which a connection that is neither made nor refused is tried anew. */
 const ATTEMPT = 5000;
 
@@ -76,9 +82,8 @@ const reasons: Record<string, string> = {
 };
 
 function tryConnection(address: string, milliseconds: number): Promise<string | undefined> {
-  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(address)!;
   return new Promise((resolve) => {
-    const socket = connect({host, port: Number(port), timeout: milliseconds});
+    const socket = connect({...placeOf(address), timeout: milliseconds});
     const finish = (obstacle?: string) => {
       socket.destroy();
       resolve(obstacle);

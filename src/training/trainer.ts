@@ -405,9 +405,11 @@ export class Trainer {
 
   /** A run gone wrong: what shows it, what may help, and what there is to go back to. */
   private wrong(what: string): Error {
-    const {kept = NaN} = this;
-    const last =
-      kept < 0 ? '; there is no checkpoint yet' : kept >= 0 ? `; the last checkpoint, of step ${kept}, stays` : '';
+    const {kept} = this;
+    let last = '';
+    if (kept !== undefined) {
+      last = kept < 0 ? '; there is no checkpoint yet' : `; the last checkpoint, of step ${kept}, stays`;
+    }
     return new Error(`${OP}: ${what}; a lower learning rate, a longer warm-up or clipNorm may help${last}`);
   }
 

@@ -45,13 +45,40 @@ const update = defineProgram({
 /** So many tensors, beside what is written, are all that a shader may bind on every device. */
 const TOGETHER = 7;
 
+/** The places of tensors that are bound together, and something for each of them by name and place. */
+function numbered(count: number) {
+  const each = Array.from({length: count}, (_, i) => i);
+  const named = <T>(name: string, value: T) => Object.fromEntries(each.map((i) => [`${name}${i}`, value] as const));
+  return {each, named};
+}
+
+/**
+ * Tensors with something in them, in groups of {@link TOGETHER}. Each tensor has `partsOf` it parts: `first` of a group is the count of those
+ * before it, and `end` of a tensor counts from there.
+ */
+function* groupsOf(tensors: TensorInfo[], partsOf: (x: TensorInfo) => number) {
+  const filled = tensors.filter(({shape}) => !shape.includes(0));
+  let first = 0;
+  for (let at = 0; at < filled.length; at += TOGETHER) {
+    const some = filled.slice(at, at + TOGETHER);
+    const buffers: Record<string, TensorInfo> = {};
+    const uniforms: Record<string, number> = {first};
+    let parts = 0;
+    some.forEach((x, i) => {
+      buffers[`x${i}`] = x;
+      uniforms[`end${i}`] = parts += partsOf(x);
+    });
+    yield {some, buffers, uniforms, parts};
+    first += parts;
+  }
+}
+
 /** The squares of some tensors, those of each added into as many places as it has workgroups, of which there are PARTS at most. */
 const squares = defineProgram({
   name: 'GlobalNorm (squares)',
   variants: Array.from({length: TOGETHER}, (_, i) => ({count: i + 1})),
   build: ({count}) => {
-    const each = Array.from({length: count}, (_, i) => i);
-    const named = <T>(name: string, value: T) => Object.fromEntries(each.map((i) => [`${name}${i}`, value] as const));
+    const {each, named} = numbered(count);
     const branch = (i: number) => `if (group < p.end${i}) {
     let own = group${i > 0 ? ` - p.end${i - 1}` : ''};
     for (var i = own * ${WIDTH}u + lane; i < p.size${i}; i += ${WIDTH * PARTS}u) { sum += x${i}[i] * x${i}[i]; }
@@ -91,8 +118,7 @@ const move = defineProgram<{count: number; out: boolean}>({
   name: 'PackFlat, UnpackFlat',
   variants: combinations({count: Array.from({length: TOGETHER}, (_, i) => i + 1), out: [false, true]}),
   build: ({count, out}) => {
-    const each = Array.from({length: count}, (_, i) => i);
-    const named = <T>(name: string, value: T) => Object.fromEntries(each.map((i) => [`${name}${i}`, value] as const));
+    const {each, named} = numbered(count);
     const branch = (i: number) => {
       const own = `x${i}[i${i > 0 ? ` - p.end${i - 1}` : ''}]`;
       const [to, from] = out ? [own, 'flat[p.first + i]'] : ['flat[p.first + i]', own];
@@ -109,21 +135,14 @@ const move = defineProgram<{count: number; out: boolean}>({
   },
 });
 
-/** Between a flat tensor and its parts, so many at a time as a shader may bind. */
+/** Between a flat tensor and its parts. */
 function moveAll(gpu: Gpu, flat: TensorInfo, tensors: TensorInfo[], out: boolean): void {
-  const filled = tensors.filter(({shape}) => !shape.includes(0));
-  let first = 0;
-  for (let at = 0; at < filled.length; at += TOGETHER) {
-    const some = filled.slice(at, at + TOGETHER);
-    const buffers: Record<string, TensorInfo> = {flat};
-    const uniforms: Record<string, number> = {first};
-    let size = 0;
-    some.forEach((x, i) => {
-      buffers[`x${i}`] = x;
-      uniforms[`end${i}`] = size += sizeOf(x.shape);
-    });
-    gpu.run(move, {count: some.length, out}, {buffers, uniforms, workgroups: Math.ceil(size / 64)});
-    first += size;
+  for (const {some, buffers, uniforms, parts} of groupsOf(tensors, ({shape}) => sizeOf(shape))) {
+    gpu.run(
+      move,
+      {count: some.length, out},
+      {buffers: {...buffers, flat}, uniforms, workgroups: Math.ceil(parts / 64)},
+    );
   }
 }
 
@@ -183,23 +202,12 @@ registerWebGPUKernel('AdamW', (gpu, inputs, attrs: AdamWAttrs) => {
 
 registerWebGPUKernel('GlobalNorm', (gpu, tensors: TensorInfo[]) => {
   const norm = gpu.output([]);
-  const filled = tensors.filter(({shape}) => !shape.includes(0));
-  const counts = filled.map(({shape}) => Math.min(PARTS, Math.ceil(sizeOf(shape) / WIDTH)));
-  const size = counts.reduce((a, b) => a + b, 0);
+  const workgroupsOf = ({shape}: TensorInfo) => Math.min(PARTS, Math.ceil(sizeOf(shape) / WIDTH));
+  const size = tensors.reduce((sum, x) => sum + workgroupsOf(x), 0);
   const parts = gpu.scratch(Math.max(size, 1));
-  let first = 0;
-  for (let at = 0; at < filled.length; at += TOGETHER) {
-    const some = filled.slice(at, at + TOGETHER);
-    const buffers: Record<string, TensorInfo> = {parts};
-    const uniforms: Record<string, number> = {first};
-    let workgroups = 0;
-    some.forEach((x, i) => {
-      buffers[`x${i}`] = x;
-      uniforms[`size${i}`] = sizeOf(x.shape);
-      uniforms[`end${i}`] = workgroups += counts[at + i];
-    });
-    gpu.run(squares, {count: some.length}, {buffers, uniforms, workgroups});
-    first += workgroups;
+  for (const {some, buffers, uniforms, parts: workgroups} of groupsOf(tensors, workgroupsOf)) {
+    some.forEach(({shape}, i) => (uniforms[`size${i}`] = sizeOf(shape)));
+    gpu.run(squares, {count: some.length}, {buffers: {...buffers, parts}, uniforms, workgroups});
   }
   gpu.run(root, {}, {buffers: {parts, norm}, uniforms: {size}, workgroups: 1});
   return [norm];
