@@ -9,7 +9,12 @@ export function registerClass<T extends tf.serialization.Serializable>(
   cls: tf.serialization.SerializableConstructor<T> & {prototype: T},
 ): void {
   tf.serialization.registerClass(cls);
-  const brand = Symbol.for(`tfjs-mamba.${cls.className}`);
+  recogniseCopies(cls, cls.className);
+}
+
+/** Tells the instances of a class, those of another copy of it too, by a name; for a base class, which cannot be registered. */
+export function recogniseCopies(cls: {prototype: object}, name: string): void {
+  const brand = Symbol.for(`tfjs-mamba.${name}`);
   Object.defineProperty(cls.prototype, brand, {value: true});
   Object.defineProperty(cls, Symbol.hasInstance, {
     // A subclass inherits this, and has no brand of its own.

@@ -15,6 +15,7 @@ import type {AnyMixer, RunContext, State, Weights} from '../mixers/mixer';
 import {stateNames, stateShapes, zeroState} from '../mixers/states';
 import {publishedNames} from '../mixers/published';
 import type {WeightSpec} from '../mixers/weightSpec';
+import {recogniseCopies} from '../registerClass';
 import {checkAxes, checkChannels, checkFloatTensor, checkMask, checkStates, toList} from './inputs';
 import type {KernelOptions, Kernels} from './kernelOptions';
 import {kernelOptionNames, readKernelOptions} from './kernelOptions';
@@ -419,6 +420,9 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
     return result;
   }
 }
+
+// What the layers of a model drop and carry is asked of them by who trains it, which may be another copy of the package.
+recogniseCopies(MixerLayer, 'MixerLayer');
 
 function shapeList(shape: tf.Shape | tf.Shape[]): tf.Shape[] {
   return Array.isArray(shape[0]) ? (shape as tf.Shape[]) : [shape as tf.Shape];

@@ -149,6 +149,15 @@ describe('package', () => {
       await es.savePretrained(model, {write: (name) => void files.push(name)});
       class Own extends es.AdamW {}
       const optimizer = cjs.adamW({learningRate: 0.1});
+      const tf = createRequire(process.cwd() + '/')('@tensorflow/tfjs');
+      const dropping = tf.sequential({layers: [cjs.layers.mamba({name: 'm', dropout: 0.5, dState: 2, inputShape: [2, 4]})]});
+      let saved;
+      const target = {save: async (files) => void (saved = files), load: async () => undefined};
+      const value = {xs: tf.ones([1, 2, 4]), ys: tf.ones([1, 2, 4])};
+      const dataset = {iterator: async () => ({next: async () => ({done: false, value: {...value}}), state: () => null})};
+      const loss = (labels, outputs) => tf.losses.meanSquaredError(labels, outputs);
+      const fit = es.trainer(dropping, {optimizer: tf.train.sgd(0.1), loss});
+      await fit.fit(dataset, {steps: 1, verbose: 0, checkpoint: {target}});
       console.log(JSON.stringify({
         different: es.MambaLM !== cjs.MambaLM,
         files: files.length > 0,
@@ -156,6 +165,7 @@ describe('package', () => {
         optimizer: optimizer instanceof es.AdamW,
         base: new Own({learningRate: 0.1}) instanceof cjs.AdamW,
         subclass: [optimizer instanceof Own, new Own({learningRate: 0.1}) instanceof Own],
+        draws: Object.keys(JSON.parse(new TextDecoder().decode(saved['training.json'])).draws ?? {}),
         others: [{}, null, 1, es.layers.mamba({})].some((value) => value instanceof es.MambaLM),
       }));
     `);
@@ -166,6 +176,7 @@ describe('package', () => {
       optimizer: true,
       base: true,
       subclass: [false, true],
+      draws: ['m'],
       others: false,
     });
   });
