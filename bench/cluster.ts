@@ -21,6 +21,10 @@ import {printTable} from './timing';
 
 const sizes = [1, 1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22];
 const rounds = 3;
+/** What is compared, one after the other, so often; ratios are of one turn, as the pace of a shared machine changes. */
+const turnsOfSteps = 8;
+
+const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** Milliseconds of a call, from so many in a row: one side may be ahead of the other within them. */
 async function meanTime(call: () => Promise<unknown>, count: number): Promise<number> {
@@ -67,9 +71,9 @@ async function plainTcp(rank: number, port: number, bothAreThere: () => Promise<
 /** What steps are looked at: those of the main job, and of a model whose steps take longer than a message, and far longer. */
 const jobs: Record<string, {config: {dModel: number; nLayer: number; dState: number}; length: number; steps: number}> =
   {
-    'main job': {config, length: recipe.length, steps: 12},
-    '4 layers, 256 wide': {config: {dModel: 256, nLayer: 4, dState: 16}, length: 128, steps: 5},
-    'the same, long rows': {config: {dModel: 256, nLayer: 4, dState: 16}, length: 1024, steps: 4},
+    'main job': {config, length: recipe.length, steps: 20},
+    '4 layers, 256 wide': {config: {dModel: 256, nLayer: 4, dState: 16}, length: 128, steps: 12},
+    'the same, long rows': {config: {dModel: 256, nLayer: 4, dState: 16}, length: 1024, steps: 8},
   };
 
 /** What a step has sent, and how long it has waited for it after the way back. */
@@ -149,43 +153,46 @@ async function benchSteps(cluster: Cluster): Promise<Figures> {
   const batchSize = 8;
   const figures: Figures = [];
   for (const job of Object.keys(jobs)) {
-    const best = {one: [Infinity, Infinity], half: [Infinity, Infinity], two: [Infinity, Infinity]};
+    const turns: Array<Record<'one' | 'half' | 'beside' | 'two', number[]>> = [];
     let shapes: number[][][] = [];
     let waited = Infinity;
-    const keep = (name: keyof typeof best, times: number[]) => {
-      best[name] = best[name].map((time, i) => Math.min(time, times[i]));
-    };
-    for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < turnsOfSteps; turn++) {
       // Alone while the other waits, so that one worker has one core, as each of two has.
-      if (rank === 0) {
-        keep('one', (await stepTime(text, job, batchSize)).times);
-        keep('half', (await stepTime(text, job, batchSize / 2)).times);
-      }
+      const one = rank === 0 ? (await stepTime(text, job, batchSize)).times : [0, 0];
+      const half = rank === 0 ? (await stepTime(text, job, batchSize / 2)).times : [0, 0];
+      await cluster.barrier();
+      // The same while the other does the same for itself: what two cores of one memory leave to each other.
+      const beside = (await stepTime(text, job, batchSize)).times;
       await cluster.barrier();
       const step = await stepTime(text, job, batchSize, cluster);
-      keep('two', step.times);
+      turns.push({one, half, beside, two: step.times});
       shapes = step.shapes;
       waited = Math.min(waited, step.waited);
     }
     const size = mambaLM({...jobs[job].config, vocabSize: 65}).countParams();
     const alone = await sumsAlone(cluster, shapes);
-    const {one, half, two} = best;
+    const of = (name: keyof (typeof turns)[0], part: number) => median(turns.map((turn) => turn[name][part]));
+    const share = (name: 'half' | 'two', part: number, of: 'one' | 'beside' = 'one') =>
+      median(turns.map((turn) => turn[of][part] / turn[name][part])) / 2;
     figures.push({
       job,
       parameters: size,
-      'one worker ms': one[0],
-      'half a batch ms': half[0],
-      'two workers ms': two[0],
+      'one worker ms': of('one', 0),
+      'half a batch ms': of('half', 0),
+      'one beside another ms': of('beside', 0),
+      'two workers ms': of('two', 0),
       'all-reduce alone ms': alone,
       'waited for after the way back ms': waited,
       'part of it hidden': Math.max(0, 1 - waited / alone),
-      efficiency: one[0] / two[0] / 2,
-      'efficiency without any sending': one[0] / half[0] / 2,
-      'one, processor ms': one[1],
-      'half, processor ms': half[1],
-      'two, processor ms': two[1],
-      'efficiency by processor time': one[1] / two[1] / 2,
-      'without any sending': one[1] / half[1] / 2,
+      efficiency: share('two', 0),
+      'efficiency over one beside another': share('two', 0, 'beside'),
+      'efficiency without any sending': share('half', 0),
+      'one, processor ms': of('one', 1),
+      'half, processor ms': of('half', 1),
+      'two, processor ms': of('two', 1),
+      'efficiency by processor time': share('two', 1),
+      'over one beside another': share('two', 1, 'beside'),
+      'without any sending': share('half', 1),
     });
   }
   return figures;
