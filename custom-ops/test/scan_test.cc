@@ -1,64 +1,22 @@
-// The CPU scan, forward and backward, against the float64 reference, and bit for bit with 1 and 3 threads. (The op tests
-// in TypeScript do this through TensorFlow for every op; here it runs under valgrind or a sanitizer.)
-#include <algorithm>
-#include <cstdio>
-
-#include "../src/cpu/kernels.h"
-#include "../src/cpu/thread_pool.h"
-#include "reference.h"
+// The CPU scan. (The op tests in TypeScript do this through TensorFlow for every op; here it runs under valgrind or a sanitizer.)
+#include "chunked_scan_test.h"
 
 using namespace tfjs_mamba;
 
-struct Result {
-  Floats y, finalState, states, du, ddelta, dA, dB, dC, dD, dz, dBias, dInitial;
+struct Scan {
+  using Case = ScanCase;
+  using Data = ScanData;
+  using Problem = ScanProblem;
+  using Forward = ScanForward;
+  using Backward = ScanBackward;
+
+  static auto cases() { return scanCases(); }
+  static auto truth(const Case &c, const Data &in) { return referenceScan(c, in); }
+  static int64_t savedStates(const Case &c) { return c.batch * chunkCount(c.length) * c.states * c.channels; }
+  static void kernels(const Forward &forward, const Backward &backward) {
+    cpuKernels().selectiveScan(forward);
+    cpuKernels().selectiveScanGrad(backward);
+  }
 };
 
-static Result run(const ScanCase &c, const ScanData &in) {
-  Result r;
-  for (Floats *v : {&r.y, &r.du, &r.ddelta}) v->resize(in.u.size());
-  r.finalState.resize(in.dFinal.size()), r.states.resize(c.batch * chunkCount(c.length) * c.states * c.channels);
-  r.dA.resize(in.A.size()), r.dB.resize(in.B.size()), r.dC.resize(in.C.size()), r.dD.resize(in.D.size());
-  r.dz.resize(in.z.size()), r.dBias.resize(in.bias.size()), r.dInitial.resize(in.initial.size());
-  const auto orNull = [](Floats &v) { return v.empty() ? nullptr : v.data(); };
-  ScanForward forward{};
-  ScanBackward backward{};
-  static_cast<ScanProblem &>(forward) = static_cast<ScanProblem &>(backward) = in.problem(c);
-  forward.y = r.y.data(), forward.finalState = r.finalState.data(), forward.chunkStates = r.states.data();
-  backward.chunkStates = r.states.data(), backward.dy = in.dy.data(), backward.dFinalState = in.dFinal.data();
-  backward.du = r.du.data(), backward.ddelta = r.ddelta.data(), backward.dA = r.dA.data(), backward.dB = r.dB.data();
-  backward.dC = r.dC.data(), backward.dD = orNull(r.dD), backward.dz = orNull(r.dz);
-  backward.ddeltaBias = orNull(r.dBias), backward.dInitialState = orNull(r.dInitial);
-  cpuKernels().selectiveScan(forward);
-  cpuKernels().selectiveScanGrad(backward);
-  return r;
-}
-
-int main() {
-  int failures = 0;
-  for (const ScanCase &c : scanCases()) {
-    const ScanData in(c);
-    const ScanTruth want = referenceScan(c, in);
-    setThreadCount(1);
-    const Result one = run(c, in);
-    setThreadCount(3);
-    const Result three = run(c, in);
-    double outputs = 0, gradients = 0;
-    bool same = true;
-    const auto compare = [&](double &worst, Floats Result::*member, const Doubles &truth) {
-      if (!(one.*member).empty()) worst = std::max(worst, relativeError(one.*member, truth));
-      same = same && one.*member == three.*member;
-    };
-    compare(outputs, &Result::y, want.y), compare(outputs, &Result::finalState, want.finalState);
-    compare(gradients, &Result::du, want.du), compare(gradients, &Result::ddelta, want.ddelta);
-    compare(gradients, &Result::dA, want.dA), compare(gradients, &Result::dB, want.dB);
-    compare(gradients, &Result::dC, want.dC), compare(gradients, &Result::dD, want.dD);
-    compare(gradients, &Result::dz, want.dz), compare(gradients, &Result::dBias, want.dBias);
-    compare(gradients, &Result::dInitial, want.dInitial);
-    const bool ok = outputs <= 1e-5 && gradients <= 2e-5 && same;
-    failures += !ok;
-    std::printf("%s %s outputs %.1e gradients %.1e%s  %s\n", ok ? "ok  " : "FAIL", cpuKernels().level, outputs, gradients,
-                same ? "" : " THREADS DIFFER", c.describe().c_str());
-  }
-  std::printf("%d failed\n", failures);
-  return failures != 0;
-}
+int main() { return testScan<Scan>(); }
