@@ -52,7 +52,7 @@ export function backendInfo(): BackendInfo {
 }
 
 export * from './index';
-export type {DataPart, OpenDataOptions, OpenedData} from './data';
+export type {DataPart, OpenDataOptions, OpenedData, OpenedText} from './data';
 export {openData} from './data';
 export type {ByteStream} from './data/documents';
 export type {FolderCheckpointsOptions} from './training/nodeCheckpoints';

@@ -4,7 +4,18 @@ import {readFileSync} from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import * as ofWorkers from '../src/entry/worker';
 import * as api from '../src/index';
-import {adamW, layers, mambaLM, trainer, type MambaLM} from '../src/index';
+import {
+  addAdapter,
+  adamW,
+  layers,
+  loadTokenizer,
+  lossCurve,
+  mambaLM,
+  rmsNorm,
+  tokenWindows,
+  trainer,
+  type MambaLM,
+} from '../src/index';
 import {didYouMean} from '../src/ops/suggest';
 import {smallConfig, smallModel} from './lm/smallModel';
 
@@ -51,10 +62,41 @@ describe('a message', () => {
     ['no features', () => layers.mamba().apply(tf.input({shape: [8]})), /^Mamba: input must have shape \[batch, length, dModel\], but has \[null,8\]; expandDims\(-1\), or tf\.layers\.reshape/],
     ['a trainer without an optimizer', () => trainer(model, {} as Untyped), /^trainer: optimizer must be a tf\.Optimizer, such as adamW makes$/],
     ['a weight decay under another name', () => adamW({learningRate: 1, weight_decay: 0.1} as Untyped), /^adamW: unknown argument weight_decay; .*; did you mean weightDecay\?$/],
+    ['a learning rate as PyTorch has it', () => adamW({lr: 1} as Untyped), /^adamW: unknown argument lr; .*; did you mean learningRate\?$/],
+    ["a rank as PEFT has it", () => addAdapter(model, {r: 4} as Untyped), /^addAdapter: unknown argument r; .*; did you mean rank\?$/],
+    ['a length under another name', () => tokenWindows([1, 2], {seq_len: 1, batchSize: 1} as Untyped), /; did you mean length\?$/],
+    ['a rate as text', () => adamW({learningRate: '1'} as Untyped), /^adamW: learningRate must be .*, but is "1"$/],
+    ['an order of windows', () => tokenWindows([1, 2], {length: 1, batchSize: 1, order: 'x'} as Untyped), /, but is "x"$/],
+    ['a seed as text', () => mambaLM(smallConfig, {seed: '1'} as Untyped), /^mambaLM: seed must be a number, but is "1"$/],
+    ['a tensor in place of the arguments', () => rmsNorm(tf.ones([2, 3]) as Untyped), /^rmsNorm: the argument must be an object with x, weight, .*, but is Tensor$/],
+    ['a number in place of the options', () => layers.mamba(8 as Untyped), /^Mamba: the options are an object with dState, .*, but 8 was given$/],
+    ['what fit gives, to draw', () => lossCurve({step: 4, ended: 'steps', report: {step: 4, loss: 1}} as Untyped), /^lossCurve: history is what fit gives, .* onStep is told each$/],
   ]; // prettier-ignore
   for (const [name, run, message] of cases) {
     it(`helps with ${name}`, () => {
       expect(run).toThrowError(message);
+    });
+  }
+
+  const windows = () => tokenWindows([1, 2, 3, 4], {length: 2, batchSize: 1});
+  const fit = (options: object) => () =>
+    trainer(model, {optimizer: adamW({learningRate: 1})}).fit(windows(), options as Untyped);
+  const write =
+    (prompt: unknown, options = {}) =>
+    () =>
+      model.generate(prompt as Untyped, options).next();
+  const later: Array<[string, () => Promise<unknown>, RegExp]> = [
+    ['epochs in place of steps', fit({epochs: 1}), /^trainer: unknown argument epochs; .*; did you mean steps\?$/],
+    ['a folder in place of checkpoints', fit({steps: 1, checkpoint: './run'}), /^trainer: checkpoint must be \{target, every\}, but is "\.\/run"; target: folderCheckpoints\("\.\/run"\)$/],
+    ['a temperature as text', write([1], {temperature: '1'}), /^generate: temperature must be a number of 0 or more, but is "1"$/],
+    ['no prompt', write(undefined), /^generate: prompt must be a list of token ids, .*an int32 tensor.*, or a text, but is undefined$/],
+    ['a typed array as a prompt', write(Int32Array.of(1)), /^generate: prompt must be .*, but is Int32Array$/],
+    ['nothing to load a tokenizer from', () => loadTokenizer(undefined), /^loadTokenizer: source must be a path, a URL, a Hub id or the parsed content of a tokenizer\.json, but is undefined$/],
+    ['another file than a tokenizer', () => loadTokenizer({}), /^loadTokenizer: json must be the content of a tokenizer\.json/],
+  ]; // prettier-ignore
+  for (const [name, run, message] of later) {
+    it(`helps with ${name}`, async () => {
+      await expectAsync(run()).toBeRejectedWithError(message);
     });
   }
 

@@ -44,10 +44,19 @@ export interface AdapterSettings {
 }
 
 const OP = 'addAdapter';
+/** What PEFT calls them. */
+const elsewhere = {
+  r: 'rank',
+  lora_alpha: 'alpha',
+  lora_dropout: 'dropout',
+  use_rslora: 'rslora',
+  use_dora: 'dora',
+  target_modules: 'targets',
+};
 
 /** @throws Error naming the option that is wrong. */
 export function readOptions(options: AdapterOptions): AdapterSettings & Pick<AdapterOptions, 'targets' | 'seed'> {
-  checkKeys(OP, options, ['rank', 'alpha', 'dropout', 'rslora', 'dora', 'targets', 'seed']);
+  checkKeys(OP, options, ['rank', 'alpha', 'dropout', 'rslora', 'dora', 'targets', 'seed'], elsewhere);
   const {rank = 8, alpha = 16, dropout = 0, rslora = false, dora = false, targets, seed} = options;
   const check = (name: string, value: unknown, expected: string, holds: boolean) => {
     if (!holds) throw new Error(`${OP}: ${name} must be ${expected}, but is ${describe(value)}`);

@@ -2,6 +2,7 @@
 import type {ResolvedMambaConfig} from '../config/config';
 import type {WeightEntry} from '../config/weightTable';
 import {embedding, publishedShape, stateSpacesEmbedding, weightTable} from '../config/weightTable';
+import {show} from '../mixers/fields';
 import {eosTokenId, floatFields, writtenConfig} from './configWriter';
 import {float16Limit, type FloatFormat} from './floats';
 import {Q8_0_VALUES, quantizeQ8} from './quantized/q8_0';
@@ -50,10 +51,10 @@ export async function writeCheckpoint(
   const {dtype = 'float32', maxShardBytes = 2e9, signal} = options;
   const format = Object.hasOwn(formats, dtype) ? formats[dtype] : undefined;
   if (format === undefined) {
-    throw new Error(`savePretrained: dtype must be ${Object.keys(formats).join(', ')}, but is ${String(dtype)}`);
+    throw new Error(`savePretrained: dtype must be ${Object.keys(formats).join(', ')}, but is ${show(dtype)}`);
   }
   if (!(maxShardBytes > 0)) {
-    throw new Error(`savePretrained: maxShardBytes must be a positive number, but is ${String(maxShardBytes)}`);
+    throw new Error(`savePretrained: maxShardBytes must be a positive number, but is ${show(maxShardBytes)}`);
   }
   signal?.throwIfAborted();
 

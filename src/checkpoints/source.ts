@@ -2,6 +2,7 @@
  * Where a checkpoint is read from: a folder or file (Node), a URL, or the id of a model on the Hugging Face Hub. Whatever it
  * is, the rest of this room sees a folder whose files can be opened by name.
  */
+import {show} from '../mixers/fields';
 import type {ByteFile, OnBytes} from './bytes';
 import {openCache, type CacheOption} from './cache';
 import {CheckedCache} from './checkedCache';
@@ -55,7 +56,7 @@ export async function openSource(
   const {signal, revision, timeout} = options;
   if (source instanceof URL) source = source.href;
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0)) {
-    throw new Error(`${op}: timeout must be a positive number of milliseconds, but is ${String(timeout)}`);
+    throw new Error(`${op}: timeout must be a positive number of milliseconds, but is ${show(timeout)}`);
   }
   signal?.throwIfAborted();
   const isUrl = typeof source === 'string' && /^https?:\/\//i.test(source);

@@ -4,7 +4,7 @@
  */
 import {applyChatTemplate, hasChatTemplate} from '../lm/chat';
 import type {Tokenizer} from '../lm/tokenizers';
-import {checkBoolean, checkKeys, checkOneOf, checkSignal} from '../ops/check';
+import {checkBoolean, checkKeys, checkOneOf, checkSignal, describe} from '../ops/check';
 import {checkNumber} from '../ops/adamW/hyperparameters';
 import {macrotask} from '../macrotask';
 import type {BatchDataset, TokenBatch, TokenSource} from '../training/data';
@@ -18,7 +18,8 @@ import {partOf, TokenFile} from './tokenFile';
 
 /** The options of {@link openData}. */
 export interface OpenDataOptions {
-  tokenizer: Tokenizer;
+  /** Such as the model's own, which one without a `tokenizer.json` has not. */
+  tokenizer: Tokenizer | undefined;
   /** Rows in a batch. */
   batchSize: number;
   /** Tokens in a row: of a window, and at most of an example, whose rest is cut off. */
@@ -80,6 +81,9 @@ const names = [
   'onProgress',
 ];
 
+/** What {@link openData} gives of a text, a stream or a file of lines, all of which is to train on, but for a part held out. */
+export type OpenedText = OpenedData & {train: DataPart};
+
 /**
  * Opens data: a text file, a folder of them, a stream such as standard input, a file of JSON lines, or a folder with `train.jsonl`,
  * `valid.jsonl` and `test.jsonl`. A line has `text`, or `prompt` and `completion`, or `messages`, for which the tokenizer needs a chat
@@ -87,6 +91,11 @@ const names = [
  *
  * @throws Error naming the option, or the file and line, that is wrong.
  */
+export async function openData(
+  source: `${string}.${'txt' | 'json' | 'jsonl'}` | ByteStream,
+  options: OpenDataOptions,
+): Promise<OpenedText>;
+export async function openData(source: string | ByteStream, options: OpenDataOptions): Promise<OpenedData>;
 export async function openData(source: string | ByteStream, options: OpenDataOptions): Promise<OpenedData> {
   checkKeys(OP, options, names);
   const {batchSize, length, seed = 0, heldOut = 0, signal} = options;
@@ -94,16 +103,18 @@ export async function openData(source: string | ByteStream, options: OpenDataOpt
   checkNumber(OP, 'length', length, 'positiveCount');
   checkNumber(OP, 'seed', seed, 'count');
   if (!(heldOut >= 0 && heldOut < 1)) throw new Error(`${OP}: heldOut must be from 0 to below 1, but is ${heldOut}`);
-  if (typeof options.tokenizer?.encode !== 'function')
-    throw new Error(`${OP}: tokenizer must be one, as loadTokenizer gives`);
+  const {tokenizer} = options;
+  if (typeof tokenizer?.encode !== 'function') {
+    throw new Error(`${OP}: tokenizer must be one, as loadTokenizer gives, but is ${describe(tokenizer)}`);
+  }
   checkBoolean(OP, 'pack', options.pack ?? false);
   checkOneOf(OP, 'order', options.order ?? 'random', ['random', 'continuous', 'sequential']);
   checkSignal(OP, signal);
-  const encoder = openEncoder(options.tokenizer);
+  const encoder = openEncoder(tokenizer);
   const files: TokenFile[] = [];
   const close = async () => void (await Promise.all(files.map((file) => file.close())));
   try {
-    return {...(await openParts(await openSplits(source), options, files, encoder)), close};
+    return {...(await openParts(await openSplits(source), {...options, tokenizer}, files, encoder)), close};
   } catch (error) {
     await close();
     throw error;
@@ -112,7 +123,10 @@ export async function openData(source: string | ByteStream, options: OpenDataOpt
   }
 }
 
-async function openParts(splits: Splits, options: OpenDataOptions, files: TokenFile[], encoder: Encoder) {
+/** Options that have been checked. */
+type Settings = OpenDataOptions & {tokenizer: Tokenizer};
+
+async function openParts(splits: Splits, options: Settings, files: TokenFile[], encoder: Encoder) {
   const {heldOut = 0} = options;
   const parts: Omit<OpenedData, 'close'> = {};
   for (const [name, split] of Object.entries(splits) as [keyof Splits, Split][]) {
@@ -136,7 +150,7 @@ async function openTexts(
   split: Split & {form: 'texts'},
   file: TokenFile,
   share: number,
-  options: OpenDataOptions,
+  options: Settings,
   encoder: Encoder,
 ): Promise<Opened> {
   const {endOfText, batchSize, length, seed = 0, pack} = options;
@@ -175,7 +189,7 @@ async function openExamples(
   split: Split & {form: 'examples'},
   file: TokenFile,
   share: number,
-  options: OpenDataOptions,
+  options: Settings,
   encoder: Encoder,
 ): Promise<Opened> {
   const {batchSize, length, seed = 0} = options;
@@ -217,7 +231,7 @@ async function openExamples(
   return share === 0 ? [part(0, from)] : [part(0, from), part(from, prompts.length)];
 }
 
-async function add(split: Split, file: TokenFile, tokens: ArrayLike<number>, options: OpenDataOptions): Promise<void> {
+async function add(split: Split, file: TokenFile, tokens: ArrayLike<number>, options: Settings): Promise<void> {
   options.signal?.throwIfAborted();
   await file.append(tokens);
   options.onProgress?.({name: split.name, tokens: file.length});
@@ -227,7 +241,7 @@ async function add(split: Split, file: TokenFile, tokens: ArrayLike<number>, opt
 /** The tokens of an example, and how many of them are its prompt. */
 async function encodeExample(
   example: Example,
-  options: OpenDataOptions,
+  options: Settings,
   encoder: Encoder,
 ): Promise<{ids: number[]; prompt: number}> {
   const {tokenizer, endOfText, maskPrompt} = options;

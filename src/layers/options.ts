@@ -35,8 +35,8 @@ export function checkOptions(
   own: readonly string[],
   {notes = {}, elsewhere = {}}: OptionHints = {},
 ): void {
-  if (args === undefined) {
-    throw new Error(`${layer}: the options are missing; expected ${own.join(', ')}`);
+  if (typeof args !== 'object') {
+    throw new Error(`${layer}: the options are an object with ${own.join(', ')}, but ${show(args)} was given`);
   }
   for (const key of Object.keys(args)) {
     if (!own.includes(key) && !layerOptions.includes(key)) {

@@ -6,6 +6,7 @@ import {Decoding} from './decoding';
 import type {StateHistory} from './history';
 import type {MambaState} from './model';
 import {macrotask} from '../macrotask';
+import {show} from '../mixers/fields';
 import {checkSignal, describe} from '../ops/check';
 import {didYouMean} from '../ops/suggest';
 import {Random} from '../random';
@@ -217,10 +218,10 @@ function checkOptions(options: GenerateOptions, {vocabSize}: ResolvedMambaConfig
     throw new Error(`${OP}: onEnd must be a function, but is ${describe(onEnd)}`);
   }
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
-    throw new Error(`${OP}: maxNewTokens must be a positive integer, but is ${String(maxNewTokens)}`);
+    throw new Error(`${OP}: maxNewTokens must be a positive integer, but is ${show(maxNewTokens)}`);
   }
   if (!Number.isSafeInteger(seed) || seed < 0 || seed > 2 ** 36) {
-    throw new Error(`${OP}: seed must be a whole number of 0 or more, up to 2^36, but is ${String(seed)}`);
+    throw new Error(`${OP}: seed must be a whole number of 0 or more, up to 2^36, but is ${show(seed)}`);
   }
   if (!Array.isArray(stopTokens) || !stopTokens.every((id) => Number.isInteger(id) && id >= 0 && id < vocabSize)) {
     throw new Error(`${OP}: stopTokens must be a list of token ids in [0, ${vocabSize}), but is ${String(stopTokens)}`);

@@ -18,6 +18,7 @@ import {checkIndices, checkKeys, checkRank, checkShape, checkWhole} from '../ops
 import {mixerOf} from '../mixers';
 import {openChain, stepChain} from '../mixers/block';
 import type {Draws} from '../mixers/draws';
+import {show} from '../mixers/fields';
 import {seedFor} from '../mixers/initializers';
 import {inDepth} from '../mixers/weightSpec';
 import type {LayerState} from '../mixers/mamba1/run';
@@ -277,7 +278,7 @@ export class MambaLM extends tf.LayersModel {
     }
     const {ignoreIndex = this.ignoreIndex, ...rest} = args;
     if (!Number.isInteger(ignoreIndex)) {
-      throw new Error(`compile: ignoreIndex must be an integer, but is ${String(ignoreIndex)}`);
+      throw new Error(`compile: ignoreIndex must be an integer, but is ${show(ignoreIndex)}`);
     }
     this.ignoreIndex = ignoreIndex;
     this.countsTokens = rest.loss === undefined || LOSSES.includes(rest.loss);
@@ -404,7 +405,7 @@ export function mambaLM(config: MambaConfig | PresetName, options: MambaLMOption
   const resolved = resolveConfig(config);
   checkKeys('mambaLM', options, ['seed', 'name']);
   if (options.seed !== undefined && !Number.isFinite(options.seed)) {
-    throw new Error(`mambaLM: seed must be a number, but is ${String(options.seed)}`);
+    throw new Error(`mambaLM: seed must be a number, but is ${show(options.seed)}`);
   }
   checkFits('mambaLM', 4 * countParameters(resolved), 4 * largestWeight(resolved));
   return new MambaLM(resolved, options);

@@ -1,5 +1,6 @@
 /** What generation begins with: token ids as lists or as a tensor, or text where the model has a tokenizer. */
 import * as tf from '@tensorflow/tfjs';
+import {describe} from '../ops/check';
 import type {MambaState} from './model';
 import type {Tokenizer} from './tokenizers';
 
@@ -68,7 +69,10 @@ async function withoutTensor(op: string, prompt: Exclude<Prompt, string | readon
 
 function checkPrompts(op: string, prompt: unknown, vocabSize: number): number[][] {
   if (!Array.isArray(prompt) || prompt.length === 0) {
-    throw new Error(`${op}: prompt must be a list of token ids, or a list of such lists, of one or more, or a text`);
+    throw new Error(
+      `${op}: prompt must be a list of token ids, or a list of such lists, of one or more, an int32 tensor of them, or a text, ` +
+        `but is ${Array.isArray(prompt) ? 'empty' : describe(prompt)}`,
+    );
   }
   const prompts = (Array.isArray(prompt[0]) ? prompt : [prompt]) as number[][];
   prompts.forEach((ids, row) => {

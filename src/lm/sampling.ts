@@ -1,5 +1,7 @@
 /** From logits to a token: the usual ways to narrow a distribution and to draw from it, in the order Hugging Face applies them. */
 
+import {show} from '../mixers/fields';
+
 /** How the next token is chosen. */
 export interface SamplingOptions {
   /** Divides the logits; 0 takes the likeliest token (1). */
@@ -27,7 +29,7 @@ export function checkSampling(op: string, options: SamplingOptions): void {
   for (const [name, {holds, expected}] of Object.entries(ranges)) {
     const value = options[name as keyof SamplingOptions];
     if (value !== undefined && (typeof value !== 'number' || !holds(value))) {
-      throw new Error(`${op}: ${name} must be ${expected}, but is ${String(value)}`);
+      throw new Error(`${op}: ${name} must be ${expected}, but is ${show(value)}`);
     }
   }
 }

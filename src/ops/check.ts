@@ -61,9 +61,10 @@ function isRegular(value: unknown, shape: readonly number[]): boolean {
   return Array.isArray(value) && value.length === length && value.every((item) => isRegular(item, rest));
 }
 
-/** What an error says of a value: its type, and what it is if that is short. */
+/** What an error says of a value: its type, and what it is if that is short; of a string, itself in quotes. */
 export function describe(value: unknown): string {
   if (value === undefined || value === null) return String(value);
+  if (typeof value === 'string') return JSON.stringify(value);
   return typeof value === 'object' ? (value.constructor?.name ?? 'an object') : `${typeof value} ${String(value)}`;
 }
 
@@ -133,14 +134,19 @@ export function checkSignal(op: string, signal: unknown): void {
   }
 }
 
-/** Checks that an op's one argument is an object, and that it has no misspelled key. */
-export function checkKeys(op: string, args: unknown, keys: readonly string[]): void {
-  if (typeof args !== 'object' || args === null) {
+/** Checks that an op's one argument is an object, and that it has no misspelled key, nor one by the name of `elsewhere`. */
+export function checkKeys(
+  op: string,
+  args: unknown,
+  keys: readonly string[],
+  elsewhere?: Readonly<Record<string, string>>,
+): void {
+  if (typeof args !== 'object' || args === null || args instanceof tf.Tensor) {
     throw new Error(`${op}: the argument must be an object with ${keys.join(', ')}, but is ${describe(args)}`);
   }
   for (const key of Object.keys(args)) {
     if (!keys.includes(key)) {
-      throw new Error(`${op}: unknown argument ${key}; expected ${keys.join(', ')}${didYouMean(key, keys)}`);
+      throw new Error(`${op}: unknown argument ${key}; expected ${keys.join(', ')}${didYouMean(key, keys, elsewhere)}`);
     }
   }
 }

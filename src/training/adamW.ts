@@ -44,6 +44,9 @@ export interface AdamWOptions {
 type VariableGradients = Parameters<tf.Optimizer['applyGradients']>[0];
 
 const OP = 'adamW';
+const optionNames = ['learningRate', 'schedule', 'beta1', 'beta2', 'epsilon', 'weightDecay', 'noDecay', 'clipNorm'];
+/** What PyTorch and transformers call them. */
+const elsewhere = {lr: 'learningRate', eps: 'epsilon', max_grad_norm: 'clipNorm'};
 
 /** See {@link adamW}. */
 export class AdamW extends tf.Optimizer {
@@ -65,16 +68,7 @@ export class AdamW extends tf.Optimizer {
 
   constructor(options: AdamWOptions) {
     super();
-    checkKeys(OP, options, [
-      'learningRate',
-      'schedule',
-      'beta1',
-      'beta2',
-      'epsilon',
-      'weightDecay',
-      'noDecay',
-      'clipNorm',
-    ]);
+    checkKeys(OP, options, optionNames, elsewhere);
     const {beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0.1, noDecay = noDecayRule(), clipNorm} = options;
     checkAdamConstants(OP, {beta1, beta2, epsilon});
     checkNumber(OP, 'weightDecay', weightDecay, 'nonNegative');

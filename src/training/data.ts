@@ -78,6 +78,8 @@ export interface TokenWindows extends BatchDataset<TokenBatch> {
 /** The label that the loss leaves out. */
 export const IGNORED = -100;
 const OP = 'tokenWindows';
+/** What others call them. */
+const elsewhere = {seq_len: 'length', seq_length: 'length', max_seq_length: 'length', block_size: 'length'};
 
 /**
  * Cuts one long list of tokens into batches for next-token prediction. Sequential rows follow on from each other; the last row is
@@ -88,7 +90,7 @@ const OP = 'tokenWindows';
  * @throws Error naming the option that is wrong.
  */
 export function tokenWindows(tokens: ArrayLike<number> | TokenSource, options: TokenWindowsOptions): TokenWindows {
-  checkKeys(OP, options, ['batchSize', 'length', 'order', 'seed']);
+  checkKeys(OP, options, ['batchSize', 'length', 'order', 'seed'], elsewhere);
   const {batchSize, length, order = 'random', seed = 0} = options;
   checkNumber(OP, 'batchSize', batchSize, 'positiveCount');
   checkNumber(OP, 'length', length, 'positiveCount');

@@ -86,6 +86,11 @@ function readCurves(history: LossHistory): Curve[] {
       `${OP}: history must be points {step, loss}, losses, curves by name or a tf.History, but is ${describe(history)}`,
     );
   }
+  if ('report' in history) {
+    throw new Error(
+      `${OP}: history is what fit gives, which has the last loss alone; its callback onStep is told each`,
+    );
+  }
   const isHistory = !Array.isArray(history) && Array.isArray((history as Partial<tf.History>).epoch);
   const named = Array.isArray(history)
     ? {loss: history as LossSeries}

@@ -184,7 +184,8 @@ export function checkDivision(
 /** Throws, naming the argument, if something in the arguments of {@link Trainer.fit} is wrong. */
 export function checkFit(dataset: BatchDataset, options: FitOptions): void {
   checkDataset('dataset', dataset);
-  checkKeys(OP, options, ['steps', 'callbacks', 'reportEvery', 'validation', 'checkpoint', 'signal', 'verbose']);
+  const names = ['steps', 'callbacks', 'reportEvery', 'validation', 'checkpoint', 'signal', 'verbose'];
+  checkKeys(OP, options, names, {epochs: 'steps', max_steps: 'steps'});
   const {steps, callbacks, reportEvery = 1, validation, checkpoint, signal, verbose} = options;
   if (verbose !== undefined && verbose !== 0 && verbose !== 1) {
     throw new Error(`${OP}: verbose must be 0 or 1, but is ${describe(verbose)}`);
@@ -208,6 +209,12 @@ export function checkFit(dataset: BatchDataset, options: FitOptions): void {
     if (validation.best !== undefined) checkStore('validation.best', validation.best);
   }
   if (checkpoint !== undefined) {
+    if (typeof checkpoint === 'string') {
+      const given = describe(checkpoint);
+      throw new Error(
+        `${OP}: checkpoint must be {target, every}, but is ${given}; target: folderCheckpoints(${given})`,
+      );
+    }
     checkStore('checkpoint.target', checkpoint?.target);
     if (checkpoint.every !== undefined) checkNumber(OP, 'checkpoint.every', checkpoint.every, 'positiveCount');
   }

@@ -51,7 +51,7 @@ describe('a cluster', () => {
         expect(given['many'].values).withContext('the same bits as rank 0').toEqual(found[0].given['many'].values);
         expect(tensors).toBe(0);
         expect(refused).toEqual([
-          "allReduce: reduction must be one of 'sum', 'mean', 'max', 'min', but is string product",
+          `allReduce: reduction must be one of 'sum', 'mean', 'max', 'min', but is "product"`,
           'allReduce: mean needs a tensor of dtype float32, but has int32',
           'allReduce: x must have dtype float32 or int32, but has bool',
           'allGather: x must have a first axis, but is a scalar',

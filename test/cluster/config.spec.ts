@@ -62,7 +62,7 @@ describe('the description of a cluster', () => {
     [{cluster}, "joinCluster: task.type must be 'worker', but is undefined"],
     [{timeoutSeconds: 0}, 'joinCluster: timeoutSeconds must be a positive number, but is 0'],
     [{patienceSeconds: NaN}, 'joinCluster: patienceSeconds must be a positive number, but is NaN'],
-    [{communication: 'mpi' as 'ring'}, "joinCluster: communication must be one of 'ring', 'nccl', but is string mpi"],
+    [{communication: 'mpi' as 'ring'}, `joinCluster: communication must be one of 'ring', 'nccl', but is "mpi"`],
     [{workers: 2} as ClusterConfig, 'joinCluster: unknown argument workers'],
   ];
   it('is refused with what is wrong in it', () => {

@@ -8,7 +8,7 @@ import {backendSettings} from '../support/settings';
 import {smallModel} from './smallModel';
 
 const isSource = 'source must be a URL, a Hub id, a path or an object {name, open(file)}, but is';
-const noSignal = 'signal must be an AbortSignal, but is string x';
+const noSignal = 'signal must be an AbortSignal, but is "x"';
 const windows = 'tokenWindows: the argument must be an object with batchSize, length, order, seed, but is';
 const iterators = 'must have an iterator(), as tokenWindows and tf.data.Dataset have';
 
@@ -36,7 +36,7 @@ describe('a call that means nothing', () => {
       `tokenWindows of ${JSON.stringify(tokens)}`,
       () => tokenWindows(tokens as number[], {batchSize: 1, length: 1}),
       `tokenWindows: tokens must be an array of token ids, but is ${
-        {text: 'string text', 7: 'number 7'}[String(tokens)] ?? (tokens ? 'Object' : String(tokens))
+        {text: '"text"', 7: 'number 7'}[String(tokens)] ?? (tokens ? 'Object' : String(tokens))
       }`,
     ]),
     ...[1.5, NaN, 2 ** 40].map((token): [string, () => unknown, string] => [
@@ -53,7 +53,7 @@ describe('a call that means nothing', () => {
     [
       'fit: a callback',
       () => fit({steps: 1, callbacks: {onStep: 'log'}}),
-      'trainer: callbacks.onStep must be a function, but is string log',
+      'trainer: callbacks.onStep must be a function, but is "log"',
     ],
     [
       'fit: a misspelt callback',

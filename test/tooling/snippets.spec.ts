@@ -44,6 +44,21 @@ describe('a program of', () => {
     for (const word of ['layers.mambaBlock', 'fromPretrained', 'trainer(']) expect(all).toContain(word);
   });
 
+  it('the README is one in TypeScript too, with strict types', async () => {
+    const programs = snippets
+      .filter(({name}) => name.startsWith('README'))
+      .map(({code}, i) => {
+        const program = join(folder, `program${i}.mts`);
+        writeFileSync(program, code);
+        return program;
+      });
+    const flags = '--noEmit --strict --skipLibCheck --module nodenext --target es2022 --types node'.split(' ');
+    const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '--ignoreConfig', ...flags];
+    await expectAsync(
+      run(process.execPath, [...tsc, '--typeRoots', join(root, 'node_modules/@types'), ...programs], {cwd: folder}),
+    ).toBeResolved();
+  });
+
   for (const {name, code} of snippets) {
     it(`${name}, runs`, async () => {
       const program = join(folder, `${name.replace(/\W/g, '-')}.mjs`);

@@ -320,7 +320,7 @@ describe('a wrong option of adamW', () => {
     [{}, 'adamW: expected either learningRate or schedule, but was given neither'],
     [{learningRate: 1, schedule: () => 1}, 'adamW: expected either learningRate or schedule, but was given both'],
     [{learningRate: -1}, 'adamW: learningRate must be a number of 0 or more, but is -1'],
-    [{learningRate: '1e-3'}, 'adamW: learningRate must be a number of 0 or more, but is string 1e-3'],
+    [{learningRate: '1e-3'}, 'adamW: learningRate must be a number of 0 or more, but is "1e-3"'],
     [{schedule: 0.1}, 'adamW: schedule must be a function of the step, but is number'],
     [{learningRate: 1, beta1: 1}, 'adamW: beta1 must be a number from 0 to below 1, but is 1'],
     [{learningRate: 1, beta2: -0.1}, 'adamW: beta2 must be a number from 0 to below 1, but is -0.1'],

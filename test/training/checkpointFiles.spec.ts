@@ -63,7 +63,7 @@ describe('a training checkpoint', () => {
 
   const of = `trainer: ${json} of the checkpoint: `;
   const edits: [string, (description: Description) => void, string][] = [
-    ['step of text', (it) => (it['step'] = 'x'), `${of}step must be a whole number of 0 or more, but is string x`],
+    ['step of text', (it) => (it['step'] = 'x'), `${of}step must be a whole number of 0 or more, but is "x"`],
     ['step of 1.5', (it) => (it['step'] = 1.5), `${of}step must be a whole number of 0 or more, but is number 1.5`],
     ['step below 0', (it) => (it['step'] = -1), `${of}step must be a whole number of 0 or more, but is number -1`],
     ['no step', (it) => delete it['step'], `${of}step must be a whole number of 0 or more, but is undefined`],
@@ -86,7 +86,7 @@ describe('a training checkpoint', () => {
     [
       'a shape of text',
       (it) => (it.optimizer[2]['shape'] = '3,5'),
-      `${of}optimizer[2].shape must be a list of whole numbers, but is string 3,5`,
+      `${of}optimizer[2].shape must be a list of whole numbers, but is "3,5"`,
     ],
     [
       'a shape below 0',
@@ -96,12 +96,12 @@ describe('a training checkpoint', () => {
     [
       'another dtype',
       (it) => (it.model[0]['dtype'] = 'float64'),
-      `${of}model[0].dtype must be float32 or int32, but is string float64`,
+      `${of}model[0].dtype must be float32 or int32, but is "float64"`,
     ],
     [
       'a digest that is none',
       (it) => (it.model[0]['sha256'] = 'abc'),
-      `${of}model[0].sha256 must be a SHA-256 of 64 digits, but is string abc`,
+      `${of}model[0].sha256 must be a SHA-256 of 64 digits, but is "abc"`,
     ],
     ['what nobody knows', (it) => (it['steps'] = 4), `${of}steps is not known`],
     ['what nobody knows of an array', (it) => (it.model[0]['size'] = 4), `${of}model[0].size is not known`],
@@ -190,7 +190,7 @@ describe('a training checkpoint', () => {
 
   it('of what is no bytes is refused', async () => {
     expect(await refusal({...files, 'model.bin': 'text' as never})).toBe(
-      'trainer: model.bin of the checkpoint must be a Uint8Array, but is string text',
+      'trainer: model.bin of the checkpoint must be a Uint8Array, but is "text"',
     );
   });
 

@@ -92,7 +92,7 @@ describe('tokenWindows', () => {
     [
       text,
       {batchSize: 1, length: 4, order: 'shuffled'},
-      "tokenWindows: order must be one of 'random', 'sequential', but is string shuffled",
+      `tokenWindows: order must be one of 'random', 'sequential', but is "shuffled"`,
     ],
     [text, {batchSize: 1, length: 40}, 'tokenWindows: tokens must be a list of at least 41 token ids, but has 40'],
     [

@@ -57,7 +57,7 @@ describe('folderCheckpoints', () => {
   it('names the option that is wrong', () => {
     const wrong: [unknown, unknown, string][] = [
       [folder, {keep: 0}, 'folderCheckpoints: keep must be a positive whole number, but is 0'],
-      [folder, {keep: 'all'}, 'folderCheckpoints: keep must be a positive whole number, but is string all'],
+      [folder, {keep: 'all'}, 'folderCheckpoints: keep must be a positive whole number, but is "all"'],
       [folder, {last: 1}, 'folderCheckpoints: unknown argument last; expected keep'],
       [folder, null, 'folderCheckpoints: the argument must be an object with keep, but is null'],
       [undefined, {}, 'folderCheckpoints: folder must be a path, but is undefined'],

@@ -53,8 +53,8 @@ describe('packDocuments', () => {
     const wrong: [unknown, unknown, string][] = [
       [[[1, 2]], {}, 'packDocuments: length must be a positive whole number, but is undefined'],
       [[[1]], {length: 4}, 'packDocuments: documents must hold one of at least two tokens, but none does'],
-      ['text', {length: 4}, 'packDocuments: documents must be a list of lists of token ids, but is string text'],
-      [[[1, 2], 'b'], {length: 4}, 'packDocuments: documents[1] must be an array of token ids, but is string b'],
+      ['text', {length: 4}, 'packDocuments: documents must be a list of lists of token ids, but is "text"'],
+      [[[1, 2], 'b'], {length: 4}, 'packDocuments: documents[1] must be an array of token ids, but is "b"'],
       [[[1, 1.5]], {length: 4}, 'packDocuments: tokens must hold whole numbers of 32 bits, but has 1.5 at 1'],
     ];
     for (const [documents, options, message] of wrong) {

@@ -35,7 +35,7 @@ describe('warmupCosine', () => {
 
   const wrong: [object, string][] = [
     [{peak: 0}, 'warmupCosine: peak must be a positive number, but is 0'],
-    [{peak: '1'}, 'warmupCosine: peak must be a positive number, but is string 1'],
+    [{peak: '1'}, 'warmupCosine: peak must be a positive number, but is "1"'],
     [{warmupSteps: 1.5}, 'warmupCosine: warmupSteps must be a whole number of 0 or more, but is 1.5'],
     [{totalSteps: 10}, 'warmupCosine: totalSteps must be more than warmupSteps, 10, but is 10'],
     [{floor: -1}, 'warmupCosine: floor must be a number of 0 or more, but is -1'],

@@ -232,7 +232,7 @@ describe('a wrong argument of trainer', () => {
     [{steps: 1, checkpoint: memoryCheckpoints()}, 'trainer: checkpoint.target must have save(files) and load()'],
     [
       {steps: 1, epochs: 1},
-      'trainer: unknown argument epochs; expected steps, callbacks, reportEvery, validation, checkpoint, signal, verbose',
+      'trainer: unknown argument epochs; expected steps, callbacks, reportEvery, validation, checkpoint, signal, verbose; did you mean steps?',
     ],
   ];
   for (const [options, message] of wrongFit) {

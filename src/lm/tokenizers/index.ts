@@ -9,7 +9,7 @@ import type {CheckpointSource, SourceOptions} from '../../checkpoints/source';
 import {openSource} from '../../checkpoints/source';
 import type {TokenizerFiles} from '../../checkpoints/tokenizerFiles';
 import {readTokenizerFiles} from '../../checkpoints/tokenizerFiles';
-import {checkKeys} from '../../ops/check';
+import {checkKeys, describe} from '../../ops/check';
 import {huggingFaceTokenizer} from './huggingFace';
 import {byteTokenizer, characterTokenizer} from './simple';
 import type {Tokenizer} from './tokenizer';
@@ -67,6 +67,11 @@ async function fromContent(json: unknown): Promise<Tokenizer> {
   if (content['type'] === 'byte') return byteTokenizer();
   if (content['type'] === 'character') return characterTokenizer(content['characters'] as string[]);
   if (typeof content['model'] === 'object' && content['model'] !== null) return huggingFaceTokenizer(content);
+  if (json !== content) {
+    throw new Error(
+      `${OP}: source must be a path, a URL, a Hub id or the parsed content of a tokenizer.json, but is ${describe(json)}`,
+    );
+  }
   throw new Error(
     `${OP}: json must be the content of a tokenizer.json, with a "model", or have the type "character" or "byte"; ` +
       'a path, a URL or a Hub id will do as well',

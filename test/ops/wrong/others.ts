@@ -41,7 +41,7 @@ export const wrongConvolutions: WrongCalls = {
       'must have shape [batch, width - 1, channels], [2,2,4], but has [1,2,4]',
     ],
     ['initialState', () => ({initialState: int(2, 2, 4)}), 'must have dtype float32, but has int32'],
-    ['activation', () => ({activation: 'relu'}), "must be one of 'linear', 'silu', but is string relu"],
+    ['activation', () => ({activation: 'relu'}), `must be one of 'linear', 'silu', but is "relu"`],
     ['activation', () => ({activation: 1}), "must be one of 'linear', 'silu', but is number 1"],
     [
       'sequenceIds',
@@ -84,7 +84,7 @@ export const wrongConvolutionUpdates: WrongCalls = {
     ],
     ['weight', () => ({weight: float(4)}), 'must have rank 2, [channels, width], but has shape [4]'],
     ['bias', () => ({bias: float(4, 1)}), 'must have a value per channel, [4], but has [4,1]'],
-    ['activation', () => ({activation: 'SiLU'}), "must be one of 'linear', 'silu', but is string SiLU"],
+    ['activation', () => ({activation: 'SiLU'}), `must be one of 'linear', 'silu', but is "SiLU"`],
     [
       'unknown',
       () => ({initialState: float(2, 2, 4)}),
@@ -112,7 +112,7 @@ export const wrongNorms: WrongCalls = {
     ['epsilon', () => ({epsilon: 0}), 'must be a positive number, but is number 0'],
     ['epsilon', () => ({epsilon: -1e-5}), 'must be a positive number, but is number -0.00001'],
     ['epsilon', () => ({epsilon: NaN}), 'must be a positive number, but is number NaN'],
-    ['epsilon', () => ({epsilon: '1e-5'}), 'must be a positive number, but is string 1e-5'],
+    ['epsilon', () => ({epsilon: '1e-5'}), 'must be a positive number, but is "1e-5"'],
     ['unknown', () => ({eps: 1e-5}), 'argument eps; expected x, weight, residual, epsilon'],
   ],
 };
@@ -166,7 +166,7 @@ export const wrongLinears: WrongCalls = {
     ['kernel', () => ({kernel: float(4, 0)}), 'must not be empty, but has shape [4,0]'],
     ['bias', () => ({bias: float(4)}), 'must have a value per output, [3], but has [4]'],
     ['bias', () => ({bias: int(3)}), 'must have dtype float32, but has int32'],
-    ['transposeKernel', () => ({transposeKernel: 'no'}), 'must be true or false, but is string no'],
+    ['transposeKernel', () => ({transposeKernel: 'no'}), 'must be true or false, but is "no"'],
     ['unknown', () => ({weight: float(4, 3)}), 'argument weight; expected x, kernel, bias, transposeKernel'],
   ],
 };
@@ -179,7 +179,7 @@ export const wrongEmbeddings: WrongCalls = {
     ['ids', () => ({ids: undefined}), 'is missing'],
     ['ids', () => ({ids: float(2, 5)}), 'must have dtype int32, but has float32'],
     ['ids', () => ({ids: int(2, 0)}), 'must not be empty, but has shape [2,0]'],
-    ['ids', () => ({ids: 'text'}), 'must be a tensor or an array of numbers, but is string text'],
+    ['ids', () => ({ids: 'text'}), 'must be a tensor or an array of numbers, but is "text"'],
     ['weight', () => ({weight: undefined}), 'is missing'],
     ['weight', () => ({weight: float(7)}), 'must have rank 2, [rows, channels], but has shape [7]'],
     ['weight', () => ({weight: int(7, 3)}), 'must have dtype float32, but has int32'],

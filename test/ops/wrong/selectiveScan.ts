@@ -11,7 +11,7 @@ export const wrongScans: WrongCalls = {
   wrong: [
     ['u', () => ({u: undefined}), 'is missing'],
     ['u', () => ({u: null}), 'is missing'],
-    ['u', () => ({u: 'text'}), 'must be a tensor or an array of numbers, but is string text'],
+    ['u', () => ({u: 'text'}), 'must be a tensor or an array of numbers, but is "text"'],
     ['u', () => ({u: {}}), 'must be a tensor or an array of numbers, but is Object'],
     ['u', () => ({u: [[[1], [2, 3]]]}), 'must be an array of numbers in rows of equal length, but is not'],
     ['u', () => ({u: [[['a']]]}), 'must be an array of numbers in rows of equal length, but is not'],
@@ -91,8 +91,8 @@ export const wrongScans: WrongCalls = {
     ],
     ['sequenceIds', () => ({sequenceIds: int(5)}), 'must have an id per position, [batch, length], [2,5], but has [5]'],
     ['sequenceIds', () => ({sequenceIds: float(2, 5)}), 'must have dtype int32, but has float32'],
-    ['sequenceIds', () => ({sequenceIds: 'text'}), 'must be a tensor or an array of numbers, but is string text'],
-    ['deltaSoftplus', () => ({deltaSoftplus: 'yes'}), 'must be true or false, but is string yes'],
+    ['sequenceIds', () => ({sequenceIds: 'text'}), 'must be a tensor or an array of numbers, but is "text"'],
+    ['deltaSoftplus', () => ({deltaSoftplus: 'yes'}), 'must be true or false, but is "yes"'],
     ['deltaSoftplus', () => ({deltaSoftplus: 1}), 'must be true or false, but is number 1'],
     [
       'unknown',

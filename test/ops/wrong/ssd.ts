@@ -56,7 +56,7 @@ export const wrongSsds: WrongCalls = {
     ],
     ['sequenceIds', () => ({sequenceIds: int(5)}), 'must have an id per position, [batch, length], [2,5], but has [5]'],
     ['sequenceIds', () => ({sequenceIds: float(2, 5)}), 'must have dtype int32, but has float32'],
-    ['deltaSoftplus', () => ({deltaSoftplus: 'yes'}), 'must be true or false, but is string yes'],
+    ['deltaSoftplus', () => ({deltaSoftplus: 'yes'}), 'must be true or false, but is "yes"'],
     ...wrongLimits,
     [
       'unknown',
