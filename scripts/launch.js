@@ -12,6 +12,15 @@ import {clearTimeout, setTimeout} from 'node:timers';
 /** Milliseconds that a worker has between SIGTERM and SIGKILL. */
 const grace = 5000;
 
+/** The status of a command that has been called wrongly, which another try does not mend. */
+const misuse = 2;
+
+/**
+ * A shell's program that gets the ids of the workers, and ends them when its standard input does, which is the end of a launcher that had
+ * no time to: of one that was killed with SIGKILL.
+ */
+const guard = `read -r end && exit; for g; do kill -TERM "$g"; done; sleep ${grace / 1000}; for g; do kill -KILL "$g"; done`;
+
 /** Environment variables that say how many threads a process may use: of the native kernels, TensorFlow, oneDNN. */
 const threadVariables = ['TFJS_MAMBA_THREADS', 'TF_NUM_INTRAOP_THREADS', 'OMP_NUM_THREADS'];
 
@@ -42,7 +51,7 @@ export async function launch(workers, command, {restarts = 0, minWorkers = worke
     if (stopped) return stopped;
     group = startGroup(ports, command, id);
     const status = await group.status;
-    if (status === 0 || stopped || left === 0) return status;
+    if (status === 0 || status === misuse || stopped || left === 0) return status;
     workers = Math.max(minWorkers, workers - 1);
     console.error(`tfjs-mamba launch: starting anew, workers: ${workers}, restarts left: ${left - 1}`);
   }
@@ -68,6 +77,12 @@ function startGroup(ports, [program, ...args], id) {
       detached: true, // a process group of its own, so that what a worker starts ends with it
     }),
   );
+  const groups = children.flatMap(({pid}) => (pid === undefined ? [] : [`-${pid}`]));
+  const guardian = spawn('sh', ['-c', guard, 'sh', ...groups], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true, // Ctrl-C is for the launcher alone
+  });
+  guardian.on('error', () => {}); // no shell, no guard
   /** @param {NodeJS.Signals} signal */
   const signalAll = (signal) => children.forEach(({pid}) => signalGroup(pid, signal));
 
@@ -99,6 +114,7 @@ function startGroup(ports, [program, ...args], id) {
     signalAll,
     status: done.then(() => {
       clearTimeout(atLast); // their ids may be others' soon
+      guardian.stdin.end('end\n');
       return status;
     }),
   };

@@ -126,7 +126,7 @@ function plan(command: Command, given: Flags) {
   if (named === undefined)
     throw new UsageError('--data is missing: a text file, a folder, JSON lines, or - for standard input');
   if (flags.fineTuneType === 'full') checkFull(flags);
-  checkFolder(folder, flag);
+  checkFolder(folder, flag, trains);
   if (flags.tensorboard !== undefined) checkFolder(flags.tensorboard, '--tensorboard');
   const found = {flags, named, trains, folder, flag};
   if (restart === 'ended') return {...found, goes: true, trains: false, ended: !flags.test};

@@ -5,6 +5,7 @@
 import {rm} from 'node:fs/promises';
 import type {BatchDataset, Cluster, FitOptions, FitResult, StepReport, Trainer} from '../node';
 import {loadCheckpoint} from '../training/checkpoint';
+import {byFirst} from '../training/cluster';
 import {folderCheckpoints} from '../training/nodeCheckpoints';
 import type {Curve} from './curve';
 import {openCurve} from './curve';
@@ -34,22 +35,23 @@ export async function fitInFolder(
 ): Promise<FitResult & {curve: Curve}> {
   const {folder, round, cluster, saveEvery, keepBest, title, save, onStep, onValidation, validation, ...fitting} =
     options;
-  const isKeeper = !cluster || cluster.rank === 0;
   await cluster?.barrier(); // all have read what is there
   const best = keepBest ? folderCheckpoints(`${folder}/best`) : undefined;
-  if (isKeeper && !round.resumes) {
-    for (const old of ['training', 'best']) await rm(`${folder}/${old}`, {recursive: true, force: true});
-  }
   const curve = await openCurve(folder, round.resumes, title);
   const keep = async (step: number) => {
-    if (!isKeeper) return;
     await trainer.averaged(save);
     await curve.write();
     // Not ended before the best is in its place.
     if (!best || step < round.steps) await round.write(step);
   };
   // What a stopped run had reached is told by its checkpoint.
-  if (!round.resumes) await keep(0);
+  if (!round.resumes) {
+    const begin = async () => {
+      for (const old of ['training', 'best']) await rm(`${folder}/${old}`, {recursive: true, force: true});
+      await keep(0);
+    };
+    await byFirst(begin, cluster);
+  }
   const result = await trainer.fit(dataset, {
     ...fitting,
     steps: round.steps,
@@ -57,7 +59,7 @@ export async function fitInFolder(
     validation: validation && {...validation, best},
     checkpoint: {target: folderCheckpoints(`${folder}/training`), every: saveEvery},
     callbacks: {
-      onCheckpoint: ({step}) => keep(step),
+      onCheckpoint: ({step}) => byFirst(() => keep(step), cluster),
       onValidation,
       onStep: (report) => {
         curve.add(report);
@@ -65,11 +67,13 @@ export async function fitInFolder(
       },
     },
   });
-  if (!isKeeper) return {...result, curve};
-  if (best && result.best && result.ended !== 'aborted') {
-    await loadCheckpoint(best, trainer.model);
-    await save();
-  }
-  if (result.ended !== 'aborted') await round.write(result.step, result.ended === 'patience' || undefined);
+  const end = async () => {
+    if (best && result.best) {
+      await loadCheckpoint(best, trainer.model);
+      await save();
+    }
+    await round.write(result.step, result.ended === 'patience' || undefined);
+  };
+  if (result.ended !== 'aborted') await byFirst(end, cluster);
   return {...result, curve};
 }

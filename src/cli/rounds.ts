@@ -1,5 +1,5 @@
 /** Rounds of training on one model, and what a folder remembers of them. */
-import {existsSync, readFileSync, statSync} from 'node:fs';
+import {accessSync, constants, existsSync, readFileSync, statSync} from 'node:fs';
 import {mkdir} from 'node:fs/promises';
 import {dirname, relative, resolve} from 'node:path';
 import {writeWhole} from '../nodeStaging';
@@ -65,12 +65,22 @@ export function goesOn(folder: string, further: string, flag = '--out'): boolean
   );
 }
 
-/** @throws UsageError if a folder that is to be written to cannot be one: it, or one above it, is a file. */
-export function checkFolder(folder: string, flag: string): void {
+/**
+ * @param writes Whether it is to be written to.
+ * @throws UsageError if it cannot be a folder, or not one to write to: it, or one above it, is a file or not this user's to write in.
+ */
+export function checkFolder(folder: string, flag: string, writes = true): void {
   let path = resolve(folder);
   while (!existsSync(path) && path !== dirname(path)) path = dirname(path);
   if (!statSync(path).isDirectory())
     throw new UsageError(`${flag} ${folder} must be a folder, or a place for one, but ${show(path)} is a file`);
+  if (!writes) return;
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new UsageError(`${flag} ${folder} must be a folder, or a place for one, that can be written to: ${why}`);
+  }
 }
 
 /** Whether there is a model or an adapter in it. */

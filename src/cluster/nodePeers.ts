@@ -48,7 +48,11 @@ export async function peersUp(
   const obstacles = new Map(addresses.map((_, rank) => [rank, 'no answer']));
   const missing = (text: string) =>
     [...obstacles].map(([rank, obstacle]) => `${nameOf(addresses[rank], rank)} ${text}: ${obstacle}`).join('; ');
-  const warning = setInterval(() => warn?.(missing('is not there yet')), 1000 * warnSeconds);
+  const tell = () => {
+    const left = Math.max(0, Math.round((end - performance.now()) / 1000));
+    warn?.(`${missing('is not there yet')}. Waiting ${left} s more; all must be given the same list of addresses`);
+  };
+  const warning = setInterval(tell, 1000 * warnSeconds);
   const comesUp = async (address: string, rank: number) => {
     for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {
       const left = end - performance.now();

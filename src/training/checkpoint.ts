@@ -17,6 +17,8 @@ export interface TrainingStore {
   save(files: CheckpointFiles): Promise<void>;
   /** The last files saved, or undefined if there are none. */
   load(): Promise<CheckpointFiles | undefined>;
+  /** Asked before the first step, so that a run does not find out at its first checkpoint: rejects if nothing could be saved. */
+  prepare?(): Promise<void>;
 }
 
 /** The earlier name of {@link TrainingStore}. */

@@ -175,16 +175,43 @@ export function sharedCheckpoints(target: TrainingStore, cluster: Cluster): Trai
   return {
     save: (files) => target.save(files),
     load: async () => {
-      const files = cluster.rank === 0 ? await target.load() : undefined;
-      const mine = JSON.stringify({names: files && Object.keys(files)});
-      const list = await broadcastBytes(cluster, new TextEncoder().encode(mine));
-      const known = JSON.parse(new TextDecoder().decode(list)) as {names?: string[]};
-      if (known.names === undefined) return undefined;
+      let files: CheckpointFiles | undefined;
+      const names = await fromFirst(cluster, async () => (files = await target.load()) && Object.keys(files));
+      if (names === undefined) return undefined;
       const shared: CheckpointFiles = {};
-      for (const name of known.names) shared[name] = await broadcastBytes(cluster, files?.[name]);
+      for (const name of names) shared[name] = await broadcastBytes(cluster, files?.[name]);
       return shared;
     },
   };
+}
+
+/** Has rank 0 alone do something, before all go on; what it throws, all throw. Without a cluster it is done here. */
+export async function byFirst(work: () => Promise<void>, cluster: Cluster | undefined): Promise<void> {
+  await (cluster ? fromFirst(cluster, work) : work());
+}
+
+/** The number of rank 0. That of another may differ by rounding, and what is decided by it must be the same everywhere. */
+export async function numberOfFirst(mine: number, cluster: Cluster | undefined): Promise<number> {
+  return cluster ? Number(await fromFirst(cluster, () => String(mine))) : mine; // JSON has no NaN
+}
+
+/** What rank 0 finds, which JSON can hold; what it throws, all throw. */
+async function fromFirst<T>(cluster: Cluster, find: () => T | Promise<T>): Promise<T> {
+  let mine: {value?: T; error?: string} = {};
+  let own: Error | undefined;
+  if (cluster.rank === 0) {
+    try {
+      mine = {value: await find()};
+    } catch (error) {
+      own = error as Error;
+      mine = {error: own.message};
+    }
+  }
+  const bytes = await broadcastBytes(cluster, new TextEncoder().encode(JSON.stringify(mine)));
+  if (own !== undefined) throw own;
+  const {value, error} = JSON.parse(new TextDecoder().decode(bytes)) as typeof mine;
+  if (error !== undefined) throw new Error(`worker 0 has failed: ${error}`);
+  return value as T;
 }
 
 /** The bytes that rank 0 gives, whatever the others do. */

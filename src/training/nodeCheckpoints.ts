@@ -37,13 +37,25 @@ export function folderCheckpoints(folder: string, options: FolderCheckpointsOpti
     work.catch((error: Error) => {
       throw blocked(OP, 'folder', folder, 'a folder', error);
     });
-  const store: TrainingStore = {
+  const unfinished = join(folder, UNFINISHED);
+  const stage = async () => {
+    await rm(unfinished, {recursive: true, force: true});
+    await mkdir(folder, {recursive: true});
+    return openStaging(unfinished);
+  };
+  const store: Required<TrainingStore> = {
+    async prepare() {
+      await finished(folder);
+      const staging = await stage();
+      try {
+        await staging.write('trial', [new Uint8Array(1)]);
+      } finally {
+        await staging.discard();
+      }
+    },
     async save(files) {
       const older = await finished(folder);
-      const unfinished = join(folder, UNFINISHED);
-      await rm(unfinished, {recursive: true, force: true});
-      await mkdir(folder, {recursive: true});
-      const staging = await openStaging(unfinished);
+      const staging = await stage();
       try {
         for (const [name, bytes] of Object.entries(files)) await staging.write(name, [bytes]);
         await staging.publish(join(folder, String((older.at(-1) ?? 0) + 1)));
@@ -61,7 +73,11 @@ export function folderCheckpoints(folder: string, options: FolderCheckpointsOpti
       return last === undefined ? undefined : readFiles(join(folder, String(last)));
     },
   };
-  return {save: (files) => explained(store.save(files)), load: () => explained(store.load())};
+  return {
+    prepare: () => explained(store.prepare()),
+    save: (files) => explained(store.save(files)),
+    load: () => explained(store.load()),
+  };
 }
 
 /** The numbers of the finished checkpoints, rising. */

@@ -12,7 +12,7 @@ import {agree, agreeOnData} from './agreement';
 import {WeightAverage} from './average';
 import {disposeBatches, openIterator, take} from './batches';
 import {Best} from './best';
-import {anyRank, sameWeights, sharedCheckpoints, sumOverRanks, sumsOfShares} from './cluster';
+import {anyRank, byFirst, numberOfFirst, sameWeights, sharedCheckpoints, sumOverRanks, sumsOfShares} from './cluster';
 import {carriedStates, resetCarried, restoreCarried} from './carried';
 import type {TrainingStore} from './checkpoint';
 import {
@@ -159,6 +159,7 @@ export class Trainer {
     const {steps, callbacks = {}, reportEvery = 1, validation, checkpoint, signal} = options;
     const {cluster} = this;
     if (cluster) await agree(OP, this.shared(options), cluster);
+    for (const store of [checkpoint?.target, validation?.best]) await byFirst(async () => store?.prepare?.(), cluster);
     const target = checkpoint && cluster ? sharedCheckpoints(checkpoint.target, cluster) : checkpoint?.target;
     const resumed = target && (await readCheckpoint(target, this.model));
     const iterator = await openIterator(dataset, resumed?.data);
@@ -189,12 +190,8 @@ export class Trainer {
       };
       const whole = await this.shards?.gather();
       const optimizer = whole ? {getWeights: async () => whole} : this.optimizer;
-      if (!cluster || cluster.rank === 0) {
-        await saveCheckpoint(into, this.model, optimizer, progress, this.ownTensors()).finally(() =>
-          disposeAll(whole ?? []),
-        );
-      }
-      await cluster?.barrier();
+      const write = () => saveCheckpoint(into, this.model, optimizer, progress, this.ownTensors());
+      await byFirst(write, cluster).finally(() => disposeAll(whole ?? []));
     };
     const keep = async () => {
       await save(target!);
@@ -238,8 +235,9 @@ export class Trainer {
         }
         if (validation && isDue(validation.every)) {
           const {batches: some, best} = validation;
-          result.validation = await this.averaged(() => this.evaluate(validation.dataset, {batches: some}));
-          const {loss} = result.validation;
+          const found = await this.averaged(() => this.evaluate(validation.dataset, {batches: some}));
+          const loss = await numberOfFirst(found.loss, cluster);
+          result.validation = {loss, perplexity: Math.exp(loss)};
           if (!Number.isFinite(loss)) throw this.wrong(`the validation after step ${this.step} has the loss ${loss}`);
           if (this.best.take(loss, this.step) && best) await save(best);
           await callbacks.onValidation?.({step: this.step, ...result.validation});

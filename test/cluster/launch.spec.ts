@@ -3,6 +3,7 @@ import {spawn} from 'node:child_process';
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {setTimeout} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 
 const command = fileURLToPath(new URL('../../bin/tfjs-mamba.js', import.meta.url));
@@ -103,6 +104,33 @@ describe('tfjs-mamba launch', () => {
       expect(await isThere(pid))
         .withContext(String(pid))
         .toBeFalse();
+  });
+
+  it('leaves nobody behind when it is killed itself', async () => {
+    let told = 0;
+    const {status, lines} = await launch(['--workers', '2', ...node(STUBBORN)], (_, kill) => {
+      if (++told === 2) kill('SIGKILL');
+    });
+    expect(status).toBeNull();
+    expect(pids(lines).length).toBe(4);
+    for (const pid of pids(lines)) {
+      const last = performance.now() + 15_000;
+      while ((await isThere(pid)) && performance.now() < last) await setTimeout(50);
+      expect(await isThere(pid))
+        .withContext(String(pid))
+        .toBeFalse();
+    }
+  });
+
+  it('starts anew what has failed, but not what was called wrongly', async () => {
+    for (const [code, times] of [
+      [1, 2],
+      [2, 1],
+    ]) {
+      const program = node(`console.log('begins'); process.exit(${code})`);
+      const {status, lines} = await launch(['--workers', '1', '--restart', '1', ...program]);
+      expect([status, lines.length]).toEqual([code, times]);
+    }
   });
 
   it('refuses what it cannot do, and shows its usage', async () => {

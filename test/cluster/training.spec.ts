@@ -2,17 +2,9 @@
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {difference} from './difference';
 import {runCluster, startWorker} from './processes';
 import type {Trained} from './training';
-
-/** The largest difference of a weight, beside the largest weight of its tensor. */
-function difference(a: Trained, b: Trained): number {
-  const ofTensor = (tensor: number[], i: number) => {
-    const largest = Math.max(...tensor.map(Math.abs));
-    return Math.max(...tensor.map((value, k) => Math.abs(value - b.weights[i][k]))) / largest;
-  };
-  return Math.max(...a.weights.map(ofTensor));
-}
 
 describe('training by a cluster', () => {
   let alone: Trained[];

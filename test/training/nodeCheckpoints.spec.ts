@@ -3,6 +3,7 @@ import {mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {CheckpointFiles} from '../../src/training/checkpoint';
+import {memoryCheckpoints} from '../../src/training/checkpoint';
 import {folderCheckpoints} from '../../src/training/nodeCheckpoints';
 import {trained, windows} from './runs';
 
@@ -97,6 +98,29 @@ describe('folderCheckpoints', () => {
     await expectAsync(target.save(files(1))).toBeRejectedWithError(message);
     await expectAsync(target.load()).toBeRejectedWithError(message);
     expect(await readdir(folder)).toEqual(['thesis.txt']);
+  });
+
+  it('finds out before the first step whether it can save, and leaves all as it was', async () => {
+    const target = folderCheckpoints(folder);
+    await target.prepare!();
+    expect(await readdir(folder)).toEqual([]);
+    await target.save(files(1));
+    await target.prepare!();
+    expect(await target.load()).toEqual(files(1));
+    expect((await readdir(folder)).length).toBe(1);
+    const inTheWay = join(folder, '1', 'a.json');
+    const message = `folderCheckpoints: folder must be a folder, or a place for one, but at ${inTheWay} a file is in its way`;
+    let steps = 0;
+    const callbacks = {onStep: () => void steps++};
+    const memory = memoryCheckpoints();
+    const validation = {dataset: windows(), every: 4, batches: 1};
+    for (const options of [
+      {checkpoint: {target: folderCheckpoints(inTheWay)}},
+      {checkpoint: {target: memory}, validation: {...validation, best: folderCheckpoints(inTheWay)}},
+    ]) {
+      await expectAsync(trained(windows, [{steps: 4, callbacks, ...options}])).toBeRejectedWithError(message);
+    }
+    expect(steps).toBe(0);
   });
 
   it('resumes a training run exactly', async () => {
