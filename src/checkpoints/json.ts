@@ -94,9 +94,10 @@ function scan(name: string, text: string, limit: number): string {
 
 /** Index after the closing quote of the string that begins at `start`. */
 function endOfString(name: string, text: string, start: number): number {
-  for (let i = start + 1; i < text.length; i++) {
-    if (text[i] === '\\') i++;
-    else if (text[i] === '"') return i + 1;
+  for (let quote = text.indexOf('"', start + 1); quote > 0; quote = text.indexOf('"', quote + 1)) {
+    let escapes = quote;
+    while (text[escapes - 1] === '\\') escapes--;
+    if ((quote - escapes) % 2 === 0) return quote + 1;
   }
   throw new Error(`${name} is not JSON: it ends inside a string`);
 }

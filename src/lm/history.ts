@@ -37,7 +37,7 @@ const OP = 'StateHistory';
  * Made by {@link stateHistory} and {@link loadHistory}; `dispose` frees the states.
  */
 export class StateHistory {
-  private readonly all: number[] = [];
+  private all: number[] = [];
   private kept: Kept[] = [];
   private isBusy = false;
   private isDisposed = false;
@@ -76,7 +76,7 @@ export class StateHistory {
   fork(): StateHistory {
     this.checkInUse('fork');
     const other = new StateHistory(this.depth);
-    for (const id of this.all) other.all.push(id);
+    other.all = this.all.slice();
     other.kept = this.kept.map(({count, state}) => ({count, state: forkState(state)}));
     return other;
   }
@@ -128,7 +128,7 @@ export class StateHistory {
 
   /** @internal Takes up what a file has. */
   restore(ids: readonly number[], entry: Kept): this {
-    for (const id of ids) this.all.push(id);
+    this.all = ids.slice();
     this.kept = [entry];
     return this;
   }

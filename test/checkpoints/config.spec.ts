@@ -165,6 +165,19 @@ describe('JSON of files', () => {
     );
   });
 
+  it('may have strings that end in backslashes, and quotes after any number of them', () => {
+    for (let count = 0; count < 5; count++) {
+      for (const after of ['', '"', '", "x": NaN']) {
+        const key = '\\'.repeat(count) + after;
+        const value = {[key]: key, next: {[key]: 'NaN'}};
+        expect(parseJsonObject('f', JSON.stringify(value))).toEqual(value);
+      }
+      const twice = `${'\\'.repeat(2 * count)}\\"`;
+      expect(() => parseJsonObject('f', `{"${twice}":1,"${twice}":2}`)).toThrowError(/twice/);
+      expect(() => parseJsonObject('f', `{"a":"${twice}`)).toThrowError(/ends inside a string/);
+    }
+  });
+
   it('is refused if broken, ambiguous or no object', async () => {
     const refused: [string, RegExp][] = [
       ['', /f is not JSON/],

@@ -8,7 +8,7 @@ import {registerFilePlatform} from '../../src/checkpoints/platform';
 import {blobFile} from '../../src/checkpoints/bytes';
 import {openSafetensors} from '../../src/checkpoints/safetensors';
 import {safetensorsHeader} from '../../src/checkpoints/safetensorsWriter';
-import {stateHistory, type StateHistory} from '../../src/lm/history';
+import {forkState, stateHistory, type StateHistory} from '../../src/lm/history';
 import type {MambaLM} from '../../src/lm/model';
 import {loadHistory, loadState, saveState} from '../../src/lm/states';
 import {TextStream} from '../../src/lm/textStream';
@@ -113,7 +113,7 @@ describe('the file of a state', () => {
       [file({}, [{...parts[0], name: 'layers.7.conv'}, ...parts.slice(1)]), /lacks the tensor layers\.0\.conv$/],
       [file({}, [{...parts[0], shape: [1, 12, 3]}, ...parts.slice(1)]), /has layers\.0\.conv of shape \[1,12,3\], where \[1,3,12\] was expected$/],
       [file({}, [{...parts[0], shape: [2, 3, 12]}, ...parts.slice(1)]), /has layers\.0\.ssm of shape \[1,12,3\], where \[2,12,3\] was expected$/],
-      [file({ids: '1,x,3'}), /has ids that are no list of ids$/],
+      ...['1,x,3', '1,-2,3', '1,,3', '1.5,2', '1,2]', '"1",2'].map((ids): [Blob, RegExp] => [file({ids}), /has ids that are no list of ids$/]),
       [file({read: '7'}), /has read 7, where a number from 1 to below its 7 ids was expected$/],
       [new Blob([bytes.subarray(0, bytes.length - 5)]), /is it cut off\?/],
       [new Blob([]), /too few for a safetensors file/],
@@ -122,6 +122,16 @@ describe('the file of a state', () => {
     await expectAsync(loadHistory(model, file({})).then((one) => one.dispose()))
       .withContext('the right one')
       .toBeResolved();
+  });
+
+  it('has millions of ids, as it gives them', async () => {
+    const ids = Array.from({length: 3e6}, (_, i) => i % 10);
+    const long = stateHistory().restore(ids, {count: 9, state: forkState(history.newest.state!)});
+    const loaded = await loadHistory(model, await saveState(model, long));
+    expect(loaded.ids.length).toBe(ids.length);
+    expect(loaded.ids.every((id, i) => id === ids[i])).toBeTrue();
+    long.dispose();
+    loaded.dispose();
   });
 
   it('says what to do where a call is wrong', async () => {
