@@ -100,7 +100,7 @@ describe('openData', () => {
       yield new TextEncoder().encode('häl').subarray(2);
     };
     const data = await openData(stream(), {...options, length: 3});
-    expect(learned((await rows(data.train!.evaluation, 9)).flatMap(([, ys]) => ys))).toBe('äl');
+    expect(learned((await rows(data.train.evaluation, 9)).flatMap(([, ys]) => ys))).toBe('äl');
     await data.close();
   });
 
