@@ -61,6 +61,7 @@ export function rooms(root) {
     {room: 'normal.ts', mayImport: []},
     {room: 'draw.ts', mayImport: ['normal.ts', 'random.ts']},
     {room: 'simdDraw.ts', mayImport: ['draw.ts', 'normal.ts', 'backends']},
+    {room: 'nativeDraw.ts', mayImport: ['draw.ts', 'normal.ts', 'backends']},
     {room: 'macrotask.ts', mayImport: []},
     {room: 'nodeStaging.ts', mayImport: []},
     {room: 'indexedDb.ts', mayImport: []},

@@ -1,16 +1,18 @@
 /**
- * What random weights cost (`npm run bench -- start --backend <any>`): processor time of `mambaLM('mamba-130m')` beside that of filling
- * arrays of the same sizes, which have to be fetched from the system a page at a time as well; the page faults of both, and what of it a
- * number takes to draw.
+ * What random weights cost (`npm run bench -- start --backend <any>`): processor time and time of the clock of `mambaLM('mamba-130m')` beside
+ * those of filling arrays of the same sizes, whose pages are new each time, and tensors of them on the same backend, which may use memory
+ * again, as models after the first do; the page faults of each, and what of it a number takes to draw in JavaScript.
  */
 import * as tf from '@tensorflow/tfjs';
 import {mambaLM} from '../src';
+import {uploadNow} from '../src/backends/traits';
 import {CHUNK, drawNormal, drawUniform, stateOf} from '../src/draw';
 import {drawerWithSimd} from '../src/simdDraw';
 
 interface Cost {
   /** Seconds of the process, user and system. */
   seconds: number;
+  clock: number;
   faults: number;
 }
 
@@ -18,22 +20,39 @@ const ROUNDS = 5;
 const NUMBERS = 2e7; // more than the allocator keeps
 
 export function benchStart(): void {
-  const models: Cost[] = [];
-  const fills: Cost[] = [];
+  const costs: Record<'models' | 'arrays' | 'tensors', Cost[]> = {models: [], arrays: [], tensors: []};
   for (let round = 0; round < ROUNDS; round++) {
-    let sizes: number[] = [];
-    models.push(
+    let shapes: number[][] = [];
+    costs.models.push(
       costOf(() => {
         const model = mambaLM('mamba-130m', {seed: 1});
-        sizes = model.weights.map(({shape}) => tf.util.sizeFromShape(shape as number[]));
+        model.weights.forEach((weight) => uploadNow(weight.read()));
+        shapes = model.weights.map(({shape}) => shape as number[]);
         model.dispose();
       }),
     );
-    fills.push(costOf(() => sizes.map((size) => new Float32Array(size).fill(0.5))));
-    const show = ({seconds, faults}: Cost) => `${seconds.toFixed(3)} s, ${faults} page faults`;
-    console.log(`mambaLM('mamba-130m') ${show(models[round])}; its arrays filled ${show(fills[round])}`);
+    costs.arrays.push(costOf(() => shapes.map((shape) => new Float32Array(tf.util.sizeFromShape(shape)).fill(0.5))));
+    costs.tensors.push(
+      costOf(() => {
+        const filled = shapes.map((shape) => tf.fill(shape, 0.5));
+        filled.forEach(uploadNow);
+        tf.dispose(filled);
+      }),
+    );
+    const show = (of: Cost[]) => {
+      const {seconds, clock, faults} = of[round];
+      return `${seconds.toFixed(3)} s, ${clock.toFixed(3)} by the clock, ${faults} page faults`;
+    };
+    console.log(`mambaLM('mamba-130m')  ${show(costs.models)}`);
+    console.log(`its arrays filled      ${show(costs.arrays)}`);
+    console.log(`its tensors filled     ${show(costs.tensors)}`);
   }
-  console.log(`at best ${(best(models) / best(fills)).toFixed(2)} times the time of filling`);
+  const {models, arrays, tensors} = costs;
+  const ratio = (a: number, b: number) => (a / b).toFixed(2);
+  console.log(
+    `the first model ${ratio(models[0].seconds, arrays[0].seconds)} times the time of filling the first arrays, at best ` +
+      `${ratio(best(models), best(arrays))} that of filling arrays, ${ratio(best(models), best(tensors))} that of filling tensors`,
+  );
   const drawer = drawerWithSimd(stateOf(1))!;
   const again = (draw: () => unknown) => () => {
     for (let at = 0; at < NUMBERS; at += CHUNK) draw();
@@ -53,10 +72,12 @@ export function benchStart(): void {
 
 function costOf(work: () => unknown): Cost {
   const before = process.resourceUsage();
+  const start = performance.now();
   work();
+  const clock = (performance.now() - start) / 1000;
   const after = process.resourceUsage();
   const time = ({userCPUTime, systemCPUTime}: typeof before) => (userCPUTime + systemCPUTime) / 1e6;
-  return {seconds: time(after) - time(before), faults: after.minorPageFault - before.minorPageFault};
+  return {seconds: time(after) - time(before), clock, faults: after.minorPageFault - before.minorPageFault};
 }
 
 function best(costs: readonly Cost[]): number {

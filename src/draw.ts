@@ -27,13 +27,37 @@ export type MakeDrawer = (state: Uint32Array) => Drawer | undefined;
 /** Makes a float32 tensor that `fill` writes where it is to lie; undefined where the backend's memory is not JavaScript's. */
 export type Place = (shape: number[], fill: (values: Float32Array) => void) => tf.Tensor | undefined;
 
+/** What numbers are drawn: evenly spread ones between two, or normal ones of mean 0. */
+export type Spread = [low: number, high: number] | [deviation: number];
+
+/** Draws a tensor elsewhere than in JavaScript; undefined where it cannot. */
+export type DrawTensor = (shape: number[], spread: Spread, seed?: number) => tf.Tensor | undefined;
+
 let makeFaster: MakeDrawer = () => undefined;
 let place: Place = () => undefined;
+let drawNatively: DrawTensor = () => undefined;
 
 /** Brings in a faster form. */
 export function offerDrawer(make: MakeDrawer, inPlace: Place): void {
   makeFaster = make;
   place = inPlace;
+}
+
+/** Brings in a form that takes no JavaScript. */
+export function offerNativeDraw(draw: DrawTensor): void {
+  drawNatively = draw;
+}
+
+/** A tensor of the numbers of {@link drawUniform} or {@link drawNormal}. */
+export function drawTensor(shape: number[], spread: Spread, seed?: number): tf.Tensor {
+  return (
+    drawNatively(shape, spread, seed) ??
+    filled(shape, (values) => {
+      const [first, high] = spread;
+      if (high === undefined) fillNormal(values, first, seed);
+      else fillUniform(values, first, high, seed);
+    })
+  );
 }
 
 /** A float32 tensor that `fill` writes. */

@@ -12,6 +12,7 @@ import {isTensorflowOnGpu} from './backends/traits';
 import {nodeFiles} from './checkpoints/nodeFiles';
 import {registerFilePlatform} from './checkpoints/platform';
 import {setHostMemory} from './lm/memory';
+import './nativeDraw';
 
 registerFilePlatform(nodeFiles);
 setHostMemory(totalmem());

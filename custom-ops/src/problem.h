@@ -303,4 +303,16 @@ struct TokenEnds {
                          // logits; -1 where there is no number to choose
 };
 
+// Random numbers by four generators side by side: low + scale * (k + 1/2) with k in [0, 2^23), or, with a table, normal ones. src/draw.ts
+// says what they are.
+struct Draw {
+  int64_t size;
+  uint32_t state[16];  // the first words of the four generators, then their second ones, and so on
+  float low, scale;
+  const float *table;  // the cubics of src/normal.ts, kCubics of four coefficients; or null
+  float *values;
+};
+
+constexpr int64_t kCubics = 249;  // the last for the number 2^31 alone
+
 }  // namespace tfjs_mamba

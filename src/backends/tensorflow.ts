@@ -5,7 +5,7 @@
  * kernels of this package do by names. A wrong call is an exception from TensorFlow that says what was wrong.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
-import {getKernel, registerKernel, unregisterKernel} from '@tensorflow/tfjs';
+import {backend, getKernel, registerKernel, unregisterKernel} from '@tensorflow/tfjs';
 import type {KernelFunc} from '@tensorflow/tfjs';
 import {isTensorflowOnCpu} from './traits';
 
@@ -115,6 +115,11 @@ let decoders: NativeDecoders | undefined;
 /** The decoders of the library, where it is loaded and the current backend is TensorFlow on a CPU. */
 export function nativeDecoders(): NativeDecoders | undefined {
   return isTensorflowOnCpu() ? decoders : undefined;
+}
+
+/** The backend for an op that the library has for the CPU alone, where it is loaded and the current backend is TensorFlow on a CPU. */
+export function nativeBackend(): NodeBackend | undefined {
+  return nativeDecoders() && (backend() as unknown as NodeBackend);
 }
 
 const offered: NativeKernel[] = [];

@@ -4,6 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend} from '../../src/backends/tensorflow';
+import type {Spread} from '../../src/draw';
+import {drawNormal, drawTensor, drawUniform} from '../../src/draw';
 import {crossEntropy, embedding} from '../../src/index';
 import {packedLinear} from '../../src/ops/packedLinear';
 import {unpackRows} from '../../src/ops/unpackRows';
@@ -25,6 +27,29 @@ function pretendedGpu(): void {
     backend().isUsingGpuDevice = truth;
   });
 }
+
+/** Six random numbers as weights have them, and whether the library drew them. */
+function drawnOnBackend(spread: Spread, seed: number) {
+  const ops = spyOn(backend(), 'executeMultipleOutputs').and.callThrough();
+  const values = tf.tidy(() => [...drawTensor([2, 3], spread, seed).dataSync()]);
+  return {values, natively: ops.calls.allArgs().some(([op]) => op === 'TfjsMambaDraw')};
+}
+
+describe('random weights on TensorFlow', () => {
+  it('are drawn by the library', () => {
+    const tensors = tf.memory().numTensors;
+    expect(drawnOnBackend([-1, 2], 4)).toEqual({values: [...drawUniform(6, -1, 2, 4)], natively: true});
+    expect(tf.memory().numTensors).toBe(tensors);
+  });
+});
+
+describe('random weights on a GPU of TensorFlow', () => {
+  pretendedGpu();
+
+  it('are drawn in JavaScript, the same ones', () => {
+    expect(drawnOnBackend([0.5], 4)).toEqual({values: [...drawNormal(6, 0.5, 4)], natively: false});
+  });
+});
 
 const ids = (...values: number[]) => tf.tensor1d(values, 'int32');
 const table = () => tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);

@@ -6,6 +6,7 @@ import {createHash} from 'node:crypto';
 import {isMainThread, parentPort, Worker} from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
+import {drawNormal, drawTensor, drawUniform} from '../../src/draw';
 import {backendInfo} from '../../src/node';
 import {halfLinear} from '../../src/ops/halves';
 import {linearReference} from '../../src/ops/linear/reference';
@@ -59,6 +60,20 @@ function packedProducts(x: Array64) {
   };
 }
 
+/** Which random tensors are not the bits that JavaScript draws from the seed: of whole pieces, of parts of one, and of nothing. */
+function wrongDraws(): string[] {
+  const sizes = [0, 1, 3, 130, 2 ** 15 - 1, 2 ** 15, 2 ** 17, 2 ** 17 + 2 ** 15 + 5, 500_002];
+  const draws = sizes.flatMap((size): [tf.Tensor, Float32Array][] => [
+    [drawTensor([size], [-0.3, 0.2], 2 ** 40 + 3), drawUniform(size, -0.3, 0.2, 2 ** 40 + 3)],
+    [drawTensor([1, size], [0.7], size), drawNormal(size, 0.7, size)],
+  ]);
+  const differ = draws.filter(([drawn, expected]) => {
+    const words = new Int32Array(expected.buffer);
+    return new Int32Array(drawn.dataSync().slice().buffer).some((word, i) => word !== words[i]);
+  });
+  return differ.map(([{shape}]) => `draw: [${shape.join()}]`);
+}
+
 async function compute(): Promise<ProgramResult> {
   await tf.setBackend('tensorflow');
   if (tf.getBackend() !== 'tensorflow') throw new Error(backendInfo().hint);
@@ -88,6 +103,7 @@ async function compute(): Promise<ProgramResult> {
       add({y});
     }
   }
+  wrong.push(...tf.tidy(wrongDraws));
   const {threads, simd} = backendInfo();
   return {digest: hash.digest('hex'), wrong, threads: threads!, simd: simd!};
 }

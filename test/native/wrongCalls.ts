@@ -383,6 +383,18 @@ for (const [inputs, expected] of [
   call('UnpackRows', inputs, {ints: {NS: 1}}, 1, expected);
 }
 
+const [state, spread, shape] = [tf.zeros([16], 'int32'), tf.ones([2]), labels(2, 3)];
+for (const [inputs, expected] of [
+  [[state, spread, shape], none],
+  [[state, tf.ones([996]), shape], none],
+  [[tf.zeros([4, 4], 'int32'), spread, shape], 'state must have shape [16], but has [4,4]'],
+  [[state, tf.ones([3]), shape], 'spread must have shape [2] or [996], but has [3]'],
+  [[state, spread, tf.scalar(2, 'int32')], 'shape must have rank 1, but has shape []'],
+  [[state, spread, labels(2, -3)], 'shape must not be negative, but is [2,-3]'],
+] as [tf.Tensor[], string][]) {
+  call('Draw', inputs, {}, 1, expected);
+}
+
 wrongSteps(call);
 
 console.log(JSON.stringify(calls));

@@ -30,6 +30,7 @@ struct CpuKernels {
   void (*mamba2Step)(const Mamba2Step &);
   void (*lookUpTokens)(const TokenEnds &);
   void (*chooseTokens)(const TokenEnds &);
+  void (*draw)(const Draw &);
   // For tests: which = 0 exp2, 1 exp, 2 softplus, 3 silu, over an array.
   void (*elementwise)(int which, int64_t n, const float *x, float *y);
 };

@@ -29,6 +29,7 @@ void blockStep(const BlockStep &);
 void mamba2Step(const Mamba2Step &);
 void lookUpTokens(const TokenEnds &);
 void chooseTokens(const TokenEnds &);
+void draw(const Draw &);
 
 static void elementwise(int which, int64_t n, const float *x, float *y) {
   for (int64_t i = 0; i < n; i += kLanes) {
@@ -65,6 +66,7 @@ extern const CpuKernels kernels = {SIMD_NAME(SIMD_LEVEL),
                                    mamba2Step,
                                    lookUpTokens,
                                    chooseTokens,
+                                   draw,
                                    elementwise};
 
 }  // namespace SIMD_LEVEL

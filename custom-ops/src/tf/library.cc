@@ -16,6 +16,7 @@ __attribute__((constructor)) static void registerOps() {
   registerDecoderOps();
   registerPackedOps();
   registerBundleOps();
+  registerDrawOps();
 }
 
 extern "C" {

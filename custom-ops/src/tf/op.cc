@@ -70,6 +70,12 @@ Shape CpuCall::shape(int input) {
 const void *CpuCall::bytes(int input) { return TF_TensorData(tensor(input)); }
 
 float *CpuCall::output(int index, const Shape &shape) {
+  float *data = plainOutput(index, shape);
+  preferHugePages(data, sizeof(float) * sizeOf(shape));
+  return data;
+}
+
+float *CpuCall::plainOutput(int index, const Shape &shape) {
   const size_t bytes = sizeof(float) * sizeOf(shape);
   Status status;
   outputs_.push_back(nullptr);  // first, for it may throw
@@ -77,9 +83,7 @@ float *CpuCall::output(int index, const Shape &shape) {
                                         status);
   status.check();
   outputs_.back() = tensor;
-  float *data = static_cast<float *>(TF_TensorData(tensor));
-  preferHugePages(data, bytes);
-  return data;
+  return static_cast<float *>(TF_TensorData(tensor));
 }
 
 void setStatus(Status &status, const char *op, const std::exception &error) {

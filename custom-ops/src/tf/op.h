@@ -57,6 +57,8 @@ class CpuCall final : public Call {
   Shape shape(int input) override;
   bool valuesAtHand() const override { return true; }
   float *output(int index, const Shape &shape) override;
+  // The same without a wish for huge pages.
+  float *plainOutput(int index, const Shape &shape);
   // The tensors behind what inputs were given as, which whoever takes them is to delete.
   std::vector<TF_Tensor *> takeInputs();
   // Makes a tensor an output, whose memory it shares, and deletes it.

@@ -15,6 +15,7 @@ void registerDecodeOps();
 void registerDecoderOps();
 void registerPackedOps();
 void registerBundleOps();
+void registerDrawOps();
 
 // A gradient op gives one output per input, but for the last `extra` inputs.
 template <int extra>
