@@ -5,7 +5,7 @@ import type {Cluster, MambaLM, OpenedData} from '../node';
 import {dataSource} from './dataSource';
 import {fraction, above0, list, option, positive, positiveOrAll} from './flags';
 import type {Io} from './io';
-import {UsageError} from './io';
+import {shellWord, UsageError} from './io';
 import type {Library, ModelFlags} from './library';
 import {loadBase, modelSource, withModel, withWeights} from './library';
 import type {Round} from './rounds';
@@ -100,8 +100,8 @@ async function act(command: Command, given: Flags, part: Part): Promise<void> {
       const data = await openTrainingData(lib, source.path, flags, {tokenizer, endOfText: model.config.eosTokenIds[0], round: round.number}, io); // prettier-ignore
       try {
         // The kind says which of the two folders is meant.
-        const place = `${fineTuneType === 'full' ? '--fine-tune-type full ' : ''}${flag} ${folder}`;
-        const command = `finetune --model ${modelSource(flags)} --data ${named} ${place}`;
+        const place = `${fineTuneType === 'full' ? '--fine-tune-type full ' : ''}${flag} ${shellWord(folder)}`;
+        const command = `finetune --model ${shellWord(modelSource(flags))} --data ${shellWord(named)} ${place}`;
         await work(lib, model, data, flags, {trains, command, folder, round, cluster: part.cluster, ...tuning}, io);
       } finally {
         await data.close();
@@ -117,6 +117,7 @@ async function act(command: Command, given: Flags, part: Part): Promise<void> {
 /** What is to be done, by what is in the folder. */
 function plan(command: Command, given: Flags) {
   const [folder, flag] = given.fineTuneType === 'full' ? [given.out, '--out'] : [given.adapterPath, '--adapter-path'];
+  checkPlace(command, given.fineTuneType);
   const restart = restarted(folder);
   const settledFlags = settled(command, {...given, ...(restart && {force: false, resume: false})}, folder);
   const flags = {...settledFlags, learningRate: settledFlags.learningRate ?? learningRates[settledFlags.fineTuneType]};
@@ -133,6 +134,15 @@ function plan(command: Command, given: Flags) {
   if (restart) return {...found, goes: true, ended: false};
   if (flags.resume && !holdsModel(folder)) throw new UsageError(`--resume: ${folder} holds no model`);
   return {...found, goes: trains && (flags.resume || (!flags.force && goesOn(folder, '--resume', flag))), ended: false};
+}
+
+/** The folder that is not written to would be passed over in silence. */
+function checkPlace(command: Command, type: Flags['fineTuneType']): void {
+  const [other, why] =
+    type === 'full'
+      ? (['adapterPath', '--adapter-path is for lora and dora; full keeps the whole model in --out'] as const)
+      : (['out', `--out is for --fine-tune-type full; ${type} keeps its adapter in --adapter-path`] as const);
+  if (['cli', 'config'].includes(command.getOptionValueSource(other) ?? '')) throw new UsageError(why);
 }
 
 /** What is of adapters alone would be passed over in silence. */
@@ -175,8 +185,9 @@ async function work(
         `training ${trained.toLocaleString('en')} of ${total.toLocaleString('en')} parameters, ${share}${workers(run.cluster)}\n`,
       );
     const isAdapter = flags.fineTuneType !== 'full';
-    const base = `--model ${modelSource(flags)}${flags.weights === 'int8' ? ' --weights int8' : ''}`;
-    const use = isAdapter ? `${base} --adapter-path ${run.folder}` : `--model ${run.folder}`;
+    const base = `--model ${shellWord(modelSource(flags))}${flags.weights === 'int8' ? ' --weights int8' : ''}`;
+    const kept = shellWord(run.folder);
+    const use = isAdapter ? `${base} --adapter-path ${kept}` : `--model ${kept}`;
     if (!(await session.fit(trainer, data, flags, {...run, use, save: () => save(run.folder)}, io))) return;
   }
   if (!flags.test) return;

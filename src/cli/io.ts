@@ -14,6 +14,11 @@ export interface Io {
 /** What is wrong with how a command was called: told in one line, and the process ends with 2. */
 export class UsageError extends Error {}
 
+/** A word of a command line, as a shell takes it. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** A size in words. */
 export function tellBytes(bytes: number): string {
   if (bytes < 1e5) return `${(bytes / 1e3).toPrecision(3)} kB`;

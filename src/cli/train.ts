@@ -7,7 +7,7 @@ import type {MambaLM, Tokenizer} from '../node';
 import {dataSource} from './dataSource';
 import {option, positive} from './flags';
 import type {Io} from './io';
-import {UsageError} from './io';
+import {shellWord, UsageError} from './io';
 import type {Library} from './library';
 import {trainedFolder} from './library';
 import {checkFolder, findRound, goesOn, restarted, show, withNote} from './rounds';
@@ -120,8 +120,8 @@ async function trainOn(source: string, goes: boolean, flags: Flags, part: Part):
       data,
       flags,
       {
-        command: `train${flags.data === undefined ? '' : ` --data ${flags.data}`} --out ${out}`,
-        use: `--model ${out}`,
+        command: `train${flags.data === undefined ? '' : ` --data ${shellWord(flags.data)}`} --out ${shellWord(out)}`,
+        use: `--model ${shellWord(out)}`,
         folder: out,
         round,
         cluster,

@@ -1,4 +1,5 @@
 /** The commands that make and use models, on very small ones: each does what the library does. */
+import {execFileSync} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -185,13 +186,14 @@ describe('the commands', () => {
   });
 
   for (const [name, begin] of Object.entries({
-    train: () => train('cut', '--iters', '4'),
-    finetune: () => ['finetune', '--model', model, '--data', data, '--fine-tune-type', 'full', '--out', at('cut-further'), '--batch-size', '2', '--max-seq-length', '12', '--iters', '4'], // prettier-ignore
+    train: () => train("what I've cut", '--iters', '4'),
+    finetune: () => ['finetune', '--model', model, '--data', data, '--fine-tune-type', 'full', '--out', at('cut "$HOME" further'), '--batch-size', '2', '--max-seq-length', '12', '--iters', '4'], // prettier-ignore
   })) {
-    it(`of which ${name} was stopped name the command that goes on with it`, async () => {
+    it(`of which ${name} was stopped name the command that goes on with it, as a shell takes it`, async () => {
       const {out} = await call([...begin(), '--steps-per-report', '1'], {stopAt: 'step 2 '});
-      const named = /\. To go on: tfjs-mamba (.*)\n$/.exec(out)![1].split(' ');
-      const went = await call(named);
+      const named = /\. To go on: tfjs-mamba (.*)\n$/.exec(out)![1];
+      const words = execFileSync('sh', ['-c', `printf '%s\\n' ${named}`], {encoding: 'utf8'});
+      const went = await call(words.trimEnd().split('\n'));
       expect([went.code, went.err]).toEqual([0, '']);
       expect(went.out).toMatch(/^Going on with the run in .*cut.*, which was stopped on its way to 4 steps\.$/m);
     });

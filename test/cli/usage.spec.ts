@@ -90,6 +90,8 @@ describe('the command line', () => {
       [['generate', '--model', 'x', '--top-p', '1.5', 'a'], /It must be a number above 0 and up to 1;/],
       [['finetune', '--model', 'x', '--data', 'src', '--fine-tune-type', 'full', '--weights', 'int8'], /: --weights must be float32 with --fine-tune-type full, which trains them, but is int8$/],
       [['finetune', '--model', 'x', '--data', 'src', '--fine-tune-type', 'full', '--resume-adapter-file', 'y'], /: --resume-adapter-file is for lora and dora, but --fine-tune-type is full; fuse it first$/],
+      [['finetune', '--model', 'x', '--data', 'src', '--out', 'y'], /: --out is for --fine-tune-type full; lora keeps its adapter in --adapter-path$/],
+      [['finetune', '--model', 'x', '--data', 'src', '--adapter-path', 'y', '--fine-tune-type', 'full'], /: --adapter-path is for lora and dora; full keeps the whole model in --out$/],
       [['finetune', '--model', 'x', '--data', 'src', '--adapter-path', 'LICENSE'], /: --adapter-path LICENSE must be a folder, or a place for one, but LICENSE is a file$/],
       [['train', '--data', 'src', '--out', 'LICENSE/run'], /: --out LICENSE\/run must be a folder, or a place for one, but LICENSE is a file$/],
       [['convert', '--model', 'x', '--out', 'LICENSE'], /: --out LICENSE must be a folder, /],
