@@ -1,4 +1,7 @@
-/** Which kind of curve is it: a sine, a square or a saw? A Mamba that reads both ways, in a sequential model. */
+/** Which kind of curve is it: a sine, a square or a saw? A Mamba that reads both ways, in a sequential model, saved and loaded again. */
+import {mkdtemp, readFile, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {adamW, layers} from 'tfjs-mamba';
@@ -37,5 +40,21 @@ model.compile({
 });
 const [training, test] = [draw(240, 1), draw(120, 9)];
 await model.fit(training.x, training.y, {epochs: 10, batchSize: 24, verbose: 0});
-const [, accuracy] = model.evaluate(test.x, test.y);
+
+// Without tfjs-node, which has a handler for `file://`: two files, as a page loads them by the URL of model.json.
+const folder = await mkdtemp(join(tmpdir(), 'curves-'));
+const toFolder = tf.io.withSaveHandler(async ({modelTopology, weightSpecs, weightData}) => {
+  const weightsManifest = [{paths: ['weights.bin'], weights: weightSpecs}];
+  await writeFile(join(folder, 'model.json'), JSON.stringify({modelTopology, weightsManifest}));
+  await writeFile(join(folder, 'weights.bin'), new Uint8Array(weightData));
+  return {modelArtifactsInfo: {dateSaved: new Date(), modelTopologyType: 'JSON'}};
+});
+await model.save(toFolder);
+const {modelTopology, weightsManifest} = JSON.parse(await readFile(join(folder, 'model.json'), 'utf8'));
+const weightData = Uint8Array.from(await readFile(join(folder, 'weights.bin'))).buffer;
+const artifacts = {modelTopology, weightSpecs: weightsManifest[0].weights, weightData};
+const loaded = await tf.loadLayersModel(tf.io.fromMemory(artifacts));
+
+loaded.compile({loss: 'sparseCategoricalCrossentropy', optimizer: 'sgd', metrics: ['accuracy']});
+const [, accuracy] = loaded.evaluate(test.x, test.y);
 console.log(`accuracy ${(await accuracy.data())[0].toFixed(3)} on curves it has not seen`);

@@ -34,7 +34,7 @@ const setup = {
 };
 
 const examples = `
-To begin with:
+To begin with, through npx where the package is part of a project:
   $ tfjs-mamba train                                     a small model on Shakespeare, in minutes
   $ tfjs-mamba generate 'ROMEO:'                         lets it write
   $ tfjs-mamba finetune --train --data my-notes/         teaches it your own text

@@ -172,8 +172,8 @@ export async function fit(
       }
       io.out(
         stopped
-          ? `Stopped after step ${step} of ${round.steps}, and saved. To go on: tfjs-mamba ${command}\n`
-          : `It is in ${show(folder)}. To try it: tfjs-mamba generate ${use} 'Once'\n`,
+          ? `Stopped after step ${step} of ${round.steps}, and saved. To go on: npx tfjs-mamba ${command}\n`
+          : `It is in ${show(folder)}. To try it: npx tfjs-mamba generate ${use} 'Once'\n`,
       );
     }
     return !stopped;

@@ -54,7 +54,7 @@ describe('an adapter', () => {
       {stopAt: 'step 4 '},
     );
     expect(stopped.out).toMatch(
-      /Stopped after step 4 of 8, and saved\. To go on: tfjs-mamba finetune --model .* --adapter-path .*stopped\n$/,
+      /Stopped after step 4 of 8, and saved\. To go on: npx tfjs-mamba finetune --model .* --adapter-path .*stopped\n$/,
     );
     const other = await call(tune('stopped', '--lora-rank', '4'));
     expect([other.code, other.out]).toEqual([2, '']);

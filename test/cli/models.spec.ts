@@ -65,7 +65,7 @@ describe('the commands', () => {
       const stopped = await call(train('stopped', '--iters', '12', '--steps-per-report', '1'), {stopAt: 'step 5 '});
       expect(stopped.code).toBe(0);
       expect(stopped.out).toMatch(
-        /Stopped after step 5 of 12, and saved\. To go on: tfjs-mamba train --data .*text\.txt --out .*stopped\n$/,
+        /Stopped after step 5 of 12, and saved\. To go on: npx tfjs-mamba train --data .*text\.txt --out .*stopped\n$/,
       );
       const other = await call(train('stopped', '--preset', 'mamba-130m'));
       expect([other.code, other.out]).toEqual([2, '']);
@@ -191,7 +191,7 @@ describe('the commands', () => {
   })) {
     it(`of which ${name} was stopped name the command that goes on with it, as a shell takes it`, async () => {
       const {out} = await call([...begin(), '--steps-per-report', '1'], {stopAt: 'step 2 '});
-      const named = /\. To go on: tfjs-mamba (.*)\n$/.exec(out)![1];
+      const named = /\. To go on: npx tfjs-mamba (.*)\n$/.exec(out)![1];
       const words = execFileSync('sh', ['-c', `printf '%s\\n' ${named}`], {encoding: 'utf8'});
       const went = await call(words.trimEnd().split('\n'));
       expect([went.code, went.err]).toEqual([0, '']);

@@ -34,7 +34,7 @@ describe('the process of a command', () => {
     const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
     expect(code).withContext(output).toBe(0);
     expect(output).toMatch(
-      /Stopped after step \d+ of 1000000, and saved\. To go on: tfjs-mamba train --data .* --out .*run\n$/,
+      /Stopped after step \d+ of 1000000, and saved\. To go on: npx tfjs-mamba train --data .* --out .*run\n$/,
     );
     for (const file of ['model.safetensors', 'tokenizer.json', 'run.json', 'loss.svg']) {
       expect(existsSync(join(out, file)))
