@@ -104,6 +104,8 @@ function startGroup(ports, [program, ...args], id) {
       forward(child.stdout, process.stdout, rank);
       forward(child.stderr, process.stderr, rank);
       const [code, signal] = await ended(child);
+      // npx and shells end at once, and what they have started may still have to save.
+      if (ending) await groupEnds(child.pid);
       signalGroup(child.pid, 'SIGKILL'); // what it has left behind
       if (code !== 0)
         end(code ?? 128 + constants.signals[signal], `worker ${rank} ended with ${signal ?? `status ${code}`}`);
@@ -142,15 +144,26 @@ export async function freePorts(count) {
 
 /**
  * @param {number | undefined} pid of the group's first process
- * @param {NodeJS.Signals} signal
+ * @param {NodeJS.Signals | 0} signal
+ * @returns {boolean} whether there is anybody
  */
 function signalGroup(pid, signal) {
-  if (pid === undefined) return;
+  if (pid === undefined) return false;
   try {
-    process.kill(-pid, signal);
+    return process.kill(-pid, signal);
   } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error; // nobody is left
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error;
+    return false;
   }
+}
+
+/**
+ * Resolves when nobody is left of a group, or it has had its time.
+ * @param {number | undefined} pid of its first process
+ */
+async function groupEnds(pid) {
+  const last = Date.now() + grace;
+  while (signalGroup(pid, 0) && Date.now() < last) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 /**

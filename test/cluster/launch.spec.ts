@@ -106,6 +106,17 @@ describe('tfjs-mamba launch', () => {
         .toBeFalse();
   });
 
+  it('lets what a shell has started save, though the shell ends at once', async () => {
+    const save = "process.on('SIGTERM', () => setTimeout(() => { console.log('saved'); process.exit(); }, 300));";
+    const code = `${save} console.log('begins'); setInterval(() => {}, 1000)`;
+    let told = 0;
+    const program = ['--', 'sh', '-c', '"$0" -e "$1"; true', process.execPath, code];
+    const {lines} = await launch(['--workers', '2', ...program], (line, kill) => {
+      if (line.endsWith('begins') && ++told === 2) kill('SIGINT');
+    });
+    expect(lines.filter((line) => line.endsWith('saved')).sort()).toEqual(['[0] saved', '[1] saved']);
+  });
+
   it('leaves nobody behind when it is killed itself', async () => {
     let told = 0;
     const {status, lines} = await launch(['--workers', '2', ...node(STUBBORN)], (_, kill) => {
