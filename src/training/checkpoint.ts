@@ -92,6 +92,10 @@ export async function takeUp(
   optimizer: tf.Optimizer,
   shards?: Shards,
 ): Promise<void> {
+  const kind = optimizer.getClassName();
+  // AdamW knows its own moments; those of TensorFlow.js take whatever they are given.
+  if (run.optimizer.at(1)?.name === 'steps' && kind !== 'AdamW')
+    throw new Error(`trainer: the checkpoint is of another optimizer: of an adamW, but this one is ${kind}`);
   const own = shards?.part(run.optimizer, (steps, keep) => {
     const values = Int32Array.from(steps.values).filter((_, i) => keep[i]);
     return {...steps, shape: [values.length], values};

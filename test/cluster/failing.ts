@@ -5,6 +5,7 @@
  */
 import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import type {FitOptions, FitResult, TrainerOptions, TrainingStore} from '../../src/node';
 import {adamW, folderCheckpoints, joinCluster, mambaLM, memoryCheckpoints, tokenWindows, trainer} from '../../src/node';
 import {smallLM, smallText} from '../training/models';
@@ -34,8 +35,13 @@ function fit(options: Partial<FitOptions>, model = smallLM(), how: Partial<Train
 }
 
 const errors: Failing['errors'] = {};
-async function failing(what: string, target: TrainingStore, model = smallLM()): Promise<void> {
-  await fit({checkpoint: {target, every: 2}}, model).then(
+async function failing(
+  what: string,
+  target: TrainingStore,
+  model = smallLM(),
+  how: Partial<TrainerOptions> = {},
+): Promise<void> {
+  await fit({checkpoint: {target, every: 2}}, model, how).then(
     () => (errors[what] = ['none', steps]),
     (error: Error) => (errors[what] = [error.message, steps]),
   );
@@ -53,6 +59,7 @@ await failing('no reading', {...good, load: () => Promise.reject(new Error('the 
 await failing('no room', {...good, save: full});
 await fit({steps: 2, checkpoint: {target: good}}, undefined, {shardOptimizer: true});
 await failing('another model', good, mambaLM({vocabSize: 7, dModel: 4, nLayer: 2, dState: 4}));
+await failing('another optimizer', good, undefined, {optimizer: tf.train.adam(1e-2)});
 
 // One rank's losses fall and fall, the other's rise: patience and checkpoints of the best would part them.
 const other = Array.from(smallText, (token) => (isFirst ? token : 6 - token));
