@@ -82,7 +82,7 @@ function startGroup(ports, [program, ...args], id) {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true, // Ctrl-C is for the launcher alone
   });
-  guardian.on('error', () => {}); // no shell, no guard
+  for (const part of [guardian, guardian.stdin]) part.on('error', () => {}); // without a shell there is none
   /** @param {NodeJS.Signals} signal */
   const signalAll = (signal) => children.forEach(({pid}) => signalGroup(pid, signal));
 

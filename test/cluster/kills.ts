@@ -65,7 +65,15 @@ async function train(out: string, restarts: number, onLine: (line: string, launc
   if (status !== 0) throw new Error(`the launcher ended with ${status}: ${last}`);
 }
 
-const childrenOf = (pid: number) => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number); // prettier-ignore
+/** The workers of a launcher, whose last child is its guard; none when it has ended: then there were too few steps for so many kills. */
+function workersOf(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    return children.slice(0, -1).map(Number);
+  } catch {
+    return [];
+  }
+}
 
 /** The other processes that have the mark. */
 function marked(): number[] {
@@ -109,7 +117,7 @@ await train(disturbed, kills, (line, launcher) => {
   if (planned || killed >= kills || (killed % 2 === 1 && !steps)) return;
   planned = true;
   void setTimeout(200 + Math.random() * 9000).then(() => {
-    const workers = childrenOf(launcher);
+    const workers = workersOf(launcher);
     if (workers.length === 0) return void (planned = false);
     const rank = Math.floor(Math.random() * workers.length);
     process.kill(workers[rank], 'SIGKILL');

@@ -11,7 +11,7 @@ import {root, runAsUser} from '../support/asUser';
 
 const run = promisify(execFile);
 
-const files = ['README.md', 'guides/adapters.md', 'guides/mixers.md', 'guides/sizes.md'];
+const files = ['README.md', 'guides/adapters.md', 'guides/cluster.md', 'guides/mixers.md', 'guides/sizes.md'];
 const snippets = files.flatMap((file) =>
   [...readFileSync(join(root, file), 'utf8').matchAll(/^```js\n([^]*?)^```$/gm)].map(([, code], i) => ({
     name: `${file}, number ${i + 1}`,
