@@ -84,6 +84,11 @@ const benchmarks: Record<string, Benchmark> = {
   train: {about: 'steps of training', run: benchTrain},
   packing: {about: 'training on packed documents', run: async () => (await import('./packing')).benchPacking()},
   epochs: {about: '20 passes of a small model', run: async () => (await import('./epochs')).benchEpochs()},
+  states: {
+    about: 'states saved, loaded and forked',
+    run: async () => (await import('./states')).benchStates(),
+    inBrowser: async () => (await import('./states')).benchStatesInChromium(backend),
+  },
   browser: {about: 'the same training in a page', run: async () => (await import('./browser')).benchBrowser()},
   finetune: {
     about: 'LoRA and QLoRA beside full fine-tuning',

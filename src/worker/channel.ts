@@ -5,6 +5,8 @@ import type {Answer, Port, Request} from './messages';
 export interface CallOptions {
   signal?: AbortSignal;
   events?: Record<string, ((detail: never) => unknown) | undefined>;
+  /** Buffers of a call that are handed over. */
+  transfer?: ArrayBuffer[];
 }
 
 interface Waiting {
@@ -32,7 +34,7 @@ export class Channel {
     const id = this.begin(options);
     const end = this.heed(id, options.signal);
     try {
-      return (await this.ask({id, method, args, isStream: false}, options.signal)) as T;
+      return (await this.ask({id, method, args, isStream: false}, options)) as T;
     } finally {
       end();
     }
@@ -46,7 +48,7 @@ export class Channel {
     try {
       this.post({id, method, args, isStream: true});
       for (;;) {
-        const {value, done} = (await this.ask({id, next: true}, options.signal)) as IteratorResult<T, void>;
+        const {value, done} = (await this.ask({id, next: true}, {signal: options.signal})) as IteratorResult<T, void>;
         if (done) break;
         yield value;
       }
@@ -81,11 +83,11 @@ export class Channel {
     };
   }
 
-  private async ask(request: Request, signal: AbortSignal | undefined): Promise<unknown> {
+  private async ask(request: Request, {signal, transfer}: CallOptions): Promise<unknown> {
     try {
       return await new Promise((resolve, reject) => {
         this.waiting.set(request.id, {resolve, reject});
-        this.post(request);
+        this.post(request, transfer);
       });
     } catch (error) {
       // What ended it is what the caller aborted with.
@@ -94,9 +96,9 @@ export class Channel {
     }
   }
 
-  private post(request: Request): void {
+  private post(request: Request, transfer: ArrayBuffer[] = []): void {
     if (this.gone) throw this.gone;
-    this.port.postMessage(request, []);
+    this.port.postMessage(request, transfer);
   }
 
   private take(answer: Answer): void {

@@ -12,6 +12,7 @@ import type {StateSource} from '../lm/states';
 import type {FitResult, StepReport} from '../training/options';
 import {fileAt, filesOfModel} from '../checkpoints/chosenFiles';
 import {Channel} from './channel';
+import {buffersOf} from './messages';
 import type {ModelConfigOrName, ModelDescription, WorkerBackend, WorkerFitOptions, WorkerFitResult} from './types';
 
 /** The options of {@link WorkerModel.generate}: those of a model, with a history that is in the worker. */
@@ -174,7 +175,11 @@ export class WorkerModel {
 
   /** A history that was saved: `indexeddb://name`, bytes or a file. */
   async loadHistory(source: StateSource, options: StateHistoryOptions = {}): Promise<WorkerHistory> {
-    const handle = await this.channel.call<number>('loadHistory', [this.handle, source, options]);
+    // A copy that is handed over takes half the time of bytes in a message.
+    const bytes = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
+    const given = bytes instanceof Uint8Array ? new Uint8Array(bytes) : bytes;
+    const transfer = buffersOf(given);
+    const handle = await this.channel.call<number>('loadHistory', [this.handle, given, options], {transfer});
     return new WorkerHistory(this.channel, handle, this.handle);
   }
 

@@ -39,7 +39,8 @@ export const page = `
   globalThis.tensors = () => ask('tensors');
 `;
 
-const worker = `
+/** The worker's. */
+export const worker = `
   import * as tf from '@tensorflow/tfjs';
   import {setWasmPaths} from '@tensorflow/tfjs-backend-wasm';
   import {createWebGPUBackend} from './src/webgpu';

@@ -75,13 +75,16 @@ describe('a model in a worker', () => {
     const first = await write('the');
     expect((await history.ids()).length).toBe(9);
     const fork = await history.fork();
-    const saved = await model.loadHistory(await history.save());
+    const bytes = await history.save();
+    const saved = await Promise.all(
+      [bytes, bytes.buffer, new Blob([bytes])].map((source) => model.loadHistory(source)),
+    );
+    expect(bytes.length).withContext('left to whom they belong').toBeGreaterThan(0);
     const next = await write('');
-    expect(await write('', fork)).toBe(next);
-    expect(await write('', saved)).toBe(next);
+    for (const one of [fork, ...saved]) expect(await write('', one)).toBe(next);
     expect((await history.rollBack(12)).length).toBe(12);
     expect(await write('')).toBe(first);
-    for (const one of [history, fork, saved]) await one.dispose();
+    for (const one of [history, fork, ...saved]) await one.dispose();
     await expectAsync(history.ids()).toBeRejectedWithError('modelWorker: the history has been disposed');
   });
 

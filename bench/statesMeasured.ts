@@ -1,0 +1,119 @@
+/** `bench -- states`: what is measured, in Node as in a page. */
+import * as tf from '@tensorflow/tfjs';
+import type {MambaConfig} from '../src';
+import {forkState, loadHistory, loadState, mambaLM, presets, saveState, stateHistory} from '../src';
+import {modelWorker} from '../src/entry/worker';
+
+/** Ids have no part in a state. */
+const config: MambaConfig = {...presets['mamba-130m'], vocabSize: 512};
+const LENGTHS = [10, 10_000];
+const PROMPT = [1, 2, 3, 4, 5, 6, 7, 8];
+const few = {maxNewTokens: 2, stopTokens: []};
+/** For each figure, and at least so many runs. */
+const BUDGET = 1500;
+const LEAST = 20;
+
+/** Best and median in ms of saving, loading and forking. */
+type Row = [name: string, ...figures: number[]];
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A history here or in a worker, and what can be done with it. */
+interface Keeping<H> {
+  history: H;
+  save(history: H, place?: string): Promise<Bytes>;
+  load(source: Bytes | Blob | string): Promise<H>;
+  fork(history: H): H | Promise<H>;
+}
+
+/** Best and median of many runs, in ms; the first three are not counted. What is made is disposed outside of the time. */
+async function time<T>(work: () => T | Promise<T>, dispose: (made: T) => unknown = () => {}): Promise<number[]> {
+  const times: number[] = [];
+  const end = performance.now() + BUDGET;
+  while (times.length < LEAST || performance.now() < end) {
+    const begin = performance.now();
+    const made = await work();
+    times.push(performance.now() - begin);
+    await dispose(made);
+  }
+  const counted = times.slice(3).sort((a, b) => a - b);
+  return [counted[0], counted[counted.length >> 1]];
+}
+
+/** The same file, but as if so many tokens had been read. */
+function lengthened(bytes: Bytes, count: number): Bytes {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as {__metadata__: object};
+  const ids = Array.from({length: count}, (_, i) => (i * 7) % config.vocabSize);
+  Object.assign(header.__metadata__, {ids: ids.join(), read: String(count - 1)});
+  const text = JSON.stringify(header);
+  const head = new TextEncoder().encode(text.padEnd(8 * Math.ceil(text.length / 8)));
+  const size = new Uint8Array(new BigUint64Array([BigInt(head.length)]).buffer);
+  return new Uint8Array([...size, ...head, ...bytes.subarray(8 + length)]);
+}
+
+/** A row for each length and place. */
+async function rows<H extends {dispose(): unknown}>(
+  where: string,
+  {history, save, load, fork}: Keeping<H>,
+  places: string[],
+): Promise<Row[]> {
+  const dispose = (made: H) => made.dispose();
+  const short = await save(history);
+  const table: Row[] = [];
+  for (const length of LENGTHS) {
+    const own = await load(lengthened(short, length));
+    const bytes = await save(own);
+    const row = (name: string, ...figures: number[][]) =>
+      table.push([`${where}${length} tokens, ${name}`, ...figures.flat()]);
+    const forked = await time(() => fork(own), dispose);
+    row('bytes', await time(() => save(own)), await time(() => load(bytes), dispose), forked);
+    const blob = new Blob([bytes]);
+    row('a Blob', [NaN, NaN], await time(() => load(blob), dispose));
+    for (const place of places) {
+      row(
+        place.includes('://') ? 'IndexedDB' : 'a file',
+        await time(() => save(own, place)),
+        await time(() => load(place), dispose),
+      );
+    }
+    await own.dispose();
+  }
+  return table;
+}
+
+/** With the model where this runs. */
+export async function measureHere(places: string[]): Promise<Row[]> {
+  const model = mambaLM(config, {seed: 1});
+  const history = stateHistory();
+  for await (const token of model.generate(PROMPT, {history, ...few})) void token;
+  const state = forkState(history.newest.state!);
+  const bytes = await saveState(model, state);
+  const alone: Row = [
+    `a state alone, ${(bytes.length / 1e6).toFixed(2)} MB, bytes`,
+    ...(await time(() => saveState(model, state))),
+    ...(await time(() => loadState(model, bytes), tf.dispose)),
+    ...(await time(() => forkState(state), tf.dispose)),
+  ];
+  const save = (of: typeof history, place?: string) => saveState(model, of, place);
+  const load = (source: Bytes | Blob | string) => loadHistory(model, source);
+  const table = await rows('', {history, save, load, fork: (of) => of.fork()}, places);
+  tf.dispose(state);
+  history.dispose();
+  model.dispose();
+  return [alone, ...table];
+}
+
+/** With the model in a worker. */
+export async function measureWorker(backend: string, places: string[]): Promise<Row[]> {
+  const models = modelWorker(new Worker('/worker.js', {type: 'module'}));
+  await models.backend(backend);
+  const model = await models.mambaLM(config, {seed: 1});
+  const history = await model.stateHistory();
+  for await (const token of model.generate(PROMPT, {history, ...few})) void token;
+  const save = (of: typeof history, place?: string) => of.save(place);
+  const load = (source: Bytes | Blob | string) => model.loadHistory(source);
+  const table = await rows('worker: ', {history, save, load, fork: (of) => of.fork()}, places);
+  models.terminate();
+  return table;
+}
