@@ -49,11 +49,15 @@ export const attention: Mixer<Config, KvCache, Weights> = {
   lookBack: () => 0,
   run(weights, {heads, ropeBase}, x, state, context) {
     const past = state && state.real.shape[1] > 0 ? state : undefined;
-    const [q, k, v] = tf.split<tf.Tensor3D>(products.linear({x, weight: weights["qkv/kernel"]}), 3, -1);
+    const [q, k, v] = tf.split<tf.Tensor3D>(products.linear({x, weight: weights['qkv/kernel']}), 3, -1);
     const isReal = realPositions(x, context);
-    const position = isReal.cumsum(1).sub(1).add(past ? past.real.sum(1, true) : 0); // [B,L]
+    const position = isReal
+      .cumsum(1)
+      .sub(1)
+      .add(past ? past.real.sum(1, true) : 0); // [B,L]
     const rotated = rotate(k, position, heads, ropeBase);
-    const join = <T extends tf.Tensor>(before: T | undefined, now: T): T => (before ? tf.concat([before, now], 1) : now);
+    const join = <T extends tf.Tensor>(before: T | undefined, now: T): T =>
+      before ? tf.concat([before, now], 1) : now;
     const cache = {
       keys: join(past?.keys, rotated),
       values: join(past?.values, v),

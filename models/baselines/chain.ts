@@ -41,8 +41,7 @@ export function chainOf(name: string, mixers: readonly AnyMixer[]): Mixer {
     isBlock: true,
     fields: merged(mixers.map(({fields}) => fields)),
     check: (owner, given) => mixers.forEach((mixer) => mixer.check?.(owner, given)),
-    configure: (owner, given, dModel) =>
-      merged(mixers.map((mixer) => mixer.configure(owner, given, dModel) as object)),
+    configure: (owner, given, dModel) => merged(mixers.map((mixer) => mixer.configure(owner, given, dModel) as object)),
     weights: (config) =>
       blocks.flatMap((block, i) => {
         const prefix = mixers[i].name;

@@ -21,7 +21,8 @@ export const isForTest = ({index}: Recording): boolean => index < 5;
 export function parse(name: string, bytes: Uint8Array): Recording {
   const [, digit, speaker, index] = /^(\d)_(\w+)_(\d+)\.wav$/.exec(name) ?? [];
   const known = speakers.indexOf(speaker as (typeof speakers)[number]);
-  if (known < 0) throw new Error(`${name}: expected <digit>_<speaker>_<index>.wav, of the speakers ${speakers.join(', ')}`);
+  if (known < 0)
+    throw new Error(`${name}: expected <digit>_<speaker>_<index>.wav, of the speakers ${speakers.join(', ')}`);
   const {samples, rate} = readWav(bytes, name);
   if (rate !== RATE) throw new Error(`${name}: expected ${RATE} samples a second, but it has ${rate}`);
   return {digit: Number(digit), speaker: known, index: Number(index), samples};

@@ -36,14 +36,18 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     const parameters = model.countParams();
     console.log(`\n${kind}: ${parameters.toLocaleString('en')} parameters`);
     await mkdir(folder, {recursive: true});
-    const fitted = await fitModel(model, digitBatches(training, {...recipe, batchSize: batch, seed: 1000 * (round - 1) + seed}), {
-      ...{...recipe, name: kind, steps, minutes, peak: round > 1 ? recipe.peak / 2 : recipe.peak},
-      loss,
-      look: async () => {
-        await saveLayers(model, folder);
-        return {accuracy: await accuracy(model, test)};
+    const fitted = await fitModel(
+      model,
+      digitBatches(training, {...recipe, batchSize: batch, seed: 1000 * (round - 1) + seed}),
+      {
+        ...{...recipe, name: kind, steps, minutes, peak: round > 1 ? recipe.peak / 2 : recipe.peak},
+        loss,
+        look: async () => {
+          await saveLayers(model, folder);
+          return {accuracy: await accuracy(model, test)};
+        },
       },
-    });
+    );
     await saveLayers(model, folder);
     const right = await accuracy(model, test);
     console.log(`${kind}: ${(100 * right).toFixed(2)} % of the ${test.length} recordings of the test split`);

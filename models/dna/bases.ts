@@ -15,9 +15,28 @@ export type Region = readonly [from: number, to: number];
  */
 export function readFasta(text: string): Uint8Array {
   if (!text.startsWith('>')) throw new Error('FASTA: the text must start with >');
-  const [, ...lines] = text.slice(0, text.indexOf('>', 1) >>> 0).trimEnd().split('\n');
+  const [, ...lines] = text
+    .slice(0, text.indexOf('>', 1) >>> 0)
+    .trimEnd()
+    .split('\n');
   const letters = lines.join('').toUpperCase().replaceAll('\r', '');
-  const codes: Record<string, number> = {A: 0, C: 1, G: 2, T: 3, R: 0, Y: 1, K: 2, M: 0, S: 1, W: 0, B: 1, D: 0, H: 0, V: 0, N: 0};
+  const codes: Record<string, number> = {
+    A: 0,
+    C: 1,
+    G: 2,
+    T: 3,
+    R: 0,
+    Y: 1,
+    K: 2,
+    M: 0,
+    S: 1,
+    W: 0,
+    B: 1,
+    D: 0,
+    H: 0,
+    V: 0,
+    N: 0,
+  };
   return Uint8Array.from(letters, (letter) => {
     if (!(letter in codes)) throw new Error(`FASTA: the text has ${JSON.stringify(letter)}, which is no base`);
     return codes[letter];

@@ -17,7 +17,10 @@ const several: Record<string, string> = {D: 'AGT', N: 'ACGT', S: 'CG', R: 'AG'};
 
 /** The lines `kind, name, bases`, each sequence once. */
 export function readJunctions(text: string): Junction[] {
-  const lines = text.trim().split('\n').map((line) => line.split(',').map((part) => part.trim()));
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => line.split(',').map((part) => part.trim()));
   const once = new Map(lines.map(([kind, , sequence]) => [sequence, kind]));
   return [...once].map(([sequence, kind]) => {
     const bases = new Float32Array(LENGTH * BASES.length);

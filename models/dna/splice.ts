@@ -27,7 +27,9 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   if (!given) return;
   const {seed: first, seeds, epochs, minutes, out, data = '.'} = given;
   const text = await readFile(`${data}/splice.data`, 'utf8').catch(() => {
-    throw new UsageError(`--data must be a folder with splice.data, which models/dna/README.md says how to get, but is ${data}`);
+    throw new UsageError(
+      `--data must be a folder with splice.data, which models/dna/README.md says how to get, but is ${data}`,
+    );
   });
   const junctions = readJunctions(text);
   await startJob(given);
@@ -40,7 +42,13 @@ export async function reproduce(args: readonly string[]): Promise<void> {
       const model = classifiers[which](100 * seed);
       const steps = Math.floor(from / recipe.batchSize) * epochs;
       const seconds = await fit(model, batches(mixed.slice(0, from), seed), {steps, minutes});
-      const run = {which, seed, parameters: model.countParams(), accuracy: await share(model, mixed.slice(from)), seconds};
+      const run = {
+        which,
+        seed,
+        parameters: model.countParams(),
+        accuracy: await share(model, mixed.slice(from)),
+        seconds,
+      };
       console.log(
         `${which}, seed ${seed}: ${(100 * run.accuracy).toFixed(2)} % of ${mixed.length - from}, ` +
           `${run.parameters.toLocaleString('en')} parameters, ${seconds.toFixed(0)} s`,
@@ -57,7 +65,10 @@ function stack(junctions: readonly Junction[]): Batch {
   junctions.forEach(({bases}, row) => values.set(bases, row * bases.length));
   return {
     xs: tf.tensor3d(values, [junctions.length, LENGTH, BASES.length]),
-    ys: tf.tensor1d(Int32Array.from(junctions, ({kind}) => kind), 'int32'),
+    ys: tf.tensor1d(
+      Int32Array.from(junctions, ({kind}) => kind),
+      'int32',
+    ),
   };
 }
 
@@ -78,12 +89,21 @@ function batches(junctions: readonly Junction[], seed: number): BatchDataset {
   };
 }
 
-async function fit(model: tf.LayersModel, dataset: BatchDataset, pacing: {steps: number; minutes?: number}): Promise<number> {
+async function fit(
+  model: tf.LayersModel,
+  dataset: BatchDataset,
+  pacing: {steps: number; minutes?: number},
+): Promise<number> {
   const pace = new Pace(pacing);
   const optimizer = adamW({learningRate: pace.learningRate(recipe), weightDecay: recipe.weightDecay, clipNorm: 1});
   const loss = (labels: Batch['ys'], logits: tf.Tensor | tf.Tensor[]) =>
     crossEntropy({logits: logits as tf.Tensor, labels: labels as tf.Tensor});
-  await trainer(model, {optimizer, loss}).fit(dataset, {steps: pacing.steps, verbose: 0, reportEvery: 50, signal: pace.signal});
+  await trainer(model, {optimizer, loss}).fit(dataset, {
+    steps: pacing.steps,
+    verbose: 0,
+    reportEvery: 50,
+    signal: pace.signal,
+  });
   optimizer.dispose();
   return pace.seconds;
 }
@@ -91,7 +111,12 @@ async function fit(model: tf.LayersModel, dataset: BatchDataset, pacing: {steps:
 /** The share that is told right. */
 async function share(model: tf.LayersModel, junctions: readonly Junction[]): Promise<number> {
   const {xs, ys} = stack(junctions);
-  const right = tf.tidy(() => (model.predict(xs, {batchSize: 128}) as tf.Tensor).argMax(-1).equal(ys as tf.Tensor).sum());
+  const right = tf.tidy(() =>
+    (model.predict(xs, {batchSize: 128}) as tf.Tensor)
+      .argMax(-1)
+      .equal(ys as tf.Tensor)
+      .sum(),
+  );
   const count = (await right.data())[0];
   tf.dispose([xs, ys, right]);
   return count / junctions.length;

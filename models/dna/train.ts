@@ -28,7 +28,9 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   const files: Record<string, Parts> = {};
   for (const [file, of] of Object.entries(regions)) {
     const text = await readFile(`${data}/${file}`, 'utf8').catch(() => {
-      throw new UsageError(`--data must be a folder with ${file}, which models/dna/README.md says how to get, but is ${data}`);
+      throw new UsageError(
+        `--data must be a folder with ${file}, which models/dna/README.md says how to get, but is ${data}`,
+      );
     });
     const bases = readFasta(text);
     const parts = Object.entries(of).map(([part, list]) => [part, list.map((region) => cut(bases, region))]);
@@ -58,7 +60,10 @@ const say = (bits: Record<string, number>) =>
     .join(', ');
 
 /** Bits a base on the held-out regions of each file. */
-export async function bitsOf(model: MambaLM, files: Record<string, Pick<Parts, 'heldOut'>>): Promise<Record<string, number>> {
+export async function bitsOf(
+  model: MambaLM,
+  files: Record<string, Pick<Parts, 'heldOut'>>,
+): Promise<Record<string, number>> {
   const result: Record<string, number> = {};
   for (const [file, {heldOut}] of Object.entries(files)) {
     let [sum, count] = [0, 0];

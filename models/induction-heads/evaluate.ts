@@ -24,7 +24,9 @@ export async function evaluateAt(
 ): Promise<LengthResult> {
   const {rows, piece, seed} = options;
   const start = performance.now();
-  const sequences = Array.from({length: rows}, (_, row) => inductionPieces(length, piece, new Random(1e6 * seed + row)));
+  const sequences = Array.from({length: rows}, (_, row) =>
+    inductionPieces(length, piece, new Random(1e6 * seed + row)),
+  );
   let state: MambaState | undefined;
   let given: ArrayLike<number> = [];
   let bytes = 0;

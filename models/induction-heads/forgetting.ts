@@ -50,7 +50,15 @@ export function priceOfForgetting(model: MambaLM, ids: tf.Tensor2D): tf.Scalar {
 export function unlearnForgetting(
   model: MambaLM,
   draws: readonly Draw[],
-  options: {steps: number; rate: number; price: number; batchSize: number; weightDecay: number; seed: number; every: number},
+  options: {
+    steps: number;
+    rate: number;
+    price: number;
+    batchSize: number;
+    weightDecay: number;
+    seed: number;
+    every: number;
+  },
 ): void {
   const {steps, rate, price, batchSize, weightDecay, seed, every} = options;
   const learningRate = warmupCosine({peak: rate, warmupSteps: 10, totalSteps: steps, floor: rate / 100});
@@ -69,7 +77,9 @@ export function unlearnForgetting(
     optimizer.minimize(cost, false, variables);
     if (figures.length > 0) {
       const [loss, height] = figures;
-      console.log(`forgetting, step ${step} of ${steps}: loss ${loss.toPrecision(3)}, step sizes ${height.toFixed(2)} above the aim`);
+      console.log(
+        `forgetting, step ${step} of ${steps}: loss ${loss.toPrecision(3)}, step sizes ${height.toFixed(2)} above the aim`,
+      );
     }
     tf.dispose([xs, ys]);
   }

@@ -45,7 +45,9 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     }
     const seconds = (performance.now() - start) / 1e3;
     const heldOut = await accuracy(model, inductionHeads(trainedLength), {rows: 512, batchSize: 32, seed: 2});
-    console.log(`trained in ${seconds.toFixed(0)} s; ${(100 * heldOut).toFixed(1)} % of 512 fresh sequences of ${trainedLength}`);
+    console.log(
+      `trained in ${seconds.toFixed(0)} s; ${(100 * heldOut).toFixed(1)} % of 512 fresh sequences of ${trainedLength}`,
+    );
     const lengths: LengthResult[] = [];
     const longest = mixer === 'mamba' ? given.to : given['transformer-to'];
     const save = () => keep(model, `${given.out}/${mixer}`, {command: args.join(' '), seconds, heldOut, lengths});

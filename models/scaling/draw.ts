@@ -27,22 +27,45 @@ interface Run {
 const folder = process.argv[2];
 const file = join(import.meta.dirname, 'results.json');
 const runs: Run[] = folder
-  ? readdirSync(folder).sort().map((name) => JSON.parse(readFileSync(join(folder, name, 'result.json'), 'utf8')) as Run)
+  ? readdirSync(folder)
+      .sort()
+      .map((name) => JSON.parse(readFileSync(join(folder, name, 'result.json'), 'utf8')) as Run)
   : (JSON.parse(readFileSync(file, 'utf8')) as Run[]);
-const kept = runs.map(({architecture, size, seed, parameters, steps, seconds, heldOut, inLongerRows, curve, machine}) => {
-  const points = curve.map((point) => ({...point, seconds: Math.round(10 * point.seconds) / 10, training: round(point.training), validation: round(point.validation)}));
-  return {architecture, size, seed, parameters, steps, seconds: Math.round(seconds), heldOut: heldOut && round(heldOut), inLongerRows: inLongerRows && round(inLongerRows), curve: points, machine};
-});
+const kept = runs.map(
+  ({architecture, size, seed, parameters, steps, seconds, heldOut, inLongerRows, curve, machine}) => {
+    const points = curve.map((point) => ({
+      ...point,
+      seconds: Math.round(10 * point.seconds) / 10,
+      training: round(point.training),
+      validation: round(point.validation),
+    }));
+    return {
+      architecture,
+      size,
+      seed,
+      parameters,
+      steps,
+      seconds: Math.round(seconds),
+      heldOut: heldOut && round(heldOut),
+      inLongerRows: inLongerRows && round(inLongerRows),
+      curve: points,
+      machine,
+    };
+  },
+);
 writeFileSync(file, `[\n${kept.map((run) => JSON.stringify(run)).join(',\n')}\n]\n`);
 
-const of = (architecture: Architecture, size: Size) => kept.filter((run) => run.architecture === architecture && run.size === size);
+const of = (architecture: Architecture, size: Size) =>
+  kept.filter((run) => run.architecture === architecture && run.size === size);
 const names = Object.keys(sizes) as Size[];
 const curves = names.flatMap((size, group) =>
   architectures.flatMap((architecture) =>
-    of(architecture, size).slice(0, 1).map<Line>(({curve}) => ({
-      ...{name: `${architecture} ${size}`, group, dashed: architecture === 'transformer'},
-      points: curve.filter(({step}) => step >= 100).map(({step, validation}) => [step, validation]),
-    })),
+    of(architecture, size)
+      .slice(0, 1)
+      .map<Line>(({curve}) => ({
+        ...{name: `${architecture} ${size}`, group, dashed: architecture === 'transformer'},
+        points: curve.filter(({step}) => step >= 100).map(({step, validation}) => [step, validation]),
+      })),
   ),
 );
 const y = {label: 'nats a byte, held out'};
@@ -56,8 +79,17 @@ for (const size of names) {
     const at = list.map(({curve}) => curve.find(({step}) => step === common)?.validation.toFixed(3) ?? '–');
     const whole = list.filter(({heldOut}) => heldOut !== undefined);
     const cells = [
-      ...[size, architecture, list[0].parameters.toLocaleString('en'), whole.map(({steps}) => steps).join(', '), seconds(whole)],
-      ...[whole.map(({heldOut}) => heldOut!.toFixed(3)).join(', '), whole.map(({inLongerRows}) => inLongerRows!.toFixed(3)).join(', ')],
+      ...[
+        size,
+        architecture,
+        list[0].parameters.toLocaleString('en'),
+        whole.map(({steps}) => steps).join(', '),
+        seconds(whole),
+      ],
+      ...[
+        whole.map(({heldOut}) => heldOut!.toFixed(3)).join(', '),
+        whole.map(({inLongerRows}) => inLongerRows!.toFixed(3)).join(', '),
+      ],
       ...[`${at.join(', ')} (${common})`, spread(list)],
     ];
     console.log(`| ${cells.join(' | ')} |`);

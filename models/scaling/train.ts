@@ -18,14 +18,18 @@ const options = {
   batch: {help: 'rows in a step', value: recipe.batchSize},
 };
 
-const models = (Object.keys(sizes) as Size[]).flatMap((size) => architectures.map((architecture) => `${architecture}-${size}`));
+const models = (Object.keys(sizes) as Size[]).flatMap((size) =>
+  architectures.map((architecture) => `${architecture}-${size}`),
+);
 
 export async function reproduce(args: readonly string[]): Promise<void> {
   const given = readOptions(name, args, options, models);
   if (!given) return;
   const {seed, seeds, steps, batch, minutes, out, data = '.'} = given;
   const text = await readFile(`${data}/kjv.txt`).catch(() => {
-    throw new UsageError(`--data must be a folder with kjv.txt, which models/scaling/README.md says how to make, but is ${data}`);
+    throw new UsageError(
+      `--data must be a folder with kjv.txt, which models/scaling/README.md says how to make, but is ${data}`,
+    );
   });
   await startJob(given);
   const from = Math.floor(text.length * (1 - heldOut));
@@ -43,8 +47,18 @@ export async function reproduce(args: readonly string[]): Promise<void> {
       const trained = await trainLanguage(model, training, windows, how);
       const nats = await lossOver(model, rest, {batchSize: 32, length});
       const far = await lossOver(model, rest, {batchSize: 8, length: 4 * length});
-      console.log(`${which}, seed ${seed + i}: ${nats.toFixed(4)} nats a byte held out; in rows of ${4 * length}: ${far.toFixed(4)}`);
-      await finish(`${out}/${which}-${seed + i}`, {which, size, architecture, heldOut: nats, inLongerRows: far, ...how, ...trained});
+      console.log(
+        `${which}, seed ${seed + i}: ${nats.toFixed(4)} nats a byte held out; in rows of ${4 * length}: ${far.toFixed(4)}`,
+      );
+      await finish(`${out}/${which}-${seed + i}`, {
+        which,
+        size,
+        architecture,
+        heldOut: nats,
+        inLongerRows: far,
+        ...how,
+        ...trained,
+      });
       model.dispose();
     }
   }

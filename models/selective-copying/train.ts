@@ -37,7 +37,9 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     });
     const trained = await trainInStages(model, stages, how);
     const right = await accuracy(model, draw, {rows: 512, batchSize: 32, seed: 2});
-    console.log(`${mixer}: ${(100 * right).toFixed(2)} % of the tokens of 512 fresh sequences, after ${trained.steps} steps, ${trained.seconds.toFixed(0)} s`);
+    console.log(
+      `${mixer}: ${(100 * right).toFixed(2)} % of the tokens of 512 fresh sequences, after ${trained.steps} steps, ${trained.seconds.toFixed(0)} s`,
+    );
     await keep(model, `${given.out}/${mixer}`, {length, tokens, ...trained, batch, seed, accuracy: right});
     model.dispose();
   }

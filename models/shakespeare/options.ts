@@ -44,7 +44,11 @@ export function readJob(args: readonly string[]): Job | undefined {
     throw new UsageError(`--from goes on in the folder that it names; leave out ${force ? '--force' : '--out'}`);
   }
   const folder = from ?? out ?? standard;
-  const job = {folder, steps: Number(steps), goesOn: from === undefined ? !force && goesOn(folder, `--from ${show(folder)}`) : checked(folder)};
+  const job = {
+    folder,
+    steps: Number(steps),
+    goesOn: from === undefined ? !force && goesOn(folder, `--from ${show(folder)}`) : checked(folder),
+  };
   const run = job.goesOn ? savedRun(folder) : undefined;
   if (given !== undefined && run && run.step < run.steps && run.steps !== job.steps) {
     throw new UsageError(

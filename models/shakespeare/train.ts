@@ -31,9 +31,13 @@ const tokenizer = mamba.characterTokenizer(text);
 const tokens = tokenizer.encode(text);
 const heldOutFrom = Math.floor(tokens.length * (1 - data.heldOut));
 
-const model = job.goesOn ? await saved() : mamba.mambaLM({...config, vocabSize: tokenizer.vocabSize}, {seed: recipe.seed});
+const model = job.goesOn
+  ? await saved()
+  : mamba.mambaLM({...config, vocabSize: tokenizer.vocabSize}, {seed: recipe.seed});
 model.tokenizer = tokenizer;
-console.log(`${model.countParams().toLocaleString('en')} parameters, ${heldOutFrom.toLocaleString('en')} characters of text`);
+console.log(
+  `${model.countParams().toLocaleString('en')} parameters, ${heldOutFrom.toLocaleString('en')} characters of text`,
+);
 
 const finished = await train();
 if (finished) {
@@ -76,7 +80,8 @@ async function train(): Promise<boolean> {
   });
   const bar = new SingleBar(
     {
-      format: 'training {bar} {percentage} % | step {value} of {total} | loss {loss} | {rate} characters/s | {eta_formatted} left',
+      format:
+        'training {bar} {percentage} % | step {value} of {total} | loss {loss} | {rate} characters/s | {eta_formatted} left',
       noTTYOutput: true,
       notTTYSchedule: 10_000,
       gracefulExit: false,
@@ -84,7 +89,9 @@ async function train(): Promise<boolean> {
     Presets.shades_classic,
   );
   if (round.resumes) {
-    console.log(`Going on with the run in ${show(folder)}, stopped on its way to ${round.steps} steps; --force starts anew.`);
+    console.log(
+      `Going on with the run in ${show(folder)}, stopped on its way to ${round.steps} steps; --force starts anew.`,
+    );
   }
   bar.start(round.steps, round.resumes ? savedRun(folder)!.step : 0, {loss: '–', rate: '–'});
   const result = await fitInFolder(trainer, windows, {

@@ -42,7 +42,11 @@ export function episodes(draw: Draw, options: {batchSize: number; seed: number})
 }
 
 /** The share of answers that are right in so many fresh episodes, of a seed that training does not use. */
-export async function accuracy(model: MambaLM, draw: Draw, options: {rows: number; seed: number; batchSize: number}): Promise<number> {
+export async function accuracy(
+  model: MambaLM,
+  draw: Draw,
+  options: {rows: number; seed: number; batchSize: number},
+): Promise<number> {
   const random = new Random(options.seed);
   let [right, asked] = [0, 0];
   for (let rows = options.rows; rows > 0; rows -= options.batchSize) {

@@ -52,7 +52,9 @@ export function readOptions<N extends Numbers>(
   const values = parse(args, texts);
   const out = values.out ?? fileURLToPath(new URL(`../../runs/${name}`, import.meta.url));
   if (values.help) {
-    const lines = Object.entries(numbers).map(([option, {help, value}]) => `  --${option} <number>  ${help} (${value})`);
+    const lines = Object.entries(numbers).map(
+      ([option, {help, value}]) => `  --${option} <number>  ${help} (${value})`,
+    );
     console.log(
       [
         `Usage: npm run reproduce -- ${name} [options]\n`,

@@ -61,7 +61,9 @@ export async function trainLanguage(
     losses = [];
     const point = {step, seconds: pace.seconds, training, validation: loss};
     curve.push(point);
-    console.log(`step ${step}: training ${training.toFixed(4)}, validation ${loss.toFixed(4)}, ${pace.seconds.toFixed(0)} s`);
+    console.log(
+      `step ${step}: training ${training.toFixed(4)}, validation ${loss.toFixed(4)}, ${pace.seconds.toFixed(0)} s`,
+    );
     if (!(loss < best)) return;
     best = loss;
     await work.averaged(async () => onBest?.(point));

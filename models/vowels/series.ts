@@ -17,7 +17,8 @@ export function parseSeries(text: string, name: string): Series[] {
   const lines = text.split(/\r?\n/);
   const [classLine] = lines.filter((line) => line.startsWith('@classLabel true'));
   const first = 1 + lines.indexOf('@data');
-  if (classLine === undefined || first === 0) throw new Error(`${name}: expected a .ts file with @classLabel and @data`);
+  if (classLine === undefined || first === 0)
+    throw new Error(`${name}: expected a .ts file with @classLabel and @data`);
   const classes = classLine.trim().split(/\s+/).slice(2);
   return lines.slice(first).flatMap((line, i) => {
     if (line === '') return [];

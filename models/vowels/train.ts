@@ -50,7 +50,9 @@ export async function reproduceSet(set: SetName, args: readonly string[]): Promi
       });
       const right = await accuracy(model, test);
       const parameters = model.countParams();
-      console.log(`${kind}, ${parameters} parameters, seed ${seed}: ${(100 * right).toFixed(1)} % of ${test.length} series`);
+      console.log(
+        `${kind}, ${parameters} parameters, seed ${seed}: ${(100 * right).toFixed(1)} % of ${test.length} series`,
+      );
       results.push({...{kind, seed, parameters, accuracy: right}, ...fitted});
       await saveLayers(model, `${folder}/${seed}`);
       await writeFile(`${folder}/scales.json`, `${JSON.stringify(scales)}\n`);

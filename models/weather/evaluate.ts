@@ -39,7 +39,11 @@ export function errorsOf(forecast: Forecast, stations: readonly Weather[], from 
 const summary = (ahead: number[]): Errors => ({mean: ahead.reduce((sum, value) => sum + value, 0) / HORIZON, ahead});
 
 /** Errors of a model, which reads each station in one pass, a week before `from` on. */
-export async function modelErrors(model: tf.LayersModel, stations: readonly Weather[], from = trainingEnd): Promise<Errors> {
+export async function modelErrors(
+  model: tf.LayersModel,
+  stations: readonly Weather[],
+  from = trainingEnd,
+): Promise<Errors> {
   const ahead = new Array<number>(HORIZON).fill(0);
   let hours = 0;
   for (const weather of stations) {

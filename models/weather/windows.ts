@@ -56,7 +56,9 @@ export function weatherWindows(
 export function loss(changes: tf.Tensor | tf.Tensor[], forecast: tf.Tensor | tf.Tensor[]): tf.Scalar {
   return tf.tidy(() => {
     const later = (tensor: tf.Tensor) => tensor.slice([0, 24, 0], [-1, -1, -1]);
-    const errors = later(forecast as tf.Tensor).sub(later(changes as tf.Tensor)).abs();
+    const errors = later(forecast as tf.Tensor)
+      .sub(later(changes as tf.Tensor))
+      .abs();
     return errors.mean(-1).mean(-1).mean<tf.Scalar>(); // parts first, as a sum of TensorFlow.js on wasm is one float32
   });
 }

@@ -8,9 +8,13 @@ const TELLING = 20;
 
 /** The text of a play. What the corpus has no character for is left out. */
 export function playText(xml: string, alphabet: ReadonlySet<string>): string {
-  const inner = (text: string, tag: string) => [...text.matchAll(new RegExp(`<${tag}>(.*?)</${tag}>`, 'gs'))].map(([, content]) => content);
+  const inner = (text: string, tag: string) =>
+    [...text.matchAll(new RegExp(`<${tag}>(.*?)</${tag}>`, 'gs'))].map(([, content]) => content);
   const plain = (text: string) =>
-    [...text.replace(/<STAGEDIR>.*?<\/STAGEDIR>/gs, '').replaceAll('&amp;', '&')].filter((c) => alphabet.has(c)).join('').trim();
+    [...text.replace(/<STAGEDIR>.*?<\/STAGEDIR>/gs, '').replaceAll('&amp;', '&')]
+      .filter((c) => alphabet.has(c))
+      .join('')
+      .trim();
   const speeches = inner(xml, 'SPEECH').map((speech) => {
     const lines = inner(speech, 'LINE').map(plain);
     return `${plain(inner(speech, 'SPEAKER')[0])}:\n${lines.filter((line) => line !== '').join('\n')}\n`;
@@ -25,4 +29,5 @@ export function shares(play: string, corpus: ReadonlySet<string>): boolean {
 }
 
 /** The lines of a text that tell which play they are of. */
-export const tellingLines = (text: string): Set<string> => new Set(text.split('\n').filter((line) => line.length >= TELLING));
+export const tellingLines = (text: string): Set<string> =>
+  new Set(text.split('\n').filter((line) => line.length >= TELLING));

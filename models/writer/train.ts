@@ -24,7 +24,9 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   const text = await writerText(given.data ?? 'plays');
   await startJob(given);
   const tokenizer = characterTokenizer(text.characters);
-  const [training, validation, heldOut] = [text.training, text.validation, text.heldOut].map((part) => tokenizer.encode(part));
+  const [training, validation, heldOut] = [text.training, text.validation, text.heldOut].map((part) =>
+    tokenizer.encode(part),
+  );
   const model = given.from
     ? await fromPretrained(given.from)
     : mambaLM({vocabSize: tokenizer.vocabSize, dModel: width, nLayer: layers}, {seed});
@@ -35,7 +37,9 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   );
   const windows = tokenWindows(validation.slice(0, 2 ** 15 + 1), {batchSize: 16, length: 1024, order: 'sequential'});
   const how = {...recipe, ...(given.from && recipe.further), seed, steps, batchSize: batch, minutes};
-  const trained = await trainLanguage(model, training, windows, how, () => savePretrained(model, out, {dtype: 'float16'}));
+  const trained = await trainLanguage(model, training, windows, how, () =>
+    savePretrained(model, out, {dtype: 'float16'}),
+  );
   model.dispose();
   // What is kept is the best of validation, as its file has it.
   const best = await fromPretrained(out);

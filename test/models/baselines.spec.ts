@@ -27,19 +27,23 @@ const isReal = (i: number) => masks.x.flat()[Math.floor(i / dModel)] === 1;
 /** What becomes of x [B,L,dModel] behind a past [B,first,dModel]. */
 type Way = (block: MixerBlock) => (inputs: Tensors) => Tensors;
 
-const onePass: Way = (block) => ({past, x}) => ({
-  y: block.run(tf.concat([past, x], 1) as tf.Tensor3D).y.slice([0, first, 0]),
-});
-
-const inParts: Way = (block) => ({past, x}) => {
-  let {state} = block.run(past as tf.Tensor3D);
-  const ys = tf.split(x, [1, 5, 3], 1).map((part) => {
-    const result = block.run(part as tf.Tensor3D, state);
-    state = result.state;
-    return result.y;
+const onePass: Way =
+  (block) =>
+  ({past, x}) => ({
+    y: block.run(tf.concat([past, x], 1) as tf.Tensor3D).y.slice([0, first, 0]),
   });
-  return {y: tf.concat(ys, 1)};
-};
+
+const inParts: Way =
+  (block) =>
+  ({past, x}) => {
+    let {state} = block.run(past as tf.Tensor3D);
+    const ys = tf.split(x, [1, 5, 3], 1).map((part) => {
+      const result = block.run(part as tf.Tensor3D, state);
+      state = result.state;
+      return result.y;
+    });
+    return {y: tf.concat(ys, 1)};
+  };
 
 const stepByStep: Way = (block) => (inputs) => {
   let state: State = block.zeroState(batch);
@@ -51,11 +55,13 @@ const stepByStep: Way = (block) => (inputs) => {
   return {y: tf.stack(ys.slice(first), 1)};
 };
 
-const padded: Way = (block) => ({past, x}) => {
-  const {state} = block.run(past as tf.Tensor3D, undefined, tf.tensor2d(masks.past));
-  const {y} = block.run(x as tf.Tensor3D, state, tf.tensor2d(masks.x));
-  return {y: tf.where(tf.tensor2d(masks.x).cast('bool').expandDims(-1), y, tf.zerosLike(y))};
-};
+const padded: Way =
+  (block) =>
+  ({past, x}) => {
+    const {state} = block.run(past as tf.Tensor3D, undefined, tf.tensor2d(masks.past));
+    const {y} = block.run(x as tf.Tensor3D, state, tf.tensor2d(masks.x));
+    return {y: tf.where(tf.tensor2d(masks.x).cast('bool').expandDims(-1), y, tf.zerosLike(y))};
+  };
 
 const alone: Way = (block) => ({past, x}) => {
   const rows = masks.x.map((_, b) => {
@@ -176,4 +182,3 @@ describe('the attention of the baselines', () => {
     expect(() => mambaLM(config)).toThrowError('MambaConfig: heads must be such that dModel / heads is even, with dModel 12, but is 5');
   }); // prettier-ignore
 });
-

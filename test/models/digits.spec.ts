@@ -49,7 +49,9 @@ describe('WAV files', () => {
     ];
     for (const [bytes, message] of cases) expect(() => readWav(bytes, 'x.wav')).toThrowError(message);
     expect(() => parse('3_nobody_1.wav', good)).toThrowError(/^3_nobody_1.wav: expected <digit>_<speaker>_<index>.wav/);
-    expect(() => parse('3_theo_1.wav', writeWav({samples: new Float32Array(4), rate: 16000}))).toThrowError(/but it has 16000$/);
+    expect(() => parse('3_theo_1.wav', writeWav({samples: new Float32Array(4), rate: 16000}))).toThrowError(
+      /but it has 16000$/,
+    );
     const {digit, speaker, index} = parse('3_theo_12.wav', good);
     expect([digit, speaker, index]).toEqual([3, 4, 12]);
     expect(isForTest(parse('3_theo_4.wav', good))).toBeTrue();
@@ -68,8 +70,12 @@ describe('public data', () => {
     const source = {name: 'a.txt', url: 'https://nowhere.invalid/a.txt', sha256: sha256(bytes)};
     expect([...(await sourceFile(source, folder))]).toEqual([...bytes]);
     await writeFile(join(folder, 'a.txt'), 'changed');
-    await expectAsync(sourceFile(source, folder)).toBeRejectedWithError(/a\.txt is not the file that was expected: its SHA-256 must be/);
-    await expectAsync(readRecordings(folder)).toBeRejectedWithError(/does not hold the 3,000 recordings of the dataset's commit/);
+    await expectAsync(sourceFile(source, folder)).toBeRejectedWithError(
+      /a\.txt is not the file that was expected: its SHA-256 must be/,
+    );
+    await expectAsync(readRecordings(folder)).toBeRejectedWithError(
+      /does not hold the 3,000 recordings of the dataset's commit/,
+    );
   });
 
   it('is unpacked from an archive', async () => {

@@ -66,7 +66,9 @@ describe('the options of the main job', () => {
       [['again'], /^Unexpected argument 'again'; npm start -- --help lists the options$/],
     ]; // prettier-ignore
     for (const [args, message] of cases) {
-      expect(() => readJob(args)).withContext(args.join(' ')).toThrowError(UsageError, message);
+      expect(() => readJob(args))
+        .withContext(args.join(' '))
+        .toThrowError(UsageError, message);
     }
   });
 

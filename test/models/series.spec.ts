@@ -77,10 +77,16 @@ describe('series with classes', () => {
 
   it('are classified without regard to what follows them, by models of one size', async () => {
     // TensorFlow.js says of a GRU of 26 units that its start may take long.
-    spyOn(console, 'warn').and.callThrough().withArgs(jasmine.stringMatching(/^Orthogonal initializer/)).and.stub();
+    spyOn(console, 'warn')
+      .and.callThrough()
+      .withArgs(jasmine.stringMatching(/^Orthogonal initializer/))
+      .and.stub();
     for (const set of ['vowels', 'acsf1'] as const) {
       const [mamba, ...others] = kinds.map((kind) => seriesModel(set, kind, 1).countParams());
-      for (const count of others) expect(Math.abs(count / mamba - 1)).withContext(set).toBeLessThan(0.03);
+      for (const count of others)
+        expect(Math.abs(count / mamba - 1))
+          .withContext(set)
+          .toBeLessThan(0.03);
     }
     const [short, long] = [7, 12].map((length, label) => {
       return {label, channels: Array.from({length: 12}, (_, i) => drawNormal(length, 1, i + length))};
@@ -99,7 +105,10 @@ describe('series with classes', () => {
   it('are learned within the steps, and what was learned is kept as its mean', async () => {
     spyOn(console, 'log');
     const series = Array.from({length: 24}, (_, i) => {
-      return {label: i % 2, channels: Array.from({length: 12}, (_row, c) => drawNormal(5, 0.3, 50 * i + c).map((x) => x + (i % 2)))};
+      return {
+        label: i % 2,
+        channels: Array.from({length: 12}, (_row, c) => drawNormal(5, 0.3, 50 * i + c).map((x) => x + (i % 2))),
+      };
     });
     const model = seriesModel('vowels', 'mamba', 1);
     const looks: number[] = [];
@@ -160,7 +169,12 @@ describe('the weather', () => {
     const hours = 24 * 30;
     const temperature = Float32Array.from({length: hours}, (_, t) => t % 50);
     const start = trainingEnd - 24 * 20 * 3600e3;
-    const weather = {station: 'x', start, temperature, features: new Float32Array(hours * FEATURES).map((_, i) => Math.floor(i / FEATURES))};
+    const weather = {
+      station: 'x',
+      start,
+      temperature,
+      features: new Float32Array(hours * FEATURES).map((_, i) => Math.floor(i / FEATURES)),
+    };
     const {xs, ys} = weatherBatch([{weather, first: 3}], 4);
     expect((await xs.array())[0].map(([first]) => first)).toEqual([3, 4, 5, 6]);
     expect((await ys.array())[0][1][9]).toBeCloseTo(10 / UNIT, 5);
@@ -182,9 +196,16 @@ describe('the weather', () => {
     const {temperature} = weather;
     const first = hourAt(weather, trainingEnd);
     const places = Array.from({length: 768 - HORIZON - first}, (_, i) => first + i);
-    const mean = (error: (t: number) => number) => places.reduce((sum, t) => sum + Math.abs(error(t)), 0) / places.length;
-    expect(errorsOf(persistence, [weather]).ahead[5]).toBeCloseTo(mean((t) => temperature[t + 6] - temperature[t]), 6);
-    expect(errorsOf(seasonalNaive, [weather]).ahead[5]).toBeCloseTo(mean((t) => temperature[t + 6] - temperature[t - 18]), 6);
+    const mean = (error: (t: number) => number) =>
+      places.reduce((sum, t) => sum + Math.abs(error(t)), 0) / places.length;
+    expect(errorsOf(persistence, [weather]).ahead[5]).toBeCloseTo(
+      mean((t) => temperature[t + 6] - temperature[t]),
+      6,
+    );
+    expect(errorsOf(seasonalNaive, [weather]).ahead[5]).toBeCloseTo(
+      mean((t) => temperature[t + 6] - temperature[t - 18]),
+      6,
+    );
 
     const model = weatherModel('mamba', {seed: 1});
     const zero = model.layers.at(-1)!;

@@ -48,7 +48,9 @@ describe('the main job', () => {
     expect(first.output).toMatch(/^\d+ % of the words of a 2000-character sample occur in the corpus$/m);
     expect(first.output).toMatch(/To go on from it: npm start -- --from /);
     for (const file of ['config.json', 'model.safetensors', 'tokenizer.json', 'loss.svg']) {
-      expect(existsSync(join(folder, file))).withContext(file).toBeTrue();
+      expect(existsSync(join(folder, file)))
+        .withContext(file)
+        .toBeTrue();
     }
     expect(noted()).toEqual({round: 0, step: 3, steps: 3} as never);
 

@@ -141,7 +141,8 @@ describe('the pace of a training', () => {
     const expected = warmupCosine({peak, warmupSteps: 10, totalSteps: 50, floor: peak / 100});
     const pace = new Pace({steps: 50});
     const rate = pace.learningRate({peak, warmupSteps: 10});
-    for (const step of [1, 9, 10, 25, 49, 50]) expect(rate(step)).withContext(String(step)).toBeCloseTo(expected(step), 12);
+    for (const step of [1, 9, 10, 25, 49, 50])
+      expect(rate(step)).withContext(String(step)).toBeCloseTo(expected(step), 12);
     expect(pace.signal).toBeUndefined();
   });
 

@@ -77,9 +77,15 @@ describe('the models of the scaling law', () => {
   it('have as many weights in both architectures, and four times those of the size before', () => {
     for (const size of Object.keys(sizes) as Array<keyof typeof sizes>) {
       const [mamba, transformer] = architectures.map((which) => countParameters(resolveConfig(configOf(which, size))));
-      expect(Math.abs(transformer / mamba - 1)).withContext(size).toBeLessThan(0.01);
-      expect(mamba / (parseFloat(size) * 1e6)).withContext(size).toBeGreaterThan(0.9);
-      expect(mamba / (parseFloat(size) * 1e6)).withContext(size).toBeLessThan(1.5);
+      expect(Math.abs(transformer / mamba - 1))
+        .withContext(size)
+        .toBeLessThan(0.01);
+      expect(mamba / (parseFloat(size) * 1e6))
+        .withContext(size)
+        .toBeGreaterThan(0.9);
+      expect(mamba / (parseFloat(size) * 1e6))
+        .withContext(size)
+        .toBeLessThan(1.5);
     }
   });
 });
@@ -95,7 +101,9 @@ describe('plays', () => {
 
   it('become text as the corpus has it', () => {
     const alphabet = new Set('First Lord:\nRough winds do shake the darling & buds,Of May.ALL');
-    expect(playText(xml, alphabet)).toBe('First Lord:\nRough winds do shake the darling & buds,\nOf May.\n\nALL:\nAy.\n');
+    expect(playText(xml, alphabet)).toBe(
+      'First Lord:\nRough winds do shake the darling & buds,\nOf May.\n\nALL:\nAy.\n',
+    );
   });
 
   it('that the corpus has a part of are known by their lines', () => {
