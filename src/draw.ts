@@ -48,16 +48,14 @@ export function offerNativeDraw(draw: DrawTensor): void {
   drawNatively = draw;
 }
 
-/** A tensor of the numbers of {@link drawUniform} or {@link drawNormal}. */
-export function drawTensor(shape: number[], spread: Spread, seed?: number): tf.Tensor {
-  return (
-    drawNatively(shape, spread, seed) ??
-    filled(shape, (values) => {
-      const [first, high] = spread;
-      if (high === undefined) fillNormal(values, first, seed);
-      else fillUniform(values, first, high, seed);
-    })
-  );
+/** A tensor of the numbers of {@link drawUniform}. */
+export function uniformTensor(shape: number[], low: number, high: number, seed?: number): tf.Tensor {
+  return drawNatively(shape, [low, high], seed) ?? filled(shape, (values) => fillUniform(values, low, high, seed));
+}
+
+/** A tensor of the numbers of {@link drawNormal}. */
+export function normalTensor(shape: number[], deviation: number, seed?: number): tf.Tensor {
+  return drawNatively(shape, [deviation], seed) ?? filled(shape, (values) => fillNormal(values, deviation, seed));
 }
 
 /** A float32 tensor that `fill` writes. */

@@ -3,7 +3,7 @@
  * dt starts between dtMin and dtMax, so that a channel remembers for about 1/dt steps.
  */
 import * as tf from '@tensorflow/tfjs';
-import {drawTensor, filled} from '../draw';
+import {filled, normalTensor, uniformTensor} from '../draw';
 
 /** Makes the first value of a weight of the given shape. */
 export type Start = (shape: readonly number[], seed?: number) => tf.Tensor;
@@ -25,12 +25,12 @@ export type DivisibleStart = (shape: readonly number[], seed?: number, divisor?:
 
 /** U(±bound) */
 export function uniform(bound: number): DivisibleStart {
-  return (shape, seed, divisor = 1) => drawTensor([...shape], [-bound / divisor, bound / divisor], seed);
+  return (shape, seed, divisor = 1) => uniformTensor([...shape], -bound / divisor, bound / divisor, seed);
 }
 
 /** N(0, deviation²) */
 export function normal(deviation: number): Start {
-  return (shape, seed) => drawTensor([...shape], [deviation], seed);
+  return (shape, seed) => normalTensor([...shape], deviation, seed);
 }
 
 /** What torch gives a linear map or a convolution: U(±1/√fanIn), its Kaiming uniform with a = √5. */

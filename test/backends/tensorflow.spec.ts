@@ -4,8 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend} from '../../src/backends/tensorflow';
-import type {Spread} from '../../src/draw';
-import {drawNormal, drawTensor, drawUniform} from '../../src/draw';
+import {drawNormal, drawUniform, normalTensor, uniformTensor} from '../../src/draw';
 import {crossEntropy, embedding} from '../../src/index';
 import {packedLinear} from '../../src/ops/packedLinear';
 import {unpackRows} from '../../src/ops/unpackRows';
@@ -29,16 +28,19 @@ function pretendedGpu(): void {
 }
 
 /** Six random numbers as weights have them, and whether the library drew them. */
-function drawnOnBackend(spread: Spread, seed: number) {
+function drawnOnBackend(draw: () => tf.Tensor) {
   const ops = spyOn(backend(), 'executeMultipleOutputs').and.callThrough();
-  const values = tf.tidy(() => [...drawTensor([2, 3], spread, seed).dataSync()]);
+  const values = tf.tidy(() => [...draw().dataSync()]);
   return {values, natively: ops.calls.allArgs().some(([op]) => op === 'TfjsMambaDraw')};
 }
 
 describe('random weights on TensorFlow', () => {
   it('are drawn by the library', () => {
     const tensors = tf.memory().numTensors;
-    expect(drawnOnBackend([-1, 2], 4)).toEqual({values: [...drawUniform(6, -1, 2, 4)], natively: true});
+    expect(drawnOnBackend(() => uniformTensor([2, 3], -1, 2, 4))).toEqual({
+      values: [...drawUniform(6, -1, 2, 4)],
+      natively: true,
+    });
     expect(tf.memory().numTensors).toBe(tensors);
   });
 });
@@ -47,7 +49,10 @@ describe('random weights on a GPU of TensorFlow', () => {
   pretendedGpu();
 
   it('are drawn in JavaScript, the same ones', () => {
-    expect(drawnOnBackend([0.5], 4)).toEqual({values: [...drawNormal(6, 0.5, 4)], natively: false});
+    expect(drawnOnBackend(() => normalTensor([2, 3], 0.5, 4))).toEqual({
+      values: [...drawNormal(6, 0.5, 4)],
+      natively: false,
+    });
   });
 });
 

@@ -6,7 +6,7 @@ import {createHash} from 'node:crypto';
 import {isMainThread, parentPort, Worker} from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import {drawNormal, drawTensor, drawUniform} from '../../src/draw';
+import {drawNormal, drawUniform, normalTensor, uniformTensor} from '../../src/draw';
 import {backendInfo} from '../../src/node';
 import {halfLinear} from '../../src/ops/halves';
 import {linearReference} from '../../src/ops/linear/reference';
@@ -64,8 +64,8 @@ function packedProducts(x: Array64) {
 function wrongDraws(): string[] {
   const sizes = [0, 1, 3, 130, 2 ** 15 - 1, 2 ** 15, 2 ** 17, 2 ** 17 + 2 ** 15 + 5, 500_002];
   const draws = sizes.flatMap((size): [tf.Tensor, Float32Array][] => [
-    [drawTensor([size], [-0.3, 0.2], 2 ** 40 + 3), drawUniform(size, -0.3, 0.2, 2 ** 40 + 3)],
-    [drawTensor([1, size], [0.7], size), drawNormal(size, 0.7, size)],
+    [uniformTensor([size], -0.3, 0.2, 2 ** 40 + 3), drawUniform(size, -0.3, 0.2, 2 ** 40 + 3)],
+    [normalTensor([1, size], 0.7, size), drawNormal(size, 0.7, size)],
   ]);
   const differ = draws.filter(([drawn, expected]) => {
     const words = new Int32Array(expected.buffer);
