@@ -198,7 +198,7 @@ export class Trainer {
       this.kept = saved = this.step;
       await callbacks.onCheckpoint?.({step: this.step});
     };
-    const {verbose = terminal() ? 1 : 0} = options;
+    const {verbose = terminal() && !cluster?.rank ? 1 : 0} = options;
     const progress = verbose === 1 ? new ProgressLine(steps, terminal(), this.step) : undefined;
     const clock = new Clock();
     const isDue = (every: number) => this.step % every === 0 || this.step === steps;
