@@ -105,28 +105,34 @@ export function watchGradients(
 }
 
 /**
- * Has what the way back is done with freed on the way: what was kept for a gradient once that is computed, and the gradient of a result once
- * those of what it was made of are. TensorFlow.js keeps all of both to the end. To be called last in the function that is differentiated.
+ * Has what the way back is done with freed on the way: what was kept for a gradient once that is computed, the gradient of a result once
+ * those of what it was made of are, and what was added to a gradient that was there. TensorFlow.js keeps all of them to the end. To be called last in the function that is differentiated.
  */
 export function freeOnTheWay(): void {
   const {state} = tf.engine() as unknown as {state: TapeState};
+  const begun = new Set<number>();
   let done: tf.Tensor[] = [];
+  let addends: tf.Tensor[] = [];
   for (const node of state.activeTape) {
-    const {gradient, saved} = node;
+    const {gradient, inputs, saved} = node;
     if (!gradient) continue;
     node.gradient = (dys) => {
-      tf.dispose(done);
       const scope = state.activeScope.id;
       // Of the gradients those alone that were made on this way: a gradient function may give a tensor that somebody else has.
-      const mine = dys.filter((dy) => dy !== null).filter(({kept, scopeId}) => !kept && scopeId === scope);
-      done = [...saved, ...mine];
+      const isMine = ({kept, scopeId}: tf.Tensor) => !kept && scopeId === scope;
+      tf.dispose([done, addends.filter(isMine)]);
+      done = [...saved, ...dys.filter((dy) => dy !== null).filter(isMine)];
+      addends = [];
       const given = new Set(done);
-      const own = (dx: tf.Tensor) => {
-        if (given.has(dx)) return dx.clone();
+      const own = (name: string, grad: tf.Tensor) => {
+        const dx = given.has(grad) ? grad.clone() : grad;
         given.add(dx);
+        const {id} = inputs[name];
+        if (begun.has(id)) addends.push(dx);
+        begun.add(id);
         return dx;
       };
-      const grads = Object.entries(gradient(dys)).map(([name, grad]) => [name, () => own(grad())]);
+      const grads = Object.entries(gradient(dys)).map(([name, grad]) => [name, () => own(name, grad())]);
       return Object.fromEntries(grads) as Record<string, () => tf.Tensor>;
     };
   }

@@ -89,6 +89,29 @@ describe('the way back', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it('frees what was added to a gradient', () => {
+    const variable = tf.variable(tf.ones([WIDTH]));
+    const counts: number[] = [];
+    const use = tf.customGrad(() => {
+      const gradFunc = (dy: tf.Tensor) => {
+        counts.push(tf.memory().numTensors);
+        return dy.mul(2);
+      };
+      return {value: variable.mul(2), gradFunc};
+    });
+    const loss = () => {
+      const result = tf.addN(Array.from({length: 10}, () => use(variable))).sum<tf.Scalar>();
+      freeOnTheWay();
+      return result;
+    };
+    const {value, grads} = freeingTape(() => tf.variableGrads(loss, [variable]));
+    expect([...grads[variable.name].dataSync()]).toEqual(Array(WIDTH).fill(20));
+    tf.dispose([value, grads, variable]);
+    // Each use has a gradient of its own, which goes, and gives an addend, which must not stay in its place.
+    expect(counts.length).toBe(10);
+    expect(counts[9]).toBe(counts[2] - 7);
+  });
+
   it('frees nothing that somebody else has, and nothing twice', () => {
     const model = tf.sequential({layers: [tf.layers.dense({units: WIDTH, inputShape: [3]})]});
     const held = tf.ones([1, WIDTH]);
