@@ -20,6 +20,7 @@ export interface WebGPUBackendInternals extends WatchedBackend, UniformPool {
   makeTensorInfo(shape: number[], dtype: DataType): TensorInfo;
   uploadToGPU(dataId: object): void;
   disposeData(dataId: object): boolean;
+  incRef(dataId: object): void;
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;
   submitQueue(): void;
@@ -40,8 +41,8 @@ export interface Dispatch {
   /** A tensor for each buffer that the program's variant has; others are left alone. */
   buffers: Record<string, TensorInfo | undefined>;
   uniforms: Record<string, number>;
-  /** How many workgroups; more than fit into one dimension are spread over two. */
-  workgroups: number;
+  /** How many workgroups, if not of an element each; more than fit into one dimension are spread over two. */
+  workgroups?: number;
 }
 
 /** Where one call of a kernel gets its memory, and runs its programs. */
@@ -64,6 +65,12 @@ export class Gpu {
       this.backend.uploadToGPU(info.dataId);
     }
     return info;
+  }
+
+  /** An input as an output. */
+  again({dataId, shape, dtype}: TensorInfo): TensorInfo {
+    this.backend.incRef(dataId);
+    return {dataId, shape, dtype};
   }
 
   /** Memory for `size` numbers until the kernel has run. */
@@ -89,12 +96,13 @@ export class Gpu {
     if (!values.every(Number.isFinite)) {
       throw new Error(`${program.name}: its uniforms ${uniforms.join(', ')} are ${values.join(', ')}`);
     }
+    const {workgroups = Math.ceil(dispatch.uniforms.size / 64)} = dispatch;
     const resources = buffers.map((name) => this.bound(dispatch, name));
-    const group = bindings.group(backend, resources, [...values, dispatch.workgroups]);
+    const group = bindings.group(backend, resources, [...values, workgroups]);
     record(backend, program.name, (pass) => {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...this.grid(dispatch.workgroups));
+      pass.dispatchWorkgroups(...this.grid(workgroups));
     });
   }
 

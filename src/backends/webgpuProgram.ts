@@ -19,12 +19,13 @@ export interface Shader {
   buffers: Record<string, BufferUse>;
   /** The numbers by name, `p.name` in the code; 'u32' unless said otherwise. */
   uniforms: Record<string, 'u32' | 'f32' | 'i32'>;
-  workgroupSize: number;
+  /** If absent, there are 64 and an invocation for each of `size` elements, a uniform. */
+  workgroupSize?: number;
   /** Functions, constants and workgroup variables. */
   declarations?: string;
   /**
    * The body of the entry point. It finds `group`, the number of its workgroup, and `lane`, its invocation's number in it. Workgroups
-   * beyond the number asked for have left already.
+   * beyond the number asked for have left already. Of an element each, it finds `i`, the number of its own, and the rest have left too.
    */
   main: string;
 }
@@ -85,7 +86,7 @@ ${fields.join('\n')}
 ${bindings.join('\n')}
 @group(0) @binding(${bindings.length}) var<uniform> p: Uniforms;
 ${declarations}
-@compute @workgroup_size(${workgroupSize})
+@compute @workgroup_size(${workgroupSize ?? 64})
 fn main(
   @builtin(workgroup_id) workgroupId: vec3u,
   @builtin(num_workgroups) workgroupCount: vec3u,
@@ -93,6 +94,7 @@ fn main(
 ) {
   let group = workgroupId.y * workgroupCount.x + workgroupId.x;
   if (group >= p.workgroups) { return; }
+  ${workgroupSize ? '' : 'var i = group * 64u + lane; if (i >= p.size) { return; }'}
 ${main}
 }
 `;

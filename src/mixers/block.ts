@@ -33,8 +33,8 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
   };
   // What follows knows its complete configuration, ε included.
   if (mixer.isBlock) return {...mixer, ...common} as Mixer<BlockConfig<C>, S>;
-  const normalize = <T extends tf.Tensor>(weights: Weights, {epsilon}: BlockConfig, x: T) =>
-    rmsNorm({x, weight: weights['norm/weight'] as tf.Tensor1D, epsilon}).y as T;
+  const normalize = <T extends tf.Tensor>(weights: Weights, {epsilon}: BlockConfig, x: T, passes = false) =>
+    rmsNorm({x, weight: weights['norm/weight'] as tf.Tensor1D, epsilon}, passes) as {y: T; residual?: T};
   return {
     name: mixer.name,
     ...common,
@@ -49,13 +49,14 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
     takesSequenceIds: mixer.takesSequenceIds,
     lookBack: (config) => mixer.lookBack(config),
     run(weights, config, x, state, context) {
-      const normalized = normalize(weights, config, zeroedAt(context?.padding, x));
+      const zeroed = zeroedAt(context?.padding, x);
+      const {y: normalized, residual = x} = normalize(weights, config, zeroed, zeroed === x);
       const input = context?.drop?.(normalized) ?? normalized;
       const mixed = mixer.run(ofMixer(weights) as W, config, input, state, context);
-      return {y: x.add<tf.Tensor3D>(mixed.y), state: mixed.state};
+      return {y: residual.add<tf.Tensor3D>(mixed.y), state: mixed.state};
     },
     step(weights, config, x, state) {
-      const mixed = mixer.step(ofMixer(weights) as W, config, normalize(weights, config, x), state);
+      const mixed = mixer.step(ofMixer(weights) as W, config, normalize(weights, config, x).y, state);
       return {y: x.add<tf.Tensor2D>(mixed.y), state: mixed.state};
     },
     inside: mixer,

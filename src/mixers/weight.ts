@@ -2,9 +2,9 @@
  * A weight that knows its form. What mixers multiply by may be a plain tensor, a packed one of few bits, or one with a low-rank
  * correction; they do not look. {@link linear} and {@link embedding} are the only places that do.
  */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import {embedding as embeddingOp} from '../ops/embedding';
-import {linear as linearOp} from '../ops/linear';
+import {linearOutputs, linear as linearOp} from '../ops/linear';
 import {arithmeticOf} from './forms';
 
 /** A float32 tensor [in, out], or [rows, width] of a table. */
@@ -85,6 +85,14 @@ export function linear(args: WeightedArgs): tf.Tensor {
   const {x, weight, bias, isTable = false} = args;
   if (weight.form === 'dense') return linearOp({x, kernel: weight.value, bias, transposeKernel: isTable});
   return arithmeticOf(weight).linear({...args, weight});
+}
+
+/** `x · weight + bias` in parts [..., size], and behind them x: what reads it elsewhere takes that, if `passes`. */
+export function linearInParts(args: WeightedArgs, sizes: number[], passes = false): tf.Tensor[] {
+  const {x, weight, bias} = args;
+  const outputs =
+    weight.form === 'dense' ? linearOutputs({x, kernel: weight.value, bias}, sizes, passes) : [linear(args)];
+  return outputs.length > 1 ? outputs : [...tf.split(outputs[0], sizes, -1), x];
 }
 
 /** The rows of a table [rows, width] at int32 ids of any shape → [..., width]. */

@@ -14,10 +14,7 @@ const addRows = defineProgram({
   build: () => ({
     buffers: {x: read, y: write},
     uniforms: {rows: 'u32', columns: 'u32', size: 'u32'},
-    workgroupSize: 64,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let column = i % p.columns;
   let first = i / p.columns * ${ROWS}u;
   let end = min(first + ${ROWS}u, p.rows);
@@ -30,7 +27,7 @@ const addRows = defineProgram({
 /** Adds up rows of `x` [rows, columns] into `result` [⌈rows / ROWS⌉, columns]. */
 function addSome(gpu: Gpu, x: TensorInfo, rows: number, columns: number, result: TensorInfo): void {
   const size = Math.ceil(rows / ROWS) * columns;
-  gpu.run(addRows, {}, {buffers: {x, y: result}, uniforms: {rows, columns, size}, workgroups: Math.ceil(size / 64)});
+  gpu.run(addRows, {}, {buffers: {x, y: result}, uniforms: {rows, columns, size}});
 }
 
 /** What is left of `x` [rows, columns] when there are few rows, which whoever reads them can add up by the way. */

@@ -18,7 +18,7 @@ import {selectiveScan} from '../../ops/selectiveScan';
 import {selectiveStateUpdate} from '../../ops/selectiveStateUpdate';
 import {convolvePadded, heldAt, zeroedAt} from '../masking';
 import type {RunContext} from '../mixer';
-import {linear} from '../weight';
+import {linear, linearInParts} from '../weight';
 import type {MixerConfig} from './config';
 import type {Mamba1Weights} from './weights';
 
@@ -37,14 +37,13 @@ export function runMamba1(
   state?: LayerState,
   {padding, sequenceIds}: RunContext = {},
 ): {y: tf.Tensor3D; state: LayerState} {
-  const [xs, z] = split(project(weights, 'inProj', zeroedAt(padding, x))); // [B,L,E] each
+  const [xs, z] = split(weights, config, zeroedAt(padding, x)); // [B,L,E] each
   const conv = convolvePadded(padding, xs as tf.Tensor3D, state?.conv, (given, initialState) =>
     causalConv1d({x: given, ...convolution(weights), initialState, sequenceIds}),
   );
-  const u = conv.y; // [B,L,E]
-  const {delta, B, C} = select(weights, config, u); // [B,L,E], [B,L,N], [B,L,N]
+  const {u, delta, B, C} = select(weights, config, conv.y); // [B,L,E], [B,L,E], [B,L,N], [B,L,N]
   const scan = selectiveScan({
-    u,
+    u: u as tf.Tensor3D,
     delta: heldAt(padding, delta as tf.Tensor3D),
     B,
     C,
@@ -53,7 +52,7 @@ export function runMamba1(
     initialState: state?.ssm,
     sequenceIds,
   });
-  const y = project(weights, 'outProj', scan.y) as tf.Tensor3D; // [B,L,dModel]
+  const y = project(weights, scan.y) as tf.Tensor3D; // [B,L,dModel]
   return {y, state: {conv: conv.finalState, ssm: scan.finalState}};
 }
 
@@ -63,36 +62,35 @@ export function stepMamba1(
   x: tf.Tensor2D, // [B,dModel]
   state: LayerState,
 ): {y: tf.Tensor2D; state: LayerState} {
-  const [xs, z] = split(project(weights, 'inProj', x)); // [B,E] each
+  const [xs, z] = split(weights, config, x); // [B,E] each
   const conv = causalConv1dUpdate({x: xs as tf.Tensor2D, state: state.conv, ...convolution(weights)});
-  const u = conv.y; // [B,E]
-  const {delta, B, C} = select(weights, config, u); // [B,E], [B,N], [B,N]
+  const {u, delta, B, C} = select(weights, config, conv.y); // [B,E], [B,E], [B,N], [B,N]
   const scan = selectiveStateUpdate({
     state: state.ssm,
-    u,
+    u: u as tf.Tensor2D,
     delta: delta as tf.Tensor2D,
     B,
     C,
     ...recurrence(weights),
     z: z as tf.Tensor2D,
   });
-  const y = project(weights, 'outProj', scan.y) as tf.Tensor2D; // [B,dModel]
+  const y = project(weights, scan.y) as tf.Tensor2D; // [B,dModel]
   return {y, state: {conv: conv.state, ssm: scan.state}};
 }
 
 /** Δ of a sequence x [B,L,dModel] that nothing comes before, behind its softplus [B,L,E]: how much of a position enters the state. */
 export function stepSizesMamba1(weights: Mamba1Weights, config: MixerConfig, x: tf.Tensor3D): tf.Tensor3D {
-  const [xs] = split(project(weights, 'inProj', x)); // [B,L,E]
+  const [xs] = split(weights, config, x); // [B,L,E]
   const {y: u} = causalConv1d({x: xs as tf.Tensor3D, ...convolution(weights)});
   return softplus(select(weights, config, u).delta.add(weights['dtProj/bias'])) as tf.Tensor3D;
 }
 
-function project(weights: Mamba1Weights, name: 'inProj' | 'outProj', x: tf.Tensor): tf.Tensor {
-  return linear({x, weight: weights[`${name}/kernel`], bias: weights[`${name}/bias`]});
+function split(weights: Mamba1Weights, {dInner}: MixerConfig, x: tf.Tensor): tf.Tensor[] {
+  return linearInParts({x, weight: weights['inProj/kernel'], bias: weights['inProj/bias']}, [dInner, dInner]);
 }
 
-function split(xz: tf.Tensor): tf.Tensor[] {
-  return tf.split(xz, 2, -1);
+function project(weights: Mamba1Weights, x: tf.Tensor): tf.Tensor {
+  return linear({x, weight: weights['outProj/kernel'], bias: weights['outProj/bias']});
 }
 
 function convolution(weights: Mamba1Weights) {
@@ -103,11 +101,12 @@ function convolution(weights: Mamba1Weights) {
   };
 }
 
-/** What makes the scan selective: step size, B and C are functions of the input u [...,E]. */
+/** What makes the scan selective: step size, B and C are functions of the input u [...,E]. The scan reads the u that is returned. */
 function select(weights: Mamba1Weights, {dtRank, dState, mixerEpsilon}: MixerConfig, u: tf.Tensor) {
-  const parts = tf.split(linear({x: u, weight: weights['xProj/kernel']}), [dtRank, dState, dState], -1);
+  const parts = linearInParts({x: u, weight: weights['xProj/kernel']}, [dtRank, dState, dState], true);
+  const again = parts.pop()!;
   const [dt, B, C] = mixerEpsilon === undefined ? parts : parts.map((part) => normalized(part, mixerEpsilon));
-  return {delta: linear({x: dt, weight: weights['dtProj/kernel']}), B, C}; // the bias of dtProj goes in with softplus
+  return {u: again, delta: linear({x: dt, weight: weights['dtProj/kernel']}), B, C}; // the bias of dtProj goes in with softplus
 }
 
 /** The RMS norm without a weight. */

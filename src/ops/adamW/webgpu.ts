@@ -29,10 +29,7 @@ const update = defineProgram({
       stepSize: 'f32',
       correction: 'f32',
     },
-    workgroupSize: 64,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let g = grad[i] * gradScale[0];
   let first = p.beta1 * m[i] + p.rest1 * g;
   let second = p.beta2 * v[i] + p.rest2 * g * g;
@@ -193,7 +190,6 @@ registerWebGPUKernel('AdamW', (gpu, inputs, attrs: AdamWAttrs) => {
           stepSize: learningRate / (1 - beta1 ** step),
           correction: 1 / Math.sqrt(1 - beta2 ** step),
         },
-        workgroups: Math.ceil(size / 64),
       },
     );
   });

@@ -83,11 +83,8 @@ const forward = defineProgram<Sums>({
       ...(past !== 'none' && {finalState: write}),
     },
     uniforms: {...sizes, ySize: 'u32'},
-    workgroupSize: 64,
     declarations: sumsWgsl({past, bias, packed}) + (silu ? sigmoidWgsl : ''),
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   if (i < p.ySize) {
     let row = i / p.channels;
     let sum = sumAt(row / p.length, row % p.length, i % p.channels);
@@ -126,11 +123,8 @@ const weightGradient = defineProgram<Sums>({
       blocks: write,
     },
     uniforms: {...sizes, rows: 'u32'},
-    workgroupSize: 64,
     declarations: sumsWgsl({past, bias, packed}) + sigmoidWgsl,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let d = i % p.channels;
   let block = i / p.channels;
   let first = block * ${BLOCK}u;
@@ -167,7 +161,6 @@ const inputGradient = defineProgram<{past: Past; packed: boolean}>({
       ...(past === 'given' && {dInitialState: write}),
     },
     uniforms: {...sizes, xSize: 'u32'},
-    workgroupSize: 64,
     declarations: `${packed ? isSameWgsl : ''}
 // t counts from the first of the K-1 past inputs; that input met the sums t-K+1 ... t.
 fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
@@ -187,8 +180,6 @@ fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
   return sum;
 }`,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   if (i < p.xSize) {
     let row = i / p.channels;
     dx[i] = gradientAt(row / p.length, row % p.length + p.width - 1u, i % p.channels);
@@ -211,10 +202,7 @@ const spread = defineProgram<{bias: boolean}>({
   build: ({bias}) => ({
     buffers: {blocks: read, dWeight: write, ...(bias && {dBias: write})},
     uniforms: {channels: 'u32', width: 'u32', rows: 'u32', size: 'u32'},
-    workgroupSize: 64,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let d = i % p.channels;
   let k = i / p.channels;
   var sum = 0.0;
@@ -253,7 +241,6 @@ export function convolve(
         finalState,
       },
       uniforms: {length, channels, width, size, ySize},
-      workgroups: Math.ceil(size / 64),
     },
   );
   return [y, finalState];
@@ -296,7 +283,6 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     {
       buffers: {x, weight, bias, initialState, ids, dy, dSum, blocks},
       uniforms: {length, channels, width, size: blockCount * channels, rows},
-      workgroups: Math.ceil((blockCount * channels) / 64),
     },
   );
 
@@ -314,7 +300,6 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
         dInitialState: gradients.initialState,
       },
       uniforms: {length, channels, width, size: inputSize, xSize},
-      workgroups: Math.ceil(inputSize / 64),
     },
   );
 
@@ -326,7 +311,6 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     {
       buffers: {blocks: few.x, dWeight: gradients.weight, dBias: gradients.bias},
       uniforms: {channels, width, rows: few.rows, size},
-      workgroups: Math.ceil(size / 64),
     },
   );
   return Object.values(gradients);

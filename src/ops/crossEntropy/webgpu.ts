@@ -84,11 +84,8 @@ const logitGradient = defineProgram({
   build: () => ({
     buffers: {logits: read, labels: readInts, logSumExp: read, scale: read, dLogits: write},
     uniforms: {classes: 'u32', ignoreIndex: 'i32', size: 'u32'},
-    workgroupSize: 64,
     declarations: countedWgsl + expm1Wgsl,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let row = i / p.classes;
   let label = labels[row];
   var gradient = 0.0;
@@ -132,7 +129,6 @@ registerWebGPUKernel(
       {
         buffers: {logits, labels, logSumExp, scale, dLogits},
         uniforms: {classes, ignoreIndex, size: rows * classes},
-        workgroups: Math.ceil((rows * classes) / 64),
       },
     );
     return [dLogits];

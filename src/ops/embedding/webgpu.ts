@@ -16,10 +16,7 @@ const lookUp = defineProgram({
   build: () => ({
     buffers: {weight: read, ids: readInts, y: write},
     uniforms: {rows: 'u32', channels: 'u32', size: 'u32'},
-    workgroupSize: 64,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let id = ids[i / p.channels];
   var value = 0.0;
   if (id >= 0 && id < i32(p.rows)) { value = weight[u32(id) * p.channels + i % p.channels]; }
@@ -87,10 +84,7 @@ const addChains = defineProgram({
   build: () => ({
     buffers: {head: readInts, first: readInts, next: readInts, dy: read, dWeight: write},
     uniforms: {channels: 'u32', size: 'u32'},
-    workgroupSize: 64,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let row = i / p.channels;
   var position = -1;
   if (head[row] >= 0) { position = first[row]; }
@@ -106,7 +100,7 @@ registerWebGPUKernel('Embedding', (gpu, [weight, ids], {rows}: EmbeddingAttrs) =
   const channels = weight.shape[1];
   const y = gpu.output([...ids.shape, channels]);
   const size = sizeOf(y.shape);
-  gpu.run(lookUp, {}, {buffers: {weight, ids, y}, uniforms: {rows, channels, size}, workgroups: Math.ceil(size / 64)});
+  gpu.run(lookUp, {}, {buffers: {weight, ids, y}, uniforms: {rows, channels, size}});
   return [y];
 });
 
@@ -123,6 +117,6 @@ registerWebGPUKernel('EmbeddingGrad', (gpu, [ids, dy], {rows}: EmbeddingAttrs) =
   gpu.run(list, {}, {buffers: {ids, head, link}, uniforms, workgroups: groups(positions)});
   gpu.run(order, {}, {buffers: {ids, head, link, first, next}, uniforms, workgroups: groups(positions)});
   const chains = {head, first, next, dy, dWeight};
-  gpu.run(addChains, {}, {buffers: chains, uniforms: {channels, size}, workgroups: groups(size)});
+  gpu.run(addChains, {}, {buffers: chains, uniforms: {channels, size}});
   return [dWeight];
 });

@@ -34,6 +34,11 @@ export interface LinearArgs {
  * @throws Error naming the argument whose shape, dtype or type is wrong.
  */
 export function linear(args: LinearArgs): tf.Tensor {
+  return linearOutputs(args)[0];
+}
+
+/** @internal What the kernel gives: the same in one piece, or in these parts, which are cheaper to make at once, and behind them x. */
+export function linearOutputs(args: LinearArgs, sizes?: number[], passes?: boolean): tf.Tensor[] {
   return tf.tidy('linear', () => {
     checkKeys(OP, args, ['x', 'kernel', 'bias', 'transposeKernel']);
     const {transposeKernel = false} = args;
@@ -53,11 +58,12 @@ export function linear(args: LinearArgs): tf.Tensor {
     const expected = transposeKernel ? [out, width] : [width, out];
     checkShape(OP, 'kernel', kernel, expected, `the width of x, ${width}, on axis ${inAxis}`);
     checkShape(OP, 'bias', bias, [out], 'a value per output');
+    const attrs = {transposeKernel, sizes, passes};
     if (x.rank === 2) {
-      return runLinear({x, kernel, bias}, {transposeKernel})[0];
+      return runLinear({x, kernel, bias}, attrs);
     }
-    const [y] = runLinear({x: x.reshape([-1, width]), kernel, bias}, {transposeKernel});
-    return y.reshape([...x.shape.slice(0, -1), out]);
+    const outputs = runLinear({x: x.reshape([-1, width]), kernel, bias}, attrs);
+    return outputs.map((y) => y.reshape([...x.shape.slice(0, -1), y.shape[1]!]));
   });
 }
 

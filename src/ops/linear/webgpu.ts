@@ -9,19 +9,12 @@
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel} from '../../backends/webgpu';
+import type {Program, Shader} from '../../backends/webgpuProgram';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
-import type {PresentAttr} from '../kernel';
+import type {Named, PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sumRows} from '../webgpuSums';
-import {
-  THIN_ROWS,
-  beginSums,
-  partsOfSums,
-  putParts,
-  sixteenToAnOutput,
-  thinUniforms,
-  thinVariants,
-} from '../webgpuThin';
+import {THIN_ROWS, beginSums, partsOfSums, putParts, thinUniforms, thinVariants} from '../webgpuThin';
 import type {Thin} from '../webgpuThin';
 import {forRows, rowsTogether} from '../wgsl';
 import type {LinearAttrs, LinearGradInput, LinearInput} from './kernels';
@@ -36,56 +29,106 @@ const SLICE = 1024;
 
 const either = [false, true];
 
-type Operands = {transposeA: boolean; transposeB: boolean; bias: boolean};
+/** y of so many parts, or both gradients, where something may be added to that of x. */
+type Product = {transposeKernel: boolean; bias: boolean; gradients: boolean; parts: number; passed: boolean};
 
-/** c[slice] = a·b over the slice's terms: a [m,k] or, transposed, [k,m]; b [k,n] or [n,k]. */
-const product = defineProgram<Operands>({
+/** Puts DEPTH terms of an operand into workgroup memory. Neighbouring invocations read neighbouring numbers. */
+const load = (tile: string, first: string, size: string, name: string, byTerm: boolean) => `
+    for (var i = lane; i < ${DEPTH * TILE}u; i += 256u) {
+      let at = ${first} + i ${byTerm ? `% ${TILE}u` : `/ ${DEPTH}u`};
+      let term = term0 + i ${byTerm ? `/ ${TILE}u` : `% ${DEPTH}u`};
+      var value = 0.0;
+      if (at < ${size} && term < end) { value = ${name}At(${byTerm ? 'term, at' : 'at, term'}); }
+      ${tile}[${byTerm ? 'i' : `i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u`}] = value;
+    }`;
+
+/** Both operands, and whether the terms of each are its rows. */
+const loadBoth = (a: string, aByTerm: boolean, b: string, bByTerm: boolean) =>
+  load('tileA', 'row0', 'size.x', a, aByTerm) + load('tileB', 'column0', 'size.y', b, bByTerm);
+
+const elementAt = (name: string, width: string) =>
+  `fn ${name}At(row: u32, column: u32) -> f32 { return ${name}[row * p.${width} + column]; }\n`;
+
+/** The parts of y, one beside the other, or those of its gradient. */
+const partNames = ['dy', 'dy1', 'dy2'] as const;
+
+/**
+ * y = x·kernel (+ bias); or both gradients, dx (+ passed) and behind it dKernel, each over a slice of its sum. x is [rows,width], kernel
+ * [width,out] or, transposed, [out,width].
+ */
+const product = defineProgram<Product>({
   name: 'Linear (product)',
-  variants: combinations({transposeA: either, transposeB: either, bias: either}),
-  build: ({transposeA, transposeB, bias}) => ({
-    buffers: {a: read, b: read, ...(bias && {bias: read}), c: write},
-    uniforms: {m: 'u32', n: 'u32', k: 'u32', slice: 'u32', tilesM: 'u32', tilesN: 'u32'},
-    workgroupSize: 256,
-    declarations: `
+  variants: [
+    ...combinations({transposeKernel: either, bias: either, gradients: [false], parts: [1], passed: [false]}),
+    ...combinations({transposeKernel: either, bias: [false], gradients: [true], parts: [1], passed: [false]}),
+    ...combinations({transposeKernel: [false], bias: [false], gradients: either, parts: [3], passed: [false]}),
+    {transposeKernel: false, bias: false, gradients: true, parts: 2, passed: true},
+  ],
+  build: ({transposeKernel, bias, gradients, parts, passed}): Shader => {
+    const names = partNames.slice(0, parts);
+    const inPart = (code: (element: string) => string) =>
+      names
+        .map((name) => `if (i < p.${name}) { ${code(`${name}[row * p.${name} + i]`)}; } i -= p.${name};`)
+        .join('\n  ');
+    const uniforms = ['rows', 'width', 'out', 'slice', 'first', 'kernelSlice', ...names];
+    return {
+      buffers: {
+        x: read,
+        kernel: read,
+        ...(bias && {bias: read}),
+        ...(passed && {passed: read}),
+        ...Object.fromEntries(names.map((name) => [name, gradients ? read : write])),
+        ...(gradients && {dx: write, dKernel: write}),
+      },
+      uniforms: Object.fromEntries(uniforms.map((name) => [name, 'u32'])),
+      workgroupSize: 256,
+      declarations: `
 var<workgroup> tileA: array<f32, ${DEPTH * TILE}>; // [DEPTH, rows]
 var<workgroup> tileB: array<f32, ${DEPTH * TILE}>; // [DEPTH, columns]
-fn valueA(row: u32, term: u32, end: u32) -> f32 {
-  if (row >= p.m || term >= end) { return 0.0; }
-  return a[${transposeA ? 'term * p.m + row' : 'row * p.k + term'}];
-}
-fn valueB(term: u32, column: u32, end: u32) -> f32 {
-  if (column >= p.n || term >= end) { return 0.0; }
-  return b[${transposeB ? 'column * p.k + term' : 'term * p.n + column'}];
+${elementAt('x', 'width') + elementAt('kernel', transposeKernel ? 'width' : 'out')}
+${
+  gradients
+    ? `fn dyAt(row: u32, column: u32) -> f32 {
+  var i = column;
+  ${inPart((element) => `return ${element}`)}
+  return 0.0;
+}`
+    : `fn store(row: u32, column: u32, value: f32) {
+  var i = column;
+  ${inPart((element) => `${element} = value; return`)}
+}`
 }`,
-    main: `
-  let tileN = group % p.tilesN;
-  let tileM = group / p.tilesN % p.tilesM;
-  let slice = group / p.tilesN / p.tilesM;
-  let row0 = tileM * ${TILE}u;
-  let column0 = tileN * ${TILE}u;
-  let end = min((slice + 1u) * p.slice, p.k);
-  let x = lane % 16u;
-  let y = lane / 16u;
+      main: `
+  let ofKernel = group >= p.first;
+  let own = select(group, group - p.first, ofKernel);
+  // Rows and columns of the result, terms, and terms of a slice.
+  ${
+    gradients
+      ? `let size = select(vec4u(p.rows, p.width, p.out, p.slice),
+    vec4u(${transposeKernel ? 'p.out, p.width' : 'p.width, p.out'}, p.rows, p.kernelSlice), ofKernel);`
+      : 'let size = vec4u(p.rows, p.out, p.width, p.slice);'
+  }
+  let tiles = (size + ${TILE - 1}u) / ${TILE}u;
+  let row0 = own / tiles.y % tiles.x * ${TILE}u;
+  let column0 = own % tiles.y * ${TILE}u;
+  let slice = own / tiles.y / tiles.x;
+  let end = min((slice + 1u) * size.w, size.z);
+  let x0 = lane % 16u;
+  let y0 = lane / 16u;
   var sums: array<vec4f, 4>;
-  for (var term0 = slice * p.slice; term0 < end; term0 += ${DEPTH}u) {
-    // Neighbouring invocations read neighbouring numbers.
-    for (var i = lane; i < ${DEPTH * TILE}u; i += 256u) {
-      ${
-        transposeA
-          ? `tileA[i] = valueA(row0 + i % ${TILE}u, term0 + i / ${TILE}u, end);`
-          : `tileA[i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u] = valueA(row0 + i / ${DEPTH}u, term0 + i % ${DEPTH}u, end);`
-      }
-      ${
-        transposeB
-          ? `tileB[i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u] = valueB(term0 + i % ${DEPTH}u, column0 + i / ${DEPTH}u, end);`
-          : `tileB[i] = valueB(term0 + i / ${TILE}u, column0 + i % ${TILE}u, end);`
-      }
+  for (var term0 = slice * size.w; term0 < end; term0 += ${DEPTH}u) {
+    ${
+      gradients
+        ? `if (ofKernel) {${transposeKernel ? loadBoth('dy', true, 'x', true) : loadBoth('x', true, 'dy', true)}
+    } else {${loadBoth('dy', false, 'kernel', transposeKernel)}
+    }`
+        : loadBoth('x', false, 'kernel', !transposeKernel)
     }
     workgroupBarrier();
     for (var term = 0u; term < ${DEPTH}u; term++) {
-      let atB = term * ${TILE}u + x;
+      let atB = term * ${TILE}u + x0;
       let columns = vec4f(tileB[atB], tileB[atB + 16u], tileB[atB + 32u], tileB[atB + 48u]);
-      let atA = term * ${TILE}u + y;
+      let atA = term * ${TILE}u + y0;
       sums[0] += tileA[atA] * columns;
       sums[1] += tileA[atA + 16u] * columns;
       sums[2] += tileA[atA + 32u] * columns;
@@ -94,15 +137,23 @@ fn valueB(term: u32, column: u32, end: u32) -> f32 {
     workgroupBarrier();
   }
   for (var i = 0u; i < 4u; i++) {
-    let row = row0 + y + 16u * i;
+    let row = row0 + y0 + 16u * i;
     for (var j = 0u; j < 4u; j++) {
-      let column = column0 + x + 16u * j;
-      if (row < p.m && column < p.n) {
-        c[(slice * p.m + row) * p.n + column] = sums[i][j]${bias ? ' + bias[column]' : ''};
+      let column = column0 + x0 + 16u * j;
+      if (row < size.x && column < size.y) {
+        let value = sums[i][j]${bias ? ' + bias[column]' : ''};
+        let inSlice = slice * size.x + row;
+        ${
+          gradients
+            ? `let at = inSlice * size.y + column;
+        if (ofKernel) { dKernel[at] = value; } else { dx[at] = value${passed ? ' + passed[at]' : ''}; }`
+            : 'store(inSlice, column, value);'
+        }
       }
     }
   }`,
-  }),
+    };
+  },
 });
 
 /** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. */
@@ -134,68 +185,76 @@ const thin = defineProgram<Thin>({
   }),
 });
 
-/** For few rows and a transposed kernel: 16 invocations a column, which read a row of the kernel side by side. */
-const thinTransposed = defineProgram<Thin>({
-  name: 'Linear (thin, transposed)',
-  variants: thinVariants(),
-  build: ({bias, rows}) => ({
-    buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
-    uniforms: thinUniforms,
-    workgroupSize: 64,
-    declarations: partsOfSums(rows, 64),
-    main: sixteenToAnOutput(
-      {bias, rows},
-      `
-    for (var i = lane % 16u; i < p.k; i += 16u) {
-      let weight = kernel[column * p.k + i];
-      ${forRows(rows, (r) => `sum${r} += x[row${r} + i] * weight;`)}
-    }`,
-    ),
-  }),
-});
+let thinTransposed: Program<Thin> | undefined;
 
-/** a·b (+ bias) into `c` [m,n]. */
-function multiply(
-  gpu: Gpu,
-  a: TensorInfo,
-  b: TensorInfo,
-  c: TensorInfo,
-  [m, n, k]: [number, number, number],
-  {transposeA, transposeB}: Omit<Operands, 'bias'>,
-  bias?: TensorInfo,
-): void {
-  const tilesM = Math.ceil(m / TILE);
-  const tilesN = Math.ceil(n / TILE);
-  const wanted = Math.floor(Math.min(BUSY / (tilesM * tilesN), k / SLICE));
-  // A bias is added once, so a sum with one stays whole.
-  const slices = bias ? 1 : Math.max(wanted, 1);
-  const slice = Math.ceil(k / slices / DEPTH) * DEPTH;
-  const used = Math.ceil(k / slice);
-  const result = used === 1 ? c : gpu.scratch(used * m * n);
-  gpu.run(
-    product,
-    {transposeA, transposeB, bias: bias !== undefined},
-    {
-      buffers: {a, b, bias, c: result},
-      uniforms: {m, n, k, slice, tilesM, tilesN},
-      workgroups: tilesM * tilesN * used,
-    },
-  );
-  if (used > 1) sumRows(gpu, result, used, m * n, c);
+/** Brings the program for few rows and a transposed kernel, which is that of a head. */
+export function takeThinTransposed(program: Program<Thin>): void {
+  thinTransposed = program;
 }
 
-registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel}: LinearAttrs & PresentAttr) => {
-  const named = byName<LinearInput, TensorInfo>(inputs, present);
-  const [x, kernel, bias] = [named.x!, named.kernel!, named.bias];
-  const [rows, k] = x.shape;
-  const n = kernel.shape[transposeKernel ? 0 : 1];
-  const y = gpu.output([rows, n]);
-  if (rows > THIN_ROWS) {
-    multiply(gpu, x, kernel, y, [rows, n, k], {transposeA: false, transposeB: transposeKernel}, bias);
-    return [y];
-  }
+/** How a product is cut: the terms of a slice of k, and the workgroups of all; where the slices go, and what adds them up. */
+function cut(gpu: Gpu, result: TensorInfo, [m, n]: readonly number[], k: number, isWhole: boolean) {
+  const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE);
+  const wanted = isWhole ? 1 : Math.max(Math.floor(Math.min(BUSY / tiles, k / SLICE)), 1);
+  const slice = Math.ceil(k / wanted / DEPTH) * DEPTH;
+  const slices = Math.ceil(k / slice);
+  const parts = slices === 1 ? result : gpu.scratch(slices * m * n);
+  const add = () => slices > 1 && sumRows(gpu, parts, slices, m * n, result);
+  return {slice, workgroups: tiles * slices, parts, add};
+}
+
+type Tensors = Named<LinearGradInput, TensorInfo>;
+
+/** Fills the parts of y; or, given them, the gradients. What is added once is added to a whole sum. */
+function multiply(
+  gpu: Gpu,
+  {x, kernel, bias, passed}: Tensors,
+  parts: TensorInfo[],
+  transposeKernel: boolean,
+  gradients?: readonly TensorInfo[],
+): void {
+  const [rows, width] = x!.shape;
+  const out = kernel!.shape[transposeKernel ? 0 : 1];
+  const [dx, dKernel] = gradients ?? [];
+  const first = dx
+    ? cut(gpu, dx, dx.shape, out, !!passed)
+    : cut(gpu, parts[0], [rows, out], width, !!bias || parts.length > 1);
+  const second = dx && cut(gpu, dKernel, dKernel.shape, rows, false);
+  const ofParts = <T>(of: (part: TensorInfo) => T) =>
+    Object.fromEntries(parts.map((part, k) => [partNames[k], of(part)]));
   gpu.run(
-    transposeKernel ? thinTransposed : thin,
+    product,
+    {transposeKernel, bias: !!bias && !dx, gradients: !!dx, parts: parts.length, passed: !!passed},
+    {
+      buffers: {
+        ...{x, kernel, bias, passed, ...ofParts((part) => part)},
+        ...{[dx ? 'dx' : 'dy']: first.parts, dKernel: second?.parts},
+      },
+      uniforms: {
+        ...{rows, width, out, slice: first.slice, first: first.workgroups, kernelSlice: second?.slice ?? 0},
+        ...ofParts(({shape}) => shape[1]),
+      },
+      workgroups: first.workgroups + (second?.workgroups ?? 0),
+    },
+  );
+  first.add();
+  second?.add();
+}
+
+registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel, sizes, passes}: LinearAttrs & PresentAttr) => {
+  const named = byName<LinearInput, TensorInfo>(inputs, present);
+  const {x, kernel, bias} = named;
+  const [rows, k] = x!.shape;
+  const n = kernel!.shape[transposeKernel ? 0 : 1];
+  const program = transposeKernel ? thinTransposed : thin;
+  if (rows > THIN_ROWS || !program) {
+    const parts = (sizes && !bias ? sizes : [n]).map((size) => gpu.output([rows, size]));
+    multiply(gpu, named, parts, transposeKernel);
+    return passes && !bias ? [...parts, gpu.again(x!)] : parts;
+  }
+  const y = gpu.output([rows, n]);
+  gpu.run(
+    program,
     {bias: bias !== undefined, rows: rowsTogether(rows, THIN_ROWS)},
     {
       buffers: {x, kernel, bias, y},
@@ -208,20 +267,10 @@ registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel}: LinearA
 
 registerWebGPUKernel('LinearGrad', (gpu, inputs, {present, transposeKernel}: LinearAttrs & PresentAttr) => {
   const named = byName<LinearGradInput, TensorInfo>(inputs, present);
-  const [x, kernel, dy] = [named.x!, named.kernel!, named.dy!];
-  const [rows, width] = x.shape;
-  const out = dy.shape[1];
-  const dx = gpu.output(x.shape);
-  const dKernel = gpu.output(kernel.shape);
-  multiply(gpu, dy, kernel, dx, [rows, width, out], {transposeA: false, transposeB: !transposeKernel});
-  const transposes = {transposeA: true, transposeB: false};
-  if (transposeKernel) {
-    multiply(gpu, dy, x, dKernel, [out, width, rows], transposes);
-  } else {
-    multiply(gpu, x, dy, dKernel, [width, out, rows], transposes);
-  }
-  if (!named.bias) return [dx, dKernel];
-  const dBias = gpu.output(named.bias.shape);
-  sumRows(gpu, dy, rows, out, dBias);
-  return [dx, dKernel, dBias];
+  const {x, kernel, bias, dy} = named;
+  const results = [x, kernel, bias].filter((input) => input !== undefined).map(({shape}) => gpu.output(shape));
+  const parts = partNames.flatMap((name) => named[name] ?? []);
+  multiply(gpu, named, parts, transposeKernel, results);
+  if (bias) sumRows(gpu, dy!, ...(dy!.shape as [number, number]), results[2]);
+  return results;
 });

@@ -29,7 +29,7 @@ export interface RmsNormArgs {
 export type RmsNormResult<T extends tf.Tensor = tf.Tensor> = {
   /** The normalised sum, of x's shape. */
   y: T;
-  /** x + residual, if a residual was given. */
+  /** x + residual, if a residual was given; where x passes it may be x. */
   residual?: T;
 };
 
@@ -37,12 +37,14 @@ export type RmsNormResult<T extends tf.Tensor = tf.Tensor> = {
  * `r = x + residual` (or x), `y = r / √(mean r² + ε) ⊙ weight`, the mean over the last axis. Differentiable in every input and
  * through both outputs.
  *
+ * @param passes Whether the caller reads x elsewhere too, and will take `residual` for it where there is one: then the gradient of
+ * both is one sum.
  * @throws Error naming the argument whose shape, dtype or value is wrong.
  */
-export function rmsNorm(args: RmsNormArgs): RmsNormResult {
+export function rmsNorm(args: RmsNormArgs, passes = false): RmsNormResult {
   return tf.tidy('rmsNorm', (): RmsNormResult => {
     const inputs = checkRmsNorm(args);
-    const [y, residual] = runRmsNorm(inputs, {epsilon: args.epsilon ?? 1e-5});
+    const [y, residual] = runRmsNorm(inputs, {epsilon: args.epsilon ?? 1e-5, passes});
     return residual ? {y, residual} : {y};
   });
 }

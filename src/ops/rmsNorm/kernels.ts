@@ -6,11 +6,13 @@ export type RmsNormGradInput = 'r' | 'weight' | 'dy' | 'dResidual';
 
 export interface RmsNormAttrs {
   epsilon: number;
+  /** Whether x is to be an output where there is no residual, if the backend can. */
+  passes?: boolean;
 }
 
 export const rmsNormInputs = ['x', 'weight', 'residual'] as const;
 
-/** y and, if a residual goes in, x + residual. */
+/** y and, if a residual goes in, x + residual; or x. */
 export const runRmsNorm = defineKernel<RmsNormInput, RmsNormAttrs>({
   kernelName: 'RmsNorm',
   order: rmsNormInputs,

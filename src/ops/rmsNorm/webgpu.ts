@@ -93,7 +93,7 @@ const backward = defineProgram<{residual: boolean}>({
   }),
 });
 
-registerWebGPUKernel('RmsNorm', (gpu, inputs, {present, epsilon}: RmsNormAttrs & PresentAttr) => {
+registerWebGPUKernel('RmsNorm', (gpu, inputs, {present, epsilon, passes}: RmsNormAttrs & PresentAttr) => {
   const {x, weight, residual} = byName<RmsNormInput, TensorInfo>(inputs, present);
   const channels = weight!.shape[0];
   const y = gpu.output(x!.shape);
@@ -107,7 +107,8 @@ registerWebGPUKernel('RmsNorm', (gpu, inputs, {present, epsilon}: RmsNormAttrs &
       workgroups: sizeOf(x!.shape) / channels,
     },
   );
-  return r ? [y, r] : [y];
+  if (r) return [y, r];
+  return passes ? [y, gpu.again(x!)] : [y];
 });
 
 registerWebGPUKernel('RmsNormGrad', (gpu: Gpu, inputs, {present, epsilon}: RmsNormAttrs & PresentAttr) => {

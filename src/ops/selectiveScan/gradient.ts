@@ -5,7 +5,7 @@ import {runSelectiveScanGrad} from './kernels';
 
 defineGradient<ScanKernelInput, ScanAttrs>(
   'SelectiveScan',
-  [false, false, true],
-  ([dy, dFinalState], inputs, [states], {deltaSoftplus}) =>
-    runSelectiveScanGrad({...inputs, states, dy, dFinalState}, {deltaSoftplus}),
+  [false, false, true, true],
+  ([dy, dFinalState], inputs, [states, coefficients], {deltaSoftplus}) =>
+    runSelectiveScanGrad({...inputs, states, coefficients, dy, dFinalState}, {deltaSoftplus}),
 );

@@ -9,7 +9,7 @@ import type {Named} from '../kernel';
 export type ScanInput = 'u' | 'delta' | 'A' | 'B' | 'C' | 'D' | 'z' | 'deltaBias' | 'initialState';
 /** `sequenceIds`, int32 [B,L]: the state starts anew wherever the id changes. They have no gradient. */
 export type ScanKernelInput = ScanInput | 'sequenceIds';
-export type ScanGradInput = ScanKernelInput | 'states' | 'dy' | 'dFinalState';
+export type ScanGradInput = ScanKernelInput | 'states' | 'coefficients' | 'dy' | 'dFinalState';
 
 /** `B`, `C`: [B,L,G,N], or [D,N] when constant. */
 export type ScanInputs = Record<'u' | 'delta' | 'A' | 'B' | 'C', tf.Tensor> &
@@ -17,7 +17,10 @@ export type ScanInputs = Record<'u' | 'delta' | 'A' | 'B' | 'C', tf.Tensor> &
 
 export interface ScanAttrs {
   deltaSoftplus: boolean;
-  /** Whether a third output holds the states the backward starts its chunks from; its layout is the backend's own affair. */
+  /**
+   * Whether a third output holds the states the backward starts its chunks from, and a fourth what else it may need of the forward: their
+   * layouts are the backend's own affair.
+   */
   keepStates: boolean;
 }
 
@@ -26,7 +29,7 @@ export type ScanGradAttrs = Pick<ScanAttrs, 'deltaSoftplus'>;
 /** The inputs that have a gradient. */
 export const scanInputs = ['u', 'delta', 'A', 'B', 'C', 'D', 'z', 'deltaBias', 'initialState'] as const;
 
-/** y, finalState and, if asked for, states. */
+/** y, finalState and, if asked for, states, and coefficients where a backend has them. */
 export const runSelectiveScan = defineKernel<ScanKernelInput, ScanAttrs>({
   kernelName: 'SelectiveScan',
   order: [...scanInputs, 'sequenceIds'],
@@ -35,5 +38,5 @@ export const runSelectiveScan = defineKernel<ScanKernelInput, ScanAttrs>({
 /** The gradients of the inputs that are present, in the order of `scanInputs`. */
 export const runSelectiveScanGrad = defineKernel<ScanGradInput, ScanGradAttrs>({
   kernelName: 'SelectiveScanGrad',
-  order: [...scanInputs, 'states', 'dy', 'dFinalState', 'sequenceIds'],
+  order: [...scanInputs, 'states', 'coefficients', 'dy', 'dFinalState', 'sequenceIds'],
 });

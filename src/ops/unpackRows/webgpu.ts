@@ -12,11 +12,8 @@ const unpack = defineProgram<{looksUp: boolean}>({
   build: ({looksUp}) => ({
     buffers: {words: readInts, scales: read, ...(looksUp && {ids: readInts}), rows: write},
     uniforms: {size: 'u32', columns: 'u32', count: 'u32'},
-    workgroupSize: 64,
     declarations: fourIntegers,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   var at = i;
   var isRow = true;
   ${looksUp ? `let id = ids[i / p.columns]; isRow = id >= 0 && id < i32(p.count); at = u32(id) * p.columns + i % p.columns;` : ''}
@@ -40,7 +37,6 @@ function run(gpu: Gpu, words: TensorInfo, scales: TensorInfo, lead: number[], id
     {
       buffers: {words, scales, ...(ids && {ids}), rows},
       uniforms: {size, columns, count: scales.shape[0]},
-      workgroups: Math.ceil(size / 64),
     },
   );
   return [rows];

@@ -107,12 +107,9 @@ const combineBack = defineProgram<{initialState: boolean; packed: boolean}>({
       ...(initialState && {dInitialState: write}),
     },
     uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', chunks: 'u32', row: 'u32', size: 'u32'},
-    workgroupSize: 64,
     declarations:
       quadOf('dFinalState') + (initialState ? storeQuad('dInitialState') : '') + (packed ? throughWgsl : ''),
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let d = i % p.channels;
   let quad = i / p.channels % p.quads;
   let b = i / p.channels / p.quads;
@@ -181,11 +178,8 @@ const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean
           size: 'u32',
         },
       },
-      workgroupSize: 64,
       declarations: perChannel.map(storeQuad).join(''),
-      main: `
-  var i = group * 64u + lane;
-  if (i >= p.size) { return; }${constantB ? '' : overTiles('B', 0)}${constantC ? '' : overTiles('C', Number(!constantB))}
+      main: `${constantB ? '' : overTiles('B', 0)}${constantC ? '' : overTiles('C', Number(!constantB))}
   let d = i % p.channels;
   let part = i / p.channels;
   var total = vec4f(0.0);
@@ -204,8 +198,7 @@ const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : g
 /** Fills the gradients of all inputs that are present. */
 export function scanBackward(
   gpu: Gpu,
-  {u, delta, z, states, dy, dFinalState, D, deltaBias, initialState}: {[K in ScanGradInput]?: TensorInfo},
-  coefficients: TensorInfo,
+  {u, delta, z, states, coefficients, dy, dFinalState, D, deltaBias, initialState}: {[K in ScanGradInput]?: TensorInfo},
   result: Record<ScanInput, TensorInfo>,
   layout: ScanLayout,
   softplus: boolean,
@@ -239,7 +232,6 @@ export function scanBackward(
         dInitialState: result.initialState,
       },
       uniforms: {channels, dState, quads, chunks, row, size: stateQuads},
-      workgroups: Math.ceil(stateQuads / 64),
     },
   );
 
@@ -301,7 +293,6 @@ export function scanBackward(
         ...{channels, dState, quads, row, rows: left.rows, tiles, parts, size: elements},
         ...{sizeB, groupsB: B.groups, perGroupB, sizeC, groupsC: C.groups, perGroupC},
       },
-      workgroups: Math.ceil(elements / 64),
     },
   );
 }

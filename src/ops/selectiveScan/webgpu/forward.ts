@@ -56,26 +56,23 @@ fn store_${name}(row: u32, quad: u32, value: vec4f) {${forComponents(`${name}[at
 }`;
 
 /** One invocation per quad: the coefficients, and then the states of slot 0. */
-export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialState: boolean; states: boolean}>({
+export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialState: boolean}>({
   name: 'SelectiveScan (gather)',
-  variants: combinations({D: either, deltaBias: either, initialState: either, states: either}),
-  build: ({D, deltaBias, initialState, states}): Shader => ({
+  variants: combinations({D: either, deltaBias: either, initialState: either}),
+  build: ({D, deltaBias, initialState}): Shader => ({
     buffers: {
       A: read,
       B: read,
       C: read,
       ...(D && {D: read}),
       ...(deltaBias && {deltaBias: read}),
-      ...(states && initialState && {initialState: read}),
+      ...(initialState && {initialState: read}),
       coefficients: writeQuads,
-      ...(states && {states: writeQuads}),
+      states: writeQuads,
     },
     uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', rowsB: 'u32', rowsC: 'u32', slots: 'u32', size: 'u32'},
-    workgroupSize: 64,
-    declarations: ['A', 'B', 'C', ...(states && initialState ? ['initialState'] : [])].map(quadOf).join(''),
+    declarations: ['A', 'B', 'C', ...(initialState ? ['initialState'] : [])].map(quadOf).join(''),
     main: `
-  var i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let at = i;
   let sizeA = p.channels * (p.quads + 1u);
   if (i < sizeA) {
@@ -97,15 +94,11 @@ export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialStat
   }
   i -= p.rows${name} * p.quads;`,
     )
-    .join('\n  ')}${
-    states
-      ? `
+    .join('\n  ')}
   let d = i % p.channels;
   let quad = i / p.channels % p.quads;
   let b = i / p.channels / p.quads;
-  states[(b * p.slots * p.quads + quad) * p.channels + d] = ${initialState ? 'initialStateQuad(b * p.channels + d, quad)' : 'vec4f(0.0)'};`
-      : ''
-  }`,
+  states[(b * p.slots * p.quads + quad) * p.channels + d] = ${initialState ? 'initialStateQuad(b * p.channels + d, quad)' : 'vec4f(0.0)'};`,
   }),
 });
 
@@ -116,10 +109,7 @@ export const mark = defineProgram({
   build: (): Shader => ({
     buffers: {ids: readInts, coefficients: writeQuads},
     uniforms: {length: 'u32', starts: 'u32', size: 'u32'},
-    workgroupSize: 64,
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   var begins = 0.0;
   if (i % p.length > 0u && ids[i] != ids[i - 1u]) { begins = 1.0; }
   coefficients[p.starts + i] = vec4f(begins, 0.0, 0.0, 0.0);`,
@@ -185,11 +175,8 @@ export const combine = defineProgram<{packed: boolean}>({
   build: ({packed}) => ({
     buffers: {coefficients: readQuads, stepSums: read, states: writeQuads, finalState: write},
     uniforms: {channels: 'u32', dState: 'u32', quads: 'u32', chunks: 'u32', ...slotUniforms, size: 'u32'},
-    workgroupSize: 64,
     declarations: storeQuad('finalState') + (packed ? throughWgsl : ''),
     main: `
-  let i = group * 64u + lane;
-  if (i >= p.size) { return; }
   let d = i % p.channels;
   let quad = i / p.channels % p.quads;
   let b = i / p.channels / p.quads;

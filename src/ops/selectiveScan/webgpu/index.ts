@@ -28,39 +28,25 @@ const WHOLE_CHANNELS = 65536;
 /** Up to this many chunks too: a hundred steps take a device less than two dispatches take a host. */
 const WHOLE_CHUNKS = 4;
 
-/** Fills the coefficients and, if given, slot 0 of the states. */
+/** Fills the coefficients and slot 0 of the states. */
 function gatherCoefficients(
   gpu: Gpu,
-  tensors: ScanTensors,
+  {A, B, C, D, deltaBias, initialState, sequenceIds}: ScanTensors,
   layout: ScanLayout,
-  states?: TensorInfo,
-  slots = 0,
-): TensorInfo {
-  const {A, B, C, D, deltaBias, initialState, sequenceIds} = tensors;
+  coefficients: TensorInfo,
+  states: TensorInfo,
+  slots: number,
+): void {
   const {batch, length, channels, dState, quads} = layout;
-  const coefficients = gpu.scratch(coefficientSize(layout));
-  const size = rowQuads(layout) + (states ? batch * channels * quads : 0);
   gpu.run(
     gather,
+    {D: D !== undefined, deltaBias: deltaBias !== undefined, initialState: initialState !== undefined},
     {
-      D: D !== undefined,
-      deltaBias: deltaBias !== undefined,
-      initialState: initialState !== undefined,
-      states: states !== undefined,
-    },
-    {
-      buffers: {
-        A,
-        B,
-        C,
-        D,
-        deltaBias,
-        initialState,
-        coefficients,
-        states,
+      buffers: {A, B, C, D, deltaBias, initialState, coefficients, states},
+      uniforms: {
+        ...{channels, dState, quads, rowsB: layout.B.rows, rowsC: layout.C.rows, slots},
+        size: rowQuads(layout) + batch * channels * quads,
       },
-      uniforms: {channels, dState, quads, rowsB: layout.B.rows, rowsC: layout.C.rows, slots, size},
-      workgroups: Math.ceil(size / 64),
     },
   );
   if (sequenceIds) {
@@ -70,15 +56,13 @@ function gatherCoefficients(
       {
         buffers: {ids: sequenceIds, coefficients},
         uniforms: {length, starts: rowQuads(layout), size: batch * length},
-        workgroups: Math.ceil((batch * length) / 64),
       },
     );
   }
-  return coefficients;
 }
 
 /**
- * y of u's shape, finalState [B,D,N] and, if asked for, the states at the starts of the chunks. `sequence` is [B,L,D].
+ * y of u's shape, finalState [B,D,N] and, if asked for, the states at the starts of the chunks, and the coefficients. `sequence` is [B,L,D].
  */
 export function scanForward(
   gpu: Gpu,
@@ -97,9 +81,10 @@ export function scanForward(
   const slots = keepStates ? chunks * SLOTS : whole ? 1 : chunks + 1;
   const y = gpu.output(u.shape);
   const finalState = gpu.output([batch, channels, dState]);
-  const statesShape = [batch, slots, quads, 4 * channels];
-  const states = keepStates ? gpu.output(statesShape) : gpu.scratch(sizeOf(statesShape));
-  const coefficients = gatherCoefficients(gpu, tensors, layout, states, slots);
+  const kept = (shape: number[]) => (keepStates ? gpu.output(shape) : gpu.scratch(sizeOf(shape)));
+  const states = kept([batch, slots, quads, 4 * channels]);
+  const coefficients = kept([coefficientSize(layout)]);
+  gatherCoefficients(gpu, tensors, layout, coefficients, states, slots);
   const place = {...rowUniformValues(layout), tiles};
   if (!whole) {
     const stepSums = gpu.scratch(batch * chunks * channels);
@@ -119,7 +104,6 @@ export function scanForward(
       {
         buffers: {coefficients, stepSums, states, finalState},
         uniforms: {channels, dState, quads, chunks, slots, slotsPerChunk, size},
-        workgroups: Math.ceil(size / 64),
       },
     );
   }
@@ -139,7 +123,7 @@ export function scanForward(
       workgroups: batch * (whole ? 1 : chunks) * tiles,
     },
   );
-  return keepStates ? [y, finalState, states] : [y, finalState];
+  return keepStates ? [y, finalState, states, coefficients] : [y, finalState];
 }
 
 registerWebGPUKernel('SelectiveScan', (gpu, inputs, {present, ...attrs}: ScanAttrs & PresentAttr) => {
@@ -151,10 +135,9 @@ registerWebGPUKernel('SelectiveScanGrad', (gpu, inputs, {present, deltaSoftplus}
   const tensors = byName(inputs, present) as Record<ScanGradInput, TensorInfo>;
   const {u, A, B, C, sequenceIds} = tensors as Partial<typeof tensors>;
   const layout = scanLayout(u!.shape, A!, B!, C!, sequenceIds !== undefined);
-  const coefficients = gatherCoefficients(gpu, {...tensors, initialState: undefined}, layout);
   const gradients = Object.fromEntries(
     scanInputs.filter((name) => tensors[name]).map((name) => [name, gpu.output(tensors[name].shape)]),
   ) as Record<ScanInput, TensorInfo>;
-  scanBackward(gpu, tensors, coefficients, gradients, layout, deltaSoftplus);
+  scanBackward(gpu, tensors, gradients, layout, deltaSoftplus);
   return Object.values(gradients);
 });
