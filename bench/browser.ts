@@ -7,15 +7,16 @@ import * as tf from '@tensorflow/tfjs';
 import type {Page} from 'playwright-core';
 import {mambaLM} from '../src';
 import {fit} from '../src/worker/fitting';
+import {softwareGpu, type MaybeGpuBackend} from '../src/backends/softwareGpu';
+import type {TestBackend} from '../test/support/backend';
 import {startChromium} from '../test/support/chromium';
 import {serveWorkerPage} from '../test/support/workerPage';
 import {config, printDispatches, readTokens, recipe} from './epochs';
 import {printTable} from './timing';
 
-const ROUNDS = 3;
-/** Of which the first is not counted. */
-const STEPS = 5;
-const ABORTS = 5;
+/** Rounds, steps of each, of which the first is not counted, and aborts; fewer where a step takes seconds, as software does a GPU's work. */
+const MANY = {rounds: 3, steps: 5, aborts: 5};
+const FEW = {rounds: 2, steps: 3, aborts: 2};
 /** What a task may last without being felt. */
 const LONG = 50;
 
@@ -26,17 +27,17 @@ const perStep = (ends: Times) => (ends.at(-1)! - ends[0]) / (ends.length - 1);
 const median = (values: Times) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** Trains here. */
-async function stepsHere(data: number[]): Promise<number> {
+async function stepsHere(data: number[], steps: number): Promise<number> {
   const model = mambaLM(config, {seed: 1});
   const ends: Times = [];
   const emit = (event: string) => event === 'step' && ends.push(performance.now());
-  await fit(model, {...recipe, data, steps: STEPS}, new AbortController().signal, emit);
+  await fit(model, {...recipe, data, steps}, new AbortController().signal, emit);
   model.dispose();
   return perStep(ends);
 }
 
 /** Trains there. */
-async function stepsThere(page: Page, data: number[]): Promise<number> {
+async function stepsThere(page: Page, data: number[], steps: number): Promise<number> {
   const ends = await page.evaluate(
     async ([config, options]) => {
       const model = await models.mambaLM(config, {seed: 1});
@@ -45,7 +46,7 @@ async function stepsThere(page: Page, data: number[]): Promise<number> {
       await model.dispose();
       return ends;
     },
-    [config, {...recipe, data, steps: STEPS}] as const,
+    [config, {...recipe, data, steps}] as const,
   );
   return perStep(ends);
 }
@@ -54,6 +55,7 @@ async function stepsThere(page: Page, data: number[]): Promise<number> {
 async function feel(
   page: Page,
   data: number[],
+  aborts: number,
 ): Promise<Record<'writing' | 'training' | 'settled', Times> & {longest: number}> {
   return page.evaluate(
     async ([config, options, count]) => {
@@ -96,16 +98,18 @@ async function feel(
       await new Promise((resolve) => setTimeout(resolve, 100)); // the observer is told later
       return {writing, training, settled, longest: Math.max(0, ...tasks)};
     },
-    [config, {...recipe, data}, ABORTS] as const,
+    [config, {...recipe, data}, aborts] as const,
   );
 }
 
-export async function benchBrowser(): Promise<void> {
-  const backend = tf.getBackend();
+/** @param inNode Whether Node has the backend as well, and has started it. */
+export async function benchBrowser(backend: TestBackend, inNode: boolean): Promise<void> {
+  const isSoftware = inNode ? softwareGpu(tf.backend() as MaybeGpuBackend) !== undefined : backend === 'webgl';
+  const {rounds, steps, aborts} = isSoftware ? FEW : MANY;
   const data = await readTokens();
   const {batchSize, length} = recipe;
   console.log(`training ${batchSize} × ${length} tokens a step, on ${backend}, busy or quiet as the machine is`);
-  await printDispatches(data);
+  if (inNode) await printDispatches(data);
   const server = await serveWorkerPage((_, response) => response.writeHead(404).end());
   const browser = await startChromium();
   try {
@@ -113,18 +117,21 @@ export async function benchBrowser(): Promise<void> {
     await page.goto(server.url);
     await page.evaluate(async (name) => void (await connect().backend(name)), backend);
     const [here, there]: Times[] = [[], []];
-    for (let round = 0; round < ROUNDS; round++) {
-      here.push(await stepsHere(data));
-      there.push(await stepsThere(page, data));
+    for (let round = 0; round < rounds; round++) {
+      if (inNode) here.push(await stepsHere(data, steps));
+      there.push(await stepsThere(page, data, steps));
     }
-    const ratios = there.map((ms, i) => ms / here[i]);
-    printTable([
+    const rows = [
       ['ms a step', 'best', 'median'],
-      ['in Node', Math.min(...here), median(here)],
       ['in the page', Math.min(...there), median(there)],
-      ['page ÷ Node', Math.min(...there) / Math.min(...here), median(ratios)],
-    ]);
-    const {writing, training, settled, longest} = await feel(page, data);
+    ];
+    if (inNode) {
+      const ratios = there.map((ms, i) => ms / here[i]);
+      rows.push(['in Node', Math.min(...here), median(here)]);
+      rows.push(['page ÷ Node', Math.min(...there) / Math.min(...here), median(ratios)]);
+    }
+    printTable(rows);
+    const {writing, training, settled, longest} = await feel(page, data, aborts);
     printTable([
       ['ms from an abort to the end', 'median', 'longest'],
       ['writing', median(writing), Math.max(...writing)],

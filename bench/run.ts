@@ -89,7 +89,11 @@ const benchmarks: Record<string, Benchmark> = {
     run: async () => (await import('./states')).benchStates(),
     inBrowser: async () => (await import('./states')).benchStatesInChromium(backend),
   },
-  browser: {about: 'the same training in a page', run: async () => (await import('./browser')).benchBrowser()},
+  browser: {
+    about: 'the same training in a page',
+    run: async () => (await import('./browser')).benchBrowser(backend, true),
+    inBrowser: async () => (await import('./browser')).benchBrowser(backend, false),
+  },
   finetune: {
     about: 'LoRA and QLoRA beside full fine-tuning',
     run: async () => (await import('./finetune')).benchFinetune(backend),

@@ -106,7 +106,7 @@ export function rememberView(page: Page) {
     el(
       'p',
       {},
-      'The state has the same size however much has been read, and a token takes the same time. Each bar is a piece of the text: they stay level.',
+      'The state has the same size however much has been read, and a token takes the same time. Each bar is the time of a piece of the text: they stay level, unless the device is busy with something else.',
     ),
     el('div', {class: 'row'}, field('A long text', file), piece.field, el('div', {class: 'buttons'}, read, stop)),
     status.line,
