@@ -37,6 +37,8 @@ describe('a program of', () => {
     writeFileSync(join(folder, 'my-text.txt'), 'All happy families are alike. '.repeat(40));
   });
 
+  // Two programs keep their checkpoints there, of different models.
+  afterEach(() => rmSync(join(folder, 'run'), {recursive: true, force: true}));
   afterAll(() => rmSync(folder, {recursive: true}));
 
   it('some kind is there for each of the users', () => {
