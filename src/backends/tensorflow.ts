@@ -42,7 +42,15 @@ export function runNativeOp(
   const list = (type: number, values: Record<string, number | boolean>) =>
     Object.entries(values).map(([name, value]) => ({name, type, value}));
   const attrs = [...list(TF_ATTR_INT, ints), ...list(TF_ATTR_FLOAT, floats), ...list(TF_ATTR_BOOL, bools)];
-  return backend.executeMultipleOutputs(op, attrs, inputs, outputs);
+  try {
+    return backend.executeMultipleOutputs(op, attrs, inputs, outputs);
+  } catch (error) {
+    const {message} = error as Error;
+    // What TensorFlow says of an op, or an attribute of one, that an older library does not have.
+    if (!/is neither a type|No attr named/.test(message)) throw error;
+    const reason = 'the native library is of another version of this package';
+    throw new Error(`${op}: ${reason}; npx tfjs-mamba setup-native builds the right one (${message})`, {cause: error});
+  }
 }
 
 /** What a kernel function is handed: the present inputs, and attributes of which `present` names them. */

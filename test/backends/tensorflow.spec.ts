@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {NodeBackend} from '../../src/backends/tensorflow';
+import {runNativeOp} from '../../src/backends/tensorflow';
 import {drawNormal, drawUniform, normalTensor, uniformTensor} from '../../src/draw';
 import {crossEntropy, embedding} from '../../src/index';
 import {packedLinear} from '../../src/ops/packedLinear';
@@ -42,6 +43,28 @@ describe('random weights on TensorFlow', () => {
       natively: true,
     });
     expect(tf.memory().numTensors).toBe(tensors);
+  });
+});
+
+describe('a native library of another version', () => {
+  it('is named, and how to get the right one', () => {
+    const hint =
+      'the native library is of another version of this package; npx tfjs-mamba setup-native builds the right one (';
+    tf.tidy(() => {
+      const x = tf.ones([2]);
+      for (const [op, count] of [
+        ['TfjsMambaOfLater', 1],
+        ['TfjsMambaAdamW', 5], // without an attribute
+      ] as const) {
+        const inputs = Array.from({length: count}, () => x);
+        expect(() => runNativeOp(backend(), op, inputs, {ints: {P: 1}}, 3)).toThrowMatching(({message}: Error) =>
+          message.startsWith(`${op}: ${hint}`),
+        );
+      }
+      expect(() => runNativeOp(backend(), 'TfjsMambaGlobalNorm', [x.toInt()], {ints: {P: 1}}, 1)).toThrowMatching(
+        ({message}: Error) => !message.includes(hint),
+      );
+    });
   });
 });
 
