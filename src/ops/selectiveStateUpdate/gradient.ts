@@ -11,9 +11,9 @@ defineGradient<StateUpdateInput, StateUpdateAttrs>(
   [false, false],
   ([dy, dState], inputs, _outputs, {deltaSoftplus}) => {
     const scan = asScan(inputs);
-    const states = runSelectiveScan(scan, {deltaSoftplus, keepStates: true})[2];
+    const [, , states, coefficients] = runSelectiveScan(scan, {deltaSoftplus, keepStates: true});
     const gradients = runSelectiveScanGrad(
-      {...scan, states, dy: dy.expandDims(1), dFinalState: dState},
+      {...scan, states, coefficients, dy: dy.expandDims(1), dFinalState: dState},
       {deltaSoftplus},
     );
     const present = scanInputs.filter((name) => scan[name] !== undefined);
