@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {isRecording} from '../backends/engine';
 import type {ModelEnds, TokenDecoder} from '../ops/decoder';
-import {rmsNorm} from '../ops/rmsNorm';
+import {rmsNormOutputs} from '../ops/rmsNorm';
 import type {Fields} from './fields';
 import {positiveNumber} from './fields';
 import {ones} from './initializers';
@@ -34,7 +34,7 @@ export function residualBlock<C extends {dModel: number}, S extends State, W>(
   // What follows knows its complete configuration, ε included.
   if (mixer.isBlock) return {...mixer, ...common} as Mixer<BlockConfig<C>, S>;
   const normalize = <T extends tf.Tensor>(weights: Weights, {epsilon}: BlockConfig, x: T, passes = false) =>
-    rmsNorm({x, weight: weights['norm/weight'] as tf.Tensor1D, epsilon}, passes) as {y: T; residual?: T};
+    rmsNormOutputs({x, weight: weights['norm/weight'] as tf.Tensor1D, epsilon}, passes) as {y: T; residual?: T};
   return {
     name: mixer.name,
     ...common,

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {dense, linearInParts} from '../../src/mixers/weight';
 import {linearGradReference, linearReference} from '../../src/ops/linear/reference';
-import {rmsNorm} from '../../src/ops/rmsNorm';
+import {rmsNormOutputs} from '../../src/ops/rmsNorm';
 import {rmsNormGradReference} from '../../src/ops/rmsNorm/reference';
 import type {Array64, Arrays} from '../support/arrays';
 import {fill, mapValues, normal, readAndDispose, seededRandom, toTensor} from '../support/arrays';
@@ -72,7 +72,7 @@ describe('what is fused for training', () => {
     const dys = [dy, dResidual].map(toTensor);
     const before = tf.memory().numTensors;
     const [dx, dWeight] = gradients([x, weight], dys, ([x, weight]) => {
-      const {y, residual = x} = rmsNorm({x, weight: weight as tf.Tensor1D}, true);
+      const {y, residual = x} = rmsNormOutputs({x, weight: weight as tf.Tensor1D}, true);
       return [y, residual];
     });
     expect(tf.memory().numTensors).toBe(before + 2);

@@ -29,7 +29,7 @@ export interface RmsNormArgs {
 export type RmsNormResult<T extends tf.Tensor = tf.Tensor> = {
   /** The normalised sum, of x's shape. */
   y: T;
-  /** x + residual, if a residual was given; where x passes it may be x. */
+  /** x + residual, if a residual was given. */
   residual?: T;
 };
 
@@ -37,11 +37,17 @@ export type RmsNormResult<T extends tf.Tensor = tf.Tensor> = {
  * `r = x + residual` (or x), `y = r / √(mean r² + ε) ⊙ weight`, the mean over the last axis. Differentiable in every input and
  * through both outputs.
  *
- * @param passes Whether the caller reads x elsewhere too, and will take `residual` for it where there is one: then the gradient of
- * both is one sum.
  * @throws Error naming the argument whose shape, dtype or value is wrong.
  */
-export function rmsNorm(args: RmsNormArgs, passes = false): RmsNormResult {
+export function rmsNorm(args: RmsNormArgs): RmsNormResult {
+  return rmsNormOutputs(args);
+}
+
+/**
+ * @internal The same; and, if x passes, where the backend can, x as `residual` for who reads it elsewhere too: the gradient of both is then
+ * one sum.
+ */
+export function rmsNormOutputs(args: RmsNormArgs, passes = false): RmsNormResult {
   return tf.tidy('rmsNorm', (): RmsNormResult => {
     const inputs = checkRmsNorm(args);
     const [y, residual] = runRmsNorm(inputs, {epsilon: args.epsilon ?? 1e-5, passes});
