@@ -104,7 +104,7 @@ describe('writeCheckpoint', () => {
     const good = weights;
     const controller = new AbortController();
     const failures: [() => Promise<void>, RegExp][] = [
-      [() => save({dtype: 'float64' as never}), /dtype must be float32, float16, bfloat16, int8, but is float64/],
+      [() => save({dtype: 'float64' as never}), /dtype must be float32, float16, bfloat16, int8, but is "float64"/],
       [() => save({maxShardBytes: 0}), /maxShardBytes must be a positive number, but is 0/],
       [
         () => {

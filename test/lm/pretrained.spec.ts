@@ -216,7 +216,7 @@ describe('savePretrained and fromPretrained', () => {
     const target = {write: () => fail('nothing may be written')};
     const wrong: Array<[MambaLM, object, RegExp]> = [
       [{} as MambaLM, {}, /^savePretrained: model must be a MambaLM/],
-      [model, {dtype: 'int4'}, /^savePretrained: dtype must be float32, float16, bfloat16, int8, but is int4/],
+      [model, {dtype: 'int4'}, /^savePretrained: dtype must be float32, float16, bfloat16, int8, but is "int4"/],
       [model, {maxShardBytes: 0}, /^savePretrained: maxShardBytes must be a positive number, but is 0/],
       [model, {shards: 2}, /^savePretrained: unknown argument shards; expected dtype, maxShardBytes, layout, signal/],
       [model, {signal: AbortSignal.abort(new Error('no more'))}, /^no more$/],
