@@ -97,7 +97,12 @@ function chainOf(
     states: blocks.map(({conv, ssm}) => ({conv, ssm}) as LayerState),
     blocks: blocks.map((block) => ({
       mixer,
-      config: {dModel, epsilon: 1e-5, mixerEpsilon, dtRank: block.dtProj.shape[0], dState: block.ALog.shape[1]},
+      config: {
+        ...{dModel, epsilon: 1e-5, mixerEpsilon},
+        dInner: block.ALog.shape[0],
+        dState: block.ALog.shape[1],
+        dtRank: block.dtProj.shape[0],
+      },
       weights: {
         'norm/weight': block.normWeight,
         'mixer/inProj/kernel': dense(block.inProj),
