@@ -57,8 +57,13 @@ describe('tokenizers', () => {
     expect(() => characterTokenizer('')).toThrowError(/at least one/);
     expect(() => characterTokenizer(['a', 'a'])).toThrowError(/single time/);
     expect(() => characterTokenizer(['ab'])).toThrowError(/single characters/);
-    for (const json of [null, 5, {}, {type: 'word'}]) {
+    for (const json of [{}, {type: 'word'}]) {
       await expectAsync(loadTokenizer(json)).toBeRejectedWithError(/loadTokenizer: json must be/);
+    }
+    for (const json of [null, 5]) {
+      await expectAsync(loadTokenizer(json)).toBeRejectedWithError(
+        /^loadTokenizer: source must be a path, .* but is (null|number 5)$/,
+      );
     }
     await expectAsync(loadTokenizer({type: 'character', characters: 5})).toBeRejectedWithError(/must be a text/);
   });
