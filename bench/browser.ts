@@ -12,7 +12,7 @@ import type {TestBackend} from '../test/support/backend';
 import {startChromium} from '../test/support/chromium';
 import {serveWorkerPage} from '../test/support/workerPage';
 import {config, printDispatches, readTokens, recipe} from './epochs';
-import {printTable} from './timing';
+import {median, printTable} from './timing';
 
 /** Rounds, steps of each, of which the first is not counted, and aborts; fewer where a step takes seconds, as software does a GPU's work. */
 const MANY = {rounds: 3, steps: 5, aborts: 5};
@@ -24,7 +24,6 @@ type Times = number[];
 
 /** From the end of the first step on, in ms a step. */
 const perStep = (ends: Times) => (ends.at(-1)! - ends[0]) / (ends.length - 1);
-const median = (values: Times) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** Trains here. */
 async function stepsHere(data: number[], steps: number): Promise<number> {

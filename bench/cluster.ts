@@ -17,14 +17,12 @@ import type {Cluster} from '../src/node';
 import {adamW, characterTokenizer, joinCluster, mambaLM, tokenWindows, trainer} from '../src/node';
 import type {Figures} from './results';
 import {saveResults} from './results';
-import {printTable} from './timing';
+import {median, printTable} from './timing';
 
 const sizes = [1, 1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22];
 const rounds = 3;
 /** What is compared, one after the other, so often; ratios are of one turn, as the pace of a shared machine changes. */
 const turnsOfSteps = 8;
-
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** Milliseconds of a call, from so many in a row: one side may be ahead of the other within them. */
 async function meanTime(call: () => Promise<unknown>, count: number): Promise<number> {
@@ -171,25 +169,25 @@ async function benchSteps(cluster: Cluster): Promise<Figures> {
     }
     const size = mambaLM({...jobs[job].config, vocabSize: 65}).countParams();
     const alone = await sumsAlone(cluster, shapes);
-    const of = (name: keyof (typeof turns)[0], part: number) => median(turns.map((turn) => turn[name][part]));
-    const share = (name: 'half' | 'two', part: number, of: 'one' | 'beside' = 'one') =>
-      median(turns.map((turn) => turn[of][part] / turn[name][part])) / 2;
+    const ms = (name: keyof (typeof turns)[0], part: number) => median(turns.map((turn) => turn[name][part]));
+    const share = (name: 'half' | 'two', part: number, base: 'one' | 'beside' = 'one') =>
+      median(turns.map((turn) => turn[base][part] / turn[name][part])) / 2;
     figures.push({
       job,
       parameters: size,
-      'one worker ms': of('one', 0),
-      'half a batch ms': of('half', 0),
-      'one beside another ms': of('beside', 0),
-      'two workers ms': of('two', 0),
+      'one worker ms': ms('one', 0),
+      'half a batch ms': ms('half', 0),
+      'one beside another ms': ms('beside', 0),
+      'two workers ms': ms('two', 0),
       'all-reduce alone ms': alone,
       'waited for after the way back ms': waited,
       'part of it hidden': Math.max(0, 1 - waited / alone),
       efficiency: share('two', 0),
       'efficiency over one beside another': share('two', 0, 'beside'),
       'efficiency without any sending': share('half', 0),
-      'one, processor ms': of('one', 1),
-      'half, processor ms': of('half', 1),
-      'two, processor ms': of('two', 1),
+      'one, processor ms': ms('one', 1),
+      'half, processor ms': ms('half', 1),
+      'two, processor ms': ms('two', 1),
       'efficiency by processor time': share('two', 1),
       'over one beside another': share('two', 1, 'beside'),
       'without any sending': share('half', 1),

@@ -9,10 +9,8 @@ import type {TestBackend} from '../test/support/backend';
 import {inChromium} from '../test/support/inChromium';
 import {bundle, worker} from '../test/support/workerPage';
 import '../src/node'; // for files
-import {measureHere} from './statesMeasured';
+import {measureHere, type Row} from './statesMeasured';
 import {printTable} from './timing';
-
-type Row = [name: string, ...figures: number[]];
 
 function print(rows: Row[]): void {
   const columns = ['save', 'load', 'fork'].flatMap((what) => [`${what}, best`, 'median']);

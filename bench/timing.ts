@@ -48,6 +48,11 @@ export interface Greedy {
   tokens: number[];
 }
 
+/** The middle of numbers, the upper one of two. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
 /** Aligned columns. */
 export function printTable(rows: (string | number)[][]): void {
   const text = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toPrecision(3) : cell)));

@@ -87,12 +87,12 @@ export function linear(args: WeightedArgs): tf.Tensor {
   return arithmeticOf(weight).linear({...args, weight});
 }
 
-/** `x · weight + bias` in parts [..., size], and behind them x: what reads it elsewhere takes that, if `passes`. */
+/** `x · weight + bias` in parts [..., size]; and behind them, if it `passes`, x, which what else reads it is to take. */
 export function linearInParts(args: WeightedArgs, sizes: number[], passes = false): tf.Tensor[] {
   const {x, weight, bias} = args;
   const outputs =
     weight.form === 'dense' ? linearOutputs({x, kernel: weight.value, bias}, sizes, passes) : [linear(args)];
-  return outputs.length > 1 ? outputs : [...tf.split(outputs[0], sizes, -1), x];
+  return outputs.length > 1 ? outputs : [...tf.split(outputs[0], sizes, -1), ...(passes ? [x] : [])];
 }
 
 /** The rows of a table [rows, width] at int32 ids of any shape → [..., width]. */
