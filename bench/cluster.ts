@@ -129,9 +129,13 @@ async function stepTime(text: string, job: string, batchSize: number, cluster?: 
   return {times: [took(0), took(1)], shapes, waited};
 }
 
-/** One core for each of two workers, so that one has neither more nor less than the other, alone or not. */
+/**
+ * One core for each of two workers, so that one has neither more nor less than the other, alone or not; far apart, as neighbours may be two
+ * threads of one core.
+ */
 function takeOneCore(rank: number): boolean {
-  const core = String(rank % availableParallelism());
+  const cores = availableParallelism();
+  const core = String((rank * Math.ceil(cores / 2)) % cores);
   return spawnSync('taskset', ['-a', '-c', '-p', core, String(process.pid)]).status === 0;
 }
 
