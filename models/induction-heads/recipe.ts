@@ -13,6 +13,12 @@ export const sizes = {vocabSize, dModel: 64, nLayer: 2};
  */
 export const mamba: MambaConfig = {...sizes, dtMin: 1e-6, dtInitFloor: 1e-7};
 
+/**
+ * The first block has only to see what stands side by side; what it remembers for longer differs from one length to another. From 1 up, a
+ * state has forgotten most at the next token, and training is unlikely to find a use for it.
+ */
+export const firstBlock = {dtMin: 1, dtMax: 10, dtInitFloor: 1e-4};
+
 export const recipe = {
   seed: 1,
   /** Short sequences first: the pattern is found on 16 tokens in some hundred steps. */
@@ -24,7 +30,7 @@ export const recipe = {
   ],
   steps: 600,
   /** Mamba's last steps (`forgetting.ts`); the Transformer gets as many of the others. */
-  forgetting: {lengths: [256, 16, 256, 64], steps: 600, rate: 5e-3, price: 1e-3},
+  forgetting: {lengths: [256, 16, 256, 64], steps: 600, rate: 2e-3, price: 1e-3},
   batchSize: 16,
   peak: 2e-3,
   warmupSteps: 200,

@@ -2,7 +2,9 @@
  * `npm run reproduce -- induction-heads`: trains on 256 tokens, evaluates up to a million, with a Transformer of the same size beside it
  * (paper, section 4.1.2 and table 2).
  */
-import type {MambaConfig} from '../../src/node';
+import * as tf from '@tensorflow/tfjs';
+import {stepSizeBias} from '../../src/mixers/initializers';
+import type {MambaConfig, MambaLM} from '../../src/node';
 import {mambaLM} from '../../src/node';
 import {baselineConfig} from '../baselines';
 import {accuracy} from '../support/episodes';
@@ -12,7 +14,7 @@ import {inductionHeads} from './data';
 import type {LengthResult} from './evaluate';
 import {evaluateAt} from './evaluate';
 import {unlearnForgetting} from './forgetting';
-import {mamba, recipe, sizes, trainedLength} from './recipe';
+import {firstBlock, mamba, recipe, sizes, trainedLength} from './recipe';
 
 const name = 'induction-heads';
 const options = {
@@ -30,6 +32,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   for (const mixer of given.mixers) {
     const config: MambaConfig = mixer === 'mamba' ? mamba : baselineConfig(mixer, sizes);
     const model = mambaLM(config, {seed: given.seed});
+    if (mixer === 'mamba') startFirstBlock(model, given.seed);
     console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
     const {forgetting} = recipe;
     const steps = given.steps + (mixer === 'mamba' ? 0 : forgetting.steps);
@@ -65,4 +68,10 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     }
     model.dispose();
   }
+}
+
+/** The first block's step sizes start as those of a block that soon forgets. */
+function startFirstBlock(model: MambaLM, seed: number): void {
+  const bias = model.weightsByName().get('layers.0/mixer/dtProj/bias')!;
+  tf.tidy(() => void bias.write(stepSizeBias(firstBlock)(bias.shape as number[], seed)));
 }

@@ -4,7 +4,7 @@ import {mambaLM, warmupCosine} from '../../src';
 import {Random} from '../../src/random';
 import {inductionHeads, inductionPieces} from '../../models/induction-heads/data';
 import {evaluateAt} from '../../models/induction-heads/evaluate';
-import {priceOfForgetting, unlearnForgetting} from '../../models/induction-heads/forgetting';
+import {priceOfForgetting, priceOfRemembering, unlearnForgetting} from '../../models/induction-heads/forgetting';
 import {selectiveCopying} from '../../models/selective-copying/data';
 import {accuracy, drawBatch, episodes, UNASKED} from '../../models/support/episodes';
 import {readOptions, UsageError} from '../../models/support/job';
@@ -196,4 +196,28 @@ describe('the options of the scripts', () => {
     ];
     for (const [args, message] of cases) expect(() => read(...args)).toThrowError(UsageError, message);
   });
+
+  it('has one of remembering beside it, which is how far those of the blocks before lie below what lets go', () => {
+    spyOn(console, 'log');
+    const model = mambaLM({vocabSize: 16, dModel: 8, nLayer: 2}, {seed: 1});
+    const ids = tf.tensor2d([[1, 2, 3, 15, 4]], undefined, 'int32');
+    const price = () => tf.tidy(() => priceOfRemembering(model, ids).dataSync()[0]);
+    const first = price();
+    const options = {steps: 12, rate: 0.1, price: 1, batchSize: 2, weightDecay: 0, seed: 1, every: 12};
+    unlearnForgetting(model, [inductionHeads(5)], options);
+    expect(price()).toBeLessThan(first - 0.2);
+    const set = (block: number, bias: number) => {
+      for (const [name, value] of [['kernel', 0], ['bias', bias]] as const) {
+        const weight = model.weightsByName().get(`layers.${block}/mixer/dtProj/${name}`)!;
+        tf.tidy(() => void weight.write(tf.fill(weight.shape as number[], value)));
+      }
+    };
+    set(1, -20);
+    for (const [bias, expected] of [[-10, 8], [-2, 0], [3, 0]]) {
+      set(0, bias);
+      expect(price()).toBeCloseTo(expected, 5);
+    }
+    ids.dispose();
+    model.dispose();
+  }); // prettier-ignore
 });
