@@ -10,7 +10,7 @@ export const recipe = {
   length: 64,
   tokens: 8,
   steps: 3000,
-  /** At each of the shorter lengths 64, 256, … of a longer one, the most steps, and the loss below which it goes on to the next. */
+  /** At each of the shorter lengths 64, 128, 256, … of a longer one, the most steps, and the loss below which it goes on to the next. */
   shorter: {steps: 6000, until: 0.05},
   batchSize: 32,
   peak: 4e-3,

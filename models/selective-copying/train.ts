@@ -48,7 +48,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
 /** Longer sequences than the shipped model's are begun on short ones, where the pattern is found sooner. */
 function shorter(length: number, tokens: number): Array<{length: number; steps: number; until?: number}> {
   const stages = [];
-  for (let short = recipe.length; short < length; short *= 4) {
+  for (let short = recipe.length; short < length; short *= 2) {
     if (short >= tokens) stages.push({length: short, ...recipe.shorter});
   }
   return stages;
