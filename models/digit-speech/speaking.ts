@@ -17,6 +17,7 @@ const options = {
   seed: {help: 'of the draw', value: 1},
   takes: {help: 'of each digit by each speaker', value: 1},
   temperature: {help: 'of the draw, in hundredths', value: 90},
+  guidance: {help: 'how often what the digit changes is counted, in hundredths', value: 200},
   longest: {help: 'samples after which a recording is cut, 8,000 a second', value: 4000},
 };
 
@@ -26,7 +27,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
   const given = readOptions(name, args, options, ['mamba']);
   if (!given) return;
   const {seed, takes, longest, out} = given;
-  const temperature = given.temperature / 100;
+  const [temperature, guidance] = [given.temperature / 100, given.guidance / 100];
   await startJob(given);
   const model = await fromPretrained(given.data ?? folder('.'));
   const judge = await loadLayers(folder('../digits'));
@@ -34,7 +35,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     return {digit: i % 10, speaker: Math.floor(i / 10) % speakers.length};
   });
   const start = performance.now();
-  const said = await speak(model, prompts, {temperature, seed, longest});
+  const said = await speak(model, prompts, {temperature, guidance, seed, longest});
   const seconds = (performance.now() - start) / 1e3;
   await mkdir(out, {recursive: true});
   for (const [i, {digit, speaker, samples}] of said.entries()) {
@@ -48,7 +49,7 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     `${said.length} spoken in ${seconds.toFixed(0)} s, of which ${ended} ended by themselves; ` +
       `the classifier hears ${(100 * recognised).toFixed(1)} % of the digits`,
   );
-  const result = {seed, takes, temperature, longest, seconds, ended, recognised, heard, machine: machine()};
+  const result = {seed, takes, temperature, guidance, longest, seconds, ended, recognised, heard, machine: machine()};
   await writeFile(`${out}/result.json`, `${JSON.stringify(result, null, 2)}\n`);
   model.dispose();
   judge.dispose();

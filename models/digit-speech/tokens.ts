@@ -17,6 +17,8 @@ const MU = 255;
 export const digitToken = (digit: number): number => STEPS + digit;
 export const speakerToken = (speaker: number): number => STEPS + 10 + speaker;
 export const END = STEPS + 10 + speakers.length;
+/** In the place of a digit: none is asked for. Where no sample stands, the end can say that too. */
+export const ANY = END;
 export const vocabSize = END + 1;
 
 /** @param sample From -1 to 1. */
@@ -69,6 +71,9 @@ export function speechBatch(rows: readonly Int32Array[], longest: number): Token
   return {xs: tf.tensor2d(ids, shape, 'int32'), ys: tf.tensor2d(labels, shape, 'int32')};
 }
 
+/** One in so many recordings is learned as one of {@link ANY} digit, so that a speaker can weigh what the digit changes. */
+const UNTOLD = 8;
+
 /** Endless batches of recordings of about one length at speeds that differ a little. */
 export function speechBatches(
   recordings: readonly Recording[],
@@ -84,7 +89,9 @@ export function speechBatches(
           const first = Math.floor((random.below(groups) * byLength.length) / groups);
           const rows = byLength.slice(first, first + batchSize).map((recording) => {
             const [speed, sign] = [0.92 + 0.16 * (random.uint32() / 2 ** 32), random.below(2) === 0 ? 1 : -1];
-            return tokensOf(recording, speed, sign);
+            const tokens = tokensOf(recording, speed, sign);
+            if (random.below(UNTOLD) === 0) tokens[0] = ANY;
+            return tokens;
           });
           return {done: false, value: speechBatch(rows, longest)};
         },

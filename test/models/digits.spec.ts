@@ -4,7 +4,17 @@ import {mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import {speechBatch, tokensOf, decodeSample, encodeSample, END} from '../../models/digit-speech/tokens';
+import {speak} from '../../models/digit-speech/speak';
+import {
+  ANY,
+  speechBatch,
+  speechBatches,
+  tokensOf,
+  decodeSample,
+  encodeSample,
+  END,
+  vocabSize,
+} from '../../models/digit-speech/tokens';
 import {augment, batchOf, digitBatches, FRAME, framesOf, HOP, writeFrames} from '../../models/digits/frames';
 import {Listener} from '../../models/digits/listen';
 import {digitModel, heard, kinds} from '../../models/digits/models';
@@ -13,6 +23,7 @@ import {readRecordings, tarFiles} from '../../models/digits/recordings';
 import {UNASKED} from '../../models/support/episodes';
 import {sha256, sourceFile} from '../../models/support/sources';
 import {readWav, writeWav} from '../../models/support/wav';
+import {mambaLM} from '../../src';
 import {drawNormal} from '../../src/draw';
 import {Random} from '../../src/random';
 
@@ -195,4 +206,45 @@ describe('sound as tokens', () => {
     expect(await ys.array()).toEqual([[UNASKED, ...tokens.subarray(2, 6)], [UNASKED, tokens[2], UNASKED, UNASKED, UNASKED]]);
     tf.dispose([xs, ys]);
   }); // prettier-ignore
+
+  it('is told no digit in one recording of eight', async () => {
+    const recordings = [4, 4].map((digit) => ({digit, speaker: 1, index: 9, samples: Float32Array.of(0, 0.1, 0.2)}));
+    const iterator = await speechBatches(recordings, {batchSize: 2, seed: 1, longest: 8}).iterator();
+    const firsts: number[] = [];
+    for (let i = 0; i < 400; i++) {
+      const {xs, ys} = (await iterator.next()).value;
+      firsts.push(...(await xs.slice([0, 0], [2, 1]).data()));
+      tf.dispose([xs, ys]);
+    }
+    expect(new Set(firsts)).toEqual(new Set([260, ANY]));
+    // 100 of 800, and five deviations either way.
+    expect(Math.abs(firsts.filter((id) => id === ANY).length - 100)).toBeLessThan(47);
+  });
+
+  it('is spoken by what the digit changes, as often as that is counted', async () => {
+    const model = mambaLM({vocabSize, dModel: 8, nLayer: 1}, {seed: 3});
+    const say = async (digit: number, guidance: number) => {
+      const [{samples}] = await speak(model, [{digit, speaker: 2}], {temperature: 0.1, guidance, seed: 5, longest: 40});
+      return [...samples];
+    };
+    const before = tf.memory().numTensors;
+    expect(await say(3, 0)).toEqual(await say(8, 0));
+    expect(await say(3, 1)).not.toEqual(await say(8, 1));
+    // Counted once it is the model's own choice, here of a temperature at which there is none.
+    const stream = model.generate([[256 + 3, 266 + 2]], {maxNewTokens: 40, temperature: 0});
+    const own: number[] = [];
+    for await (const {id} of stream) own.push(id);
+    const [{samples}] = await speak(model, [{digit: 3, speaker: 2}], {
+      temperature: 1e-6,
+      guidance: 1,
+      seed: 5,
+      longest: 40,
+    });
+    const end = own.indexOf(END);
+    expect([...samples]).toEqual([
+      ...Float32Array.from(own.slice(0, end < 0 ? 40 : end), (id) => (id < 256 ? decodeSample(id) : 0)),
+    ]);
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  });
 });
