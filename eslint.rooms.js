@@ -74,6 +74,7 @@ export function rooms(root) {
       mayImport: [
         'backends/engine.ts',
         'backends/tape.ts',
+        'backends/webgpuOrder.ts',
         'cluster/cluster.ts',
         'layers',
         'mixers',

@@ -60,7 +60,7 @@ interface TapeNode {
   id: number;
   kernelName: string;
   inputs: Record<string, {id: number; shape: number[]}>;
-  outputs: Array<{id: number}>;
+  outputs: Array<{id: number; shape: number[]; dtype?: tf.DataType}>;
   saved: tf.Tensor[];
   /** Absent where there is none. */
   gradient?(dys: Array<tf.Tensor | null>): Record<string, () => tf.Tensor>;
@@ -106,15 +106,25 @@ export function watchGradients(
 
 /**
  * Has what the way back is done with freed on the way: what was kept for a gradient once that is computed, the gradient of a result once
- * those of what it was made of are, and what was added to a gradient that was there. TensorFlow.js keeps all of them to the end. To be called last in the function that is differentiated.
+ * those of what it was made of are, and what was added to a gradient that was there. TensorFlow.js keeps all of them to the end. And the
+ * gradients of results that nothing depends on, such as last states, are zeros made once for each shape and on the device; TensorFlow.js
+ * would make and upload each. To be called last in the function that is differentiated.
  */
 export function freeOnTheWay(): void {
   const {state} = tf.engine() as unknown as {state: TapeState};
   const begun = new Set<number>();
   let done: tf.Tensor[] = [];
   let addends: tf.Tensor[] = [];
+  const zeros = new Map<string, tf.Tensor>();
+  const zeroOf = ({shape, dtype}: TapeNode['outputs'][number]) => {
+    if (dtype !== 'float32') return null;
+    const key = shape.join();
+    const zero = zeros.get(key) ?? tf.fill(shape, 0);
+    zeros.set(key, zero);
+    return zero;
+  };
   for (const node of state.activeTape) {
-    const {gradient, inputs, saved} = node;
+    const {gradient, inputs, outputs, saved} = node;
     if (!gradient) continue;
     node.gradient = (dys) => {
       const scope = state.activeScope.id;
@@ -123,7 +133,8 @@ export function freeOnTheWay(): void {
       tf.dispose([done, addends.filter(isMine)]);
       done = [...saved, ...dys.filter((dy) => dy !== null).filter(isMine)];
       addends = [];
-      const given = new Set(done);
+      const all = dys.map((dy, i) => dy ?? zeroOf(outputs[i]));
+      const given = new Set<tf.Tensor | null>([...done, ...all]);
       const own = (name: string, grad: tf.Tensor) => {
         const dx = given.has(grad) ? grad.clone() : grad;
         given.add(dx);
@@ -132,7 +143,7 @@ export function freeOnTheWay(): void {
         begun.add(id);
         return dx;
       };
-      const grads = Object.entries(gradient(dys)).map(([name, grad]) => [name, () => own(name, grad())]);
+      const grads = Object.entries(gradient(all)).map(([name, grad]) => [name, () => own(name, grad())]);
       return Object.fromEntries(grads) as Record<string, () => tf.Tensor>;
     };
   }

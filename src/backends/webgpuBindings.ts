@@ -87,7 +87,8 @@ function remember<T>(map: Map<string, T>, key: string, value: T): void {
 const numbers = new WeakMap<GPUBuffer, number>();
 let last = 0;
 
-function numberOf(buffer: GPUBuffer): number {
+/** @internal One number for each buffer. */
+export function numberOf(buffer: GPUBuffer): number {
   let number = numbers.get(buffer);
   if (number === undefined) numbers.set(buffer, (number = ++last));
   return number;

@@ -5,6 +5,7 @@
  * of each are multiplied by its count, added, and the sum is divided by all counts in the end. The result is that of one big batch.
  */
 import * as tf from '@tensorflow/tfjs';
+import {beginAgain} from '../backends/webgpuOrder';
 import {freeingTape, freeOnTheWay, watchGradients} from '../backends/tape';
 import type {Relay, SequenceCall} from '../layers/sequenceCall';
 import {checkWhole} from '../ops/check';
@@ -144,6 +145,7 @@ export function batchGradients(
   ready?: Parameters<typeof watchGradients>[1],
 ) {
   const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  beginAgain();
   if (run.stateful && batch.isStart) resetCarried(model);
   const loss = () => {
     const result = batchLoss(model, batch, objective, {...run, training: true});

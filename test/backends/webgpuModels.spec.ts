@@ -1,6 +1,6 @@
 /** Models on `webgpu`: nothing is compiled after a warm-up, and nothing is read in a way that would stop the page. */
 import * as tf from '@tensorflow/tfjs';
-import {adamW, chosenFiles, fromPretrained, mambaLM, savePretrained} from '../../src';
+import {adamW, chosenFiles, fromPretrained, mambaLM, savePretrained, tokenWindows, trainer} from '../../src';
 import type {MambaLM} from '../../src';
 import {warmup} from '../../src/warmup';
 
@@ -110,6 +110,44 @@ describe('warmup', () => {
     await expectAsync(warmup(model, {rows: 1} as never)).toBeRejectedWithError(
       'warmup: unknown argument rows; expected batchSize, length',
     );
+  });
+});
+
+describe('a step of training', () => {
+  /** The labels of the bind groups, and the number of uploads, of the last of some steps. */
+  async function stepsOf(nLayer: number): Promise<{groups: string[]; uploads: number}> {
+    const model = mambaLM({vocabSize: 11, dModel: 12, nLayer, dState: 7}, {seed: 3});
+    const optimizer = adamW({learningRate: 0.01, clipNorm: 1});
+    const {device} = backend();
+    const {createBindGroup, createBuffer} = device;
+    const group = jasmine.createSpy('createBindGroup', createBindGroup.bind(device)).and.callThrough();
+    const buffer = jasmine.createSpy('createBuffer', createBuffer.bind(device)).and.callThrough();
+    Object.assign(device, {createBindGroup: group, createBuffer: buffer});
+    let groups: string[] = [];
+    let uploads = 0;
+    const onStep = () => {
+      groups = group.calls.allArgs().map(([{label}]) => label ?? '');
+      uploads = buffer.calls.allArgs().filter(([{mappedAtCreation}]) => mappedAtCreation).length;
+      group.calls.reset();
+      buffer.calls.reset();
+    };
+    const data = tokenWindows(
+      Array.from({length: 99}, (_, i) => (i * i) % 11),
+      {batchSize: 2, length: 9},
+    );
+    await trainer(model, {optimizer}).fit(data, {steps: 12, callbacks: {onStep}, verbose: 0});
+    Object.assign(device, {createBindGroup, createBuffer});
+    optimizer.dispose();
+    model.dispose();
+    return {groups, uploads};
+  }
+
+  it('finds its bind groups as those before left them, and uploads no more for more blocks', async () => {
+    const [one, two] = [await stepsOf(1), await stepsOf(2)];
+    // The numbers of AdamW are others in each step.
+    const made = new Set(two.groups.filter((label) => label.startsWith('tfjs-mamba')));
+    expect([...made]).toEqual(['tfjs-mamba AdamW']);
+    expect(two.uploads).toBe(one.uploads);
   });
 });
 
