@@ -124,7 +124,22 @@ export class AdamW extends tf.Optimizer {
     if (this.clipNorm === undefined || pairs.length === 0) {
       return undefined;
     }
-    return clipScale(globalNorm(pairs.map(({grad}) => grad)), this.clipNorm);
+    return clipScale(this.normOf(pairs), this.clipNorm);
+  }
+
+  /** The norm of gradients, from what they are packed into to be applied if the state is flat: to be called in the tidy of both. */
+  private normOf(pairs: Pair[]): tf.Scalar {
+    const grads = pairs.map(({grad}) => grad);
+    const groups = [...this.byStep(pairs)];
+    const flat = groups.length === 1 ? this.flatOf(pairs, groups[0][0], true) : undefined;
+    return globalNorm(flat ? flat.pack(grads) : grads);
+  }
+
+  /** @internal The norm of gradients that will be applied within the same tidy, by whichever optimizer. */
+  static normOf(optimizer: tf.Optimizer, gradients: Record<string, tf.Tensor>): tf.Scalar {
+    return optimizer instanceof AdamW
+      ? optimizer.normOf(withGradients(gradients))
+      : globalNorm(Object.values(gradients));
   }
 
   /** Groups variables by which update of theirs is due: one group, unless some have been without a gradient before. */
@@ -151,17 +166,9 @@ export class AdamW extends tf.Optimizer {
     const variables = pairs.map(({variable}) => variable);
     const grads = pairs.map(({grad}) => grad);
     const constants = {gradScale, learningRate, beta1, beta2, epsilon, step};
-    const weightDecay = variables.map(({name}) => (this.isExempt(name) ? 0 : this.weightDecay));
-    if (!this.flat?.isOf(variables)) {
-      this.settle();
-      if (areAll && areMany(variables)) {
-        const slots = variables.map((variable) => this.moments.find(variable));
-        this.flat = new FlatMoments(variables, weightDecay, slots, step - 1);
-        variables.forEach((variable) => this.moments.drop(variable));
-      }
-    }
-    if (this.flat) {
-      this.flat.update(grads, constants);
+    const flat = this.flatOf(pairs, step, areAll);
+    if (flat) {
+      flat.update(grads, constants);
       return;
     }
     const slots = variables.map((variable) => this.moments.find(variable));
@@ -171,13 +178,31 @@ export class AdamW extends tf.Optimizer {
       grads,
       firstMoments: slots.map((slot, i) => slot?.firstMoment ?? zeroMoment(variables[i])),
       secondMoments: slots.map((slot, i) => slot?.secondMoment ?? zeroMoment(variables[i])),
-      weightDecay,
+      weightDecay: this.decaysOf(variables),
       reuseMoments: true,
     });
     variables.forEach((variable, i) => {
       variable.assign(params[i]);
       this.moments.update(variable, firstMoments[i], secondMoments[i], step);
     });
+  }
+
+  /** The state of these variables if it is flat, or is to be, before their update of number `step`. */
+  private flatOf(pairs: Pair[], step: number, areAll: boolean): FlatMoments | undefined {
+    const variables = pairs.map(({variable}) => variable);
+    if (!this.flat?.isOf(variables)) {
+      this.settle();
+      if (areAll && areMany(variables)) {
+        const slots = variables.map((variable) => this.moments.find(variable));
+        this.flat = new FlatMoments(variables, this.decaysOf(variables), slots, step - 1);
+        variables.forEach((variable) => this.moments.drop(variable));
+      }
+    }
+    return this.flat;
+  }
+
+  private decaysOf(variables: tf.Variable[]): number[] {
+    return variables.map(({name}) => (this.isExempt(name) ? 0 : this.weightDecay));
   }
 
   /** Gives each variable its own moments again. */

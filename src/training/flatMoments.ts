@@ -35,6 +35,9 @@ export function areMany(variables: readonly tf.Variable[]): boolean {
 
 export class FlatMoments {
   private readonly parts: Part[];
+  private readonly members: ReadonlySet<tf.Variable>;
+  /** Gradients that have been packed before they are applied. */
+  private packed?: {grads: readonly tf.Tensor[]; flat: tf.Tensor[]};
 
   /**
    * @param decays Of each variable.
@@ -47,6 +50,7 @@ export class FlatMoments {
     slots: ReadonlyArray<Slot | undefined>,
     private step: number,
   ) {
+    this.members = new Set(variables);
     const moment = (places: number[], name: 'firstMoment' | 'secondMoment') =>
       packFlat(places.map((i) => slots[i]?.[name] ?? tf.zerosLike(variables[i])));
     const groups = [...new Set(decays)].map((decay) => {
@@ -72,12 +76,20 @@ export class FlatMoments {
 
   /** The updates that a variable of it has had. */
   stepOf(variable: tf.Variable): number | undefined {
-    return this.variables.includes(variable) ? this.step : undefined;
+    return this.members.has(variable) ? this.step : undefined;
+  }
+
+  /** The gradients of all variables, flat as `update` will need them within the same tidy. */
+  pack(grads: readonly tf.Tensor[]): tf.Tensor[] {
+    const flat = this.parts.map(({places}) => packFlat(places.map((i) => grads[i])));
+    this.packed = {grads, flat};
+    return flat;
   }
 
   /** One step of all variables, to be called in a tidy. */
   update(grads: readonly tf.Tensor[], constants: FlatStep): void {
-    const {parts} = this;
+    const {parts, packed} = this;
+    this.packed = undefined;
     for (const part of parts) {
       const own = this.own(part);
       if (!own.every(({dataId}, i) => dataId === part.left[i])) replace(part, {param: packFlat(own)});
@@ -85,7 +97,7 @@ export class FlatMoments {
     const {params, firstMoments, secondMoments} = adamWUpdate({
       ...constants,
       params: parts.map(({param}) => param),
-      grads: parts.map(({places}) => packFlat(places.map((i) => grads[i]))),
+      grads: grads.every((grad, i) => grad === packed?.grads[i]) ? packed!.flat : this.pack(grads),
       firstMoments: parts.map(({firstMoment}) => firstMoment),
       secondMoments: parts.map(({secondMoment}) => secondMoment),
       weightDecay: parts.map(({decay}) => decay),

@@ -370,7 +370,8 @@ export class Trainer {
 
   /** Clips and applies gradients. */
   private applyStep({loss, gradients, scale}: StepGradients): StepScalars {
-    const sumNorm = globalNorm(Object.values(gradients));
+    // Of shards, AdamW has a part of the gradients.
+    const sumNorm = this.shards ? globalNorm(Object.values(gradients)) : AdamW.normOf(this.optimizer, gradients);
     const norm = scale ? sumNorm.mul<tf.Scalar>(scale) : sumNorm;
     const clip = this.clipNorm === undefined ? undefined : clipScale(norm, this.clipNorm);
     this.apply(gradients, scale && clip ? scale.mul<tf.Scalar>(clip) : (scale ?? clip));
