@@ -3,12 +3,13 @@
  * (Loshchilov & Hutter 2019, arXiv 1711.05101; torch.optim.AdamW, torch.nn.utils.clip_grad_norm_).
  */
 import * as tf from '@tensorflow/tfjs';
+import {hasKernel} from '../../backends/engine';
 import {writableZeros} from '../../backends/exclusive';
 import {dispatchesAreCostly} from '../../backends/traits';
 import {checkBoolean, checkKeys, checkShape, toTensor} from '../check';
 import {checkAdamConstants, checkNumber} from './hyperparameters';
 import type {AdamWAttrs, AdamWInputs} from './kernels';
-import {packFlatKernel, runAdamW, runGlobalNorm, unpackFlatKernel} from './kernels';
+import {clipScaleKernel, packFlatKernel, runAdamW, runGlobalNorm, unpackFlatKernel} from './kernels';
 
 /** The arguments of {@link adamWUpdate}: lists of one tensor per variable, and the attributes of the step. */
 export interface AdamWUpdateArgs extends Omit<AdamWInputs, 'gradScale'>, AdamWAttrs {
@@ -87,6 +88,7 @@ export function unpackFlat(flat: tf.Tensor, shapes: number[][]): tf.Tensor[] {
  */
 export function clipScale(norm: tf.Scalar, maxNorm: number): tf.Scalar {
   checkNumber('clipScale', 'maxNorm', maxNorm, 'positive');
+  if (hasKernel(clipScaleKernel.kernelName)) return clipScaleKernel([norm], {maxNorm})[0] as tf.Scalar;
   return tf.tidy(() => {
     const ratio = tf.div<tf.Scalar>(maxNorm, norm.add(1e-6));
     // Chosen by a comparison: tf.minimum(1, NaN) is 1 on wasm, and what it is on a GPU is not laid down.

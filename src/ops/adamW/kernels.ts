@@ -21,6 +21,9 @@
  * PackFlat takes any number of float32 tensors and gives one of rank 1 with all their elements, one tensor after the other; UnpackFlat
  * takes such a tensor and gives those of the attribute `shapes`.
  *
+ * ClipScale takes the scalar norm and gives what gradients are multiplied by so that it becomes at most the attribute `maxNorm`: a backend
+ * has it where it is cheaper than five ops of TensorFlow.js, with three scalars to upload.
+ *
  * None of them is differentiable.
  */
 import type * as tf from '@tensorflow/tfjs';
@@ -54,6 +57,12 @@ export interface AdamWInputs {
 export const adamWKernel = defineListKernel<AdamWAttrs>('AdamW');
 export const globalNormKernel = defineListKernel<object>('GlobalNorm');
 export const packFlatKernel = defineListKernel<object>('PackFlat');
+
+export interface ClipScaleAttrs {
+  maxNorm: number;
+}
+
+export const clipScaleKernel = defineListKernel<ClipScaleAttrs>('ClipScale');
 
 export interface UnpackFlatAttrs {
   shapes: number[][];

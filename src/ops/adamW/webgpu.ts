@@ -7,7 +7,7 @@ import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import {workgroupSumWgsl} from '../wgsl';
-import type {AdamWAttrs, UnpackFlatAttrs} from './kernels';
+import type {AdamWAttrs, ClipScaleAttrs, UnpackFlatAttrs} from './kernels';
 
 const WIDTH = 128;
 /** Workgroups that share the squares of a tensor. */
@@ -110,6 +110,19 @@ const root = defineProgram({
   }),
 });
 
+/** A norm that is NaN gives NaN. */
+const clip = defineProgram({
+  name: 'ClipScale',
+  variants: [{}],
+  build: () => ({
+    buffers: {norm: read, scale: write},
+    uniforms: {size: 'u32', maxNorm: 'f32'},
+    main: `
+  let ratio = p.maxNorm / (norm[i] + 1e-6);
+  scale[i] = select(ratio, 1.0, ratio > 1.0);`,
+  }),
+});
+
 /** Some tensors into a flat one from `first` on, or out of it; `ends` count from there. */
 const move = defineProgram<{count: number; out: boolean}>({
   name: 'PackFlat, UnpackFlat',
@@ -207,4 +220,10 @@ registerWebGPUKernel('GlobalNorm', (gpu, tensors: TensorInfo[]) => {
   }
   gpu.run(root, {}, {buffers: {parts, norm}, uniforms: {size}, workgroups: 1});
   return [norm];
+});
+
+registerWebGPUKernel('ClipScale', (gpu, [norm]: TensorInfo[], {maxNorm}: ClipScaleAttrs) => {
+  const scale = gpu.output([]);
+  gpu.run(clip, {}, {buffers: {norm, scale}, uniforms: {size: 1, maxNorm}});
+  return [scale];
 });
