@@ -148,6 +148,15 @@ async function reduceTime(cluster: Cluster, size: number): Promise<number> {
   return time;
 }
 
+/** The mean of what the workers give, place by place. */
+async function meanOf(cluster: Cluster, values: number[]): Promise<number[]> {
+  const own = tf.tensor1d(values);
+  const mean = await cluster.allReduce(own, 'mean');
+  const result = Array.from(await mean.data());
+  tf.dispose([own, mean]);
+  return result;
+}
+
 /** How long a step takes in one worker and in two of one core each, and what of the all-reduce is hidden behind computing. */
 async function benchSteps(cluster: Cluster): Promise<Figures> {
   const {rank} = cluster;
@@ -159,12 +168,15 @@ async function benchSteps(cluster: Cluster): Promise<Figures> {
     let shapes: number[][][] = [];
     let waited = Infinity;
     for (let turn = 0; turn < turnsOfSteps; turn++) {
-      // Alone while the other waits, so that one worker has one core, as each of two has.
-      const one = rank === 0 ? (await stepTime(text, job, batchSize)).times : [0, 0];
+      // Alone while the other waits, so that one worker has one core, as each of two has. Cores differ, so each has its turn, and their mean counts.
+      const mine = rank === 0 ? (await stepTime(text, job, batchSize)).times : [0, 0];
+      await cluster.barrier();
+      const others = rank === 1 ? (await stepTime(text, job, batchSize)).times : [0, 0];
+      const one = await meanOf(cluster, rank === 0 ? mine : others);
       const half = rank === 0 ? (await stepTime(text, job, batchSize / 2)).times : [0, 0];
       await cluster.barrier();
       // The same while the other does the same for itself: what two cores of one memory leave to each other.
-      const beside = (await stepTime(text, job, batchSize)).times;
+      const beside = await meanOf(cluster, (await stepTime(text, job, batchSize)).times);
       await cluster.barrier();
       const step = await stepTime(text, job, batchSize, cluster);
       turns.push({one, half, beside, two: step.times});

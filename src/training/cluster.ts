@@ -14,6 +14,8 @@ import {batchGradients, gradientSums} from './gradients';
 
 /** Numbers that travel together: 4 MiB, ten times what takes as long as a call by itself does (guides/scaling.md). */
 const BUCKET = 1 << 20;
+/** Fewer than so many take hardly less time. */
+const SMALL = 1 << 16;
 
 /** Rows of a batch, and whether they count. */
 export interface Share {
@@ -53,18 +55,19 @@ export async function sumsOfShares(
   cluster: Cluster,
 ): Promise<GradientSums> {
   let buckets: Buckets;
+  const left = model.trainableWeights.reduce((sum, {shape}) => sum + tf.util.sizeFromShape(shape as number[]), 0);
   tf.tidy(() => {
     const shares = batches.map((batch) => shareOf(batch, cluster));
     const weights = shares.map(({weight}) => weight);
     const rows = shares.map(({batch}) => batch);
     if (batches.length === 1) {
       // Packing multiplies by the count, the gradients as well as the loss and the 1 of which the total comes.
-      buckets = new Buckets(cluster, objective.count(rows[0].ys).mul(weights[0]));
+      buckets = new Buckets(cluster, left, objective.count(rows[0].ys).mul(weights[0]));
       const add = ({name}: tf.Variable, gradient: tf.Tensor) => buckets.add(name, gradient);
       const {value} = batchGradients(model, rows[0], objective, how, add);
       buckets.end(value, tf.scalar(1));
     } else {
-      buckets = new Buckets(cluster);
+      buckets = new Buckets(cluster, left);
       const add = (name: string, sum: tf.Tensor) => buckets.add(name, sum);
       const {gradients, loss, total} = gradientSums(model, rows, objective, how, weights, add);
       for (const [name, sum] of Object.entries(gradients)) add(name, sum); // that the last batch has none of
@@ -76,24 +79,31 @@ export async function sumsOfShares(
 
 /** Sums over all ranks; disposes the sums of this one. */
 export async function sumOverRanks({loss, gradients, total}: GradientSums, cluster: Cluster): Promise<GradientSums> {
-  const buckets = new Buckets(cluster);
+  const buckets = new Buckets(cluster, Infinity);
   for (const [name, sum] of Object.entries(gradients)) buckets.add(name, sum);
   buckets.end(loss, total);
   tf.dispose([gradients, loss, total]);
   return buckets.sums();
 }
 
-/** Tensors that are summed over all ranks, many together. */
+/**
+ * Tensors that are summed over all ranks, many together: of those on the way to the end at most half, as it is the last that everybody waits
+ * for.
+ */
 class Buckets {
   private readonly names: string[] = [];
   private readonly pending: Promise<tf.Tensor[]>[] = [];
   private open: tf.Tensor[] = [];
-  private room = BUCKET;
+  private room: number;
 
+  /** @param left So many numbers are on their way, one after the other; Infinity if they are all there. */
   constructor(
     private readonly cluster: Cluster,
+    private left: number,
     private readonly weight?: tf.Scalar,
-  ) {}
+  ) {
+    this.room = this.roomOfNext();
+  }
 
   /** Takes a copy. */
   add(name: string, tensor: tf.Tensor): void {
@@ -101,6 +111,7 @@ class Buckets {
     this.names.push(name);
     this.open.push(tf.keep(tensor.clone()));
     this.room -= tensor.size;
+    this.left -= tensor.size;
     if (this.room <= 0) this.close();
   }
 
@@ -133,7 +144,11 @@ class Buckets {
       this.pending.push(sum);
     }
     this.open = [];
-    this.room = BUCKET;
+    this.room = this.roomOfNext();
+  }
+
+  private roomOfNext(): number {
+    return Math.min(BUCKET, Math.max(SMALL, this.left / 2));
   }
 }
 
