@@ -9,7 +9,7 @@ import '../../ops/adamW/webgpu';
 import '../../ops/crossEntropy/webgpu';
 import '../../ops/embedding/webgpu';
 import '../../ops/linear/webgpu';
-import '../../ops/linear/webgpuTransposed';
+import '../../ops/linear/webgpuFewRows';
 import '../../ops/mambaStep/webgpu';
 import '../../ops/packedLinear/webgpu';
 import '../../ops/rmsNorm/webgpu';

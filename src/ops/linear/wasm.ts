@@ -39,8 +39,8 @@ function multiply(simd: Simd, a: Matrix, b: Matrix, bias: number, c: HeapOperand
 type Operands = Record<LinearGradInput, HeapOperand>;
 
 function forward(simd: Simd, {x, kernel, bias}: Operands, [y]: HeapOperand[], transposeKernel: boolean): void {
-  const weight = transposeKernel ? turned(matrix(kernel)) : matrix(kernel);
-  multiply(simd, matrix(x), weight, bias?.at ?? 0, y, x.shape[1]);
+  const weight = matrix(kernel);
+  multiply(simd, matrix(x), transposeKernel ? turned(weight) : weight, bias?.at ?? 0, y, x.shape[1]);
 }
 
 function backward(
@@ -50,7 +50,8 @@ function backward(
   transposeKernel: boolean,
 ): void {
   const [rows, out] = dy.shape;
-  multiply(simd, matrix(dy), transposeKernel ? matrix(kernel) : turned(matrix(kernel)), 0, dx, out);
+  const weight = matrix(kernel);
+  multiply(simd, matrix(dy), transposeKernel ? weight : turned(weight), 0, dx, out);
   const [left, right] = transposeKernel ? [dy, x] : [x, dy];
   multiply(simd, turned(matrix(left)), matrix(right), 0, dKernel, rows);
   if (dBias) {
@@ -69,11 +70,9 @@ function register(
   registerArrayKernel(kernelName, 'wasm', ({inputs, backend, attrs}) => {
     const given = attrs as unknown as LinearAttrs & PresentAttr;
     const simd = simdFor((backend as WasmBackend).wasm, shared);
-    if (simd === undefined) {
-      return tf.tidy(() => composed(byName(inputs as tf.Tensor[], given.present) as never, given));
-    }
-    const named = byName(inputs, given.present) as Record<LinearGradInput, tf.TensorInfo>;
-    const specs = shapes(named, given).map((shape) => ({shape}));
+    const named = byName(inputs, given.present);
+    if (!simd) return tf.tidy(() => composed(named as never, given));
+    const specs = shapes(named as Record<LinearGradInput, tf.TensorInfo>, given).map((shape) => ({shape}));
     const results = makeOutputs(backend as WasmBackend, kernelName, inputs, specs);
     const operand = (info: tf.TensorInfo) => operandOf(backend as WasmBackend, info);
     compute(simd, byName(inputs.map(operand), given.present) as Operands, results.map(operand), given.transposeKernel);

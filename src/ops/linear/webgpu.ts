@@ -4,19 +4,17 @@
  * slices in order.
  *
  * A workgroup has a tile of 64 x 64 results, each invocation 4 x 4 of them, from tiles of both operands in workgroup memory. Few rows,
- * as in decoding, go to `thin` instead, which reads the kernel once and shares nothing.
+ * as in decoding, go to webgpuFewRows.ts instead where there is a language model.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
 import type {Gpu} from '../../backends/webgpu';
 import {registerWebGPUKernel} from '../../backends/webgpu';
-import type {Program, Shader} from '../../backends/webgpuProgram';
+import type {Shader} from '../../backends/webgpuProgram';
 import {combinations, defineProgram, read, write} from '../../backends/webgpuProgram';
 import type {Named, PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sumRows} from '../webgpuSums';
-import {THIN_ROWS, beginSums, partsOfSums, putParts, thinUniforms, thinVariants} from '../webgpuThin';
-import type {Thin} from '../webgpuThin';
-import {forRows, rowsTogether} from '../wgsl';
+import {THIN_ROWS} from '../webgpuThin';
 import type {LinearAttrs, LinearGradInput, LinearInput} from './kernels';
 
 const TILE = 64;
@@ -156,40 +154,14 @@ ${
   },
 });
 
-/** For few rows: 64 columns of all of them a workgroup, the sums in four interleaved parts. */
-const thin = defineProgram<Thin>({
-  name: 'Linear (thin)',
-  variants: thinVariants(),
-  build: ({bias, rows}) => ({
-    buffers: {x: read, kernel: read, ...(bias && {bias: read}), y: write},
-    uniforms: thinUniforms,
-    workgroupSize: 256,
-    declarations: partsOfSums(rows, 256),
-    main: `
-  let own = lane % 64u;
-  let column = group * 64u + own;
-  ${beginSums(rows)}
-  if (column < p.n) {
-    for (var i = lane / 64u; i < p.k; i += 4u) {
-      let weight = kernel[i * p.n + column];
-      ${forRows(rows, (r) => `sum${r} += x[row${r} + i] * weight;`)}
-    }
-  }
-  ${putParts(rows, 256)}
-  if (column >= p.n) { return; }
-  for (var row = lane / 64u; row < p.m; row += 4u) {
-    let at = 256u * row + own;
-    let total = (parts[at] + parts[at + 64u]) + (parts[at + 128u] + parts[at + 192u]);
-    y[row * p.n + column] = total${bias ? ' + bias[column]' : ''};
-  }`,
-  }),
-});
+/** y of few rows. */
+type FewRows = (gpu: Gpu, tensors: Tensors, transposeKernel: boolean) => TensorInfo;
 
-let thinTransposed: Program<Thin> | undefined;
+let multiplyFew: FewRows | undefined;
 
-/** Brings the program for few rows and a transposed kernel, which is that of a head. */
-export function takeThinTransposed(program: Program<Thin>): void {
-  thinTransposed = program;
+/** Brings another product for few rows: ./webgpuFewRows.ts. */
+export function takeFewRows(multiply: FewRows): void {
+  multiplyFew = multiply;
 }
 
 /** How a product is cut: the terms of a slice of k, and the workgroups of all; where the slices go, and what adds them up. */
@@ -203,7 +175,7 @@ function cut(gpu: Gpu, result: TensorInfo, [m, n]: readonly number[], k: number,
   return {slice, workgroups: tiles * slices, parts, add};
 }
 
-type Tensors = Named<LinearGradInput, TensorInfo>;
+export type Tensors = Named<LinearGradInput, TensorInfo>;
 
 /** Fills the parts of y; or, given them, the gradients. What is added once is added to a whole sum. */
 function multiply(
@@ -244,25 +216,12 @@ function multiply(
 registerWebGPUKernel('Linear', (gpu, inputs, {present, transposeKernel, sizes, passes}: LinearAttrs & PresentAttr) => {
   const named = byName<LinearInput, TensorInfo>(inputs, present);
   const {x, kernel, bias} = named;
-  const [rows, k] = x!.shape;
+  const [rows] = x!.shape;
+  if (rows <= THIN_ROWS && multiplyFew) return [multiplyFew(gpu, named, transposeKernel)];
   const n = kernel!.shape[transposeKernel ? 0 : 1];
-  const program = transposeKernel ? thinTransposed : thin;
-  if (rows > THIN_ROWS || !program) {
-    const parts = (sizes && !bias ? sizes : [n]).map((size) => gpu.output([rows, size]));
-    multiply(gpu, named, parts, transposeKernel);
-    return passes && !bias ? [...parts, gpu.again(x!)] : parts;
-  }
-  const y = gpu.output([rows, n]);
-  gpu.run(
-    program,
-    {bias: bias !== undefined, rows: rowsTogether(rows, THIN_ROWS)},
-    {
-      buffers: {x, kernel, bias, y},
-      uniforms: {m: rows, n, k},
-      workgroups: Math.ceil(n / (transposeKernel ? 4 : 64)),
-    },
-  );
-  return [y];
+  const parts = (sizes && !bias ? sizes : [n]).map((size) => gpu.output([rows, size]));
+  multiply(gpu, named, parts, transposeKernel);
+  return passes && !bias ? [...parts, gpu.again(x!)] : parts;
 });
 
 registerWebGPUKernel('LinearGrad', (gpu, inputs, {present, transposeKernel}: LinearAttrs & PresentAttr) => {
