@@ -24,10 +24,11 @@ const squeezed = (text) =>
   );
 
 /**
- * Without ends of lines behind statements and braces; but GLSL's preprocessor needs those in front of its lines, which a value may begin with.
+ * Without ends of lines behind statements and around brackets; but GLSL's preprocessor needs those in front of its lines, which a value may begin with.
  * @param {string} text @param {boolean} isWgsl
  */
-const joined = (text, isWgsl) => text.replace(isWgsl ? /(?<=[;{}])\n+/g : /(?<=[;{}])\n+(?=[^#\n])/g, '');
+const joined = (text, isWgsl) =>
+  text.replace(isWgsl ? /(?<=[;{}(,])\n+|\n+(?=[})\]])/g : /(?<=[;{}])\n+(?=[^#\n])/g, '');
 
 /** Code and no message: several lines, a statement or an assignment. */
 const isCode = /\n|[;}]$| [-+*]?= /;

@@ -115,14 +115,9 @@ export function freeOnTheWay(): void {
   const begun = new Set<number>();
   let done: tf.Tensor[] = [];
   let addends: tf.Tensor[] = [];
-  const zeros = new Map<string, tf.Tensor>();
-  const zeroOf = ({shape, dtype}: TapeNode['outputs'][number]) => {
-    if (dtype !== 'float32') return null;
-    const key = shape.join();
-    const zero = zeros.get(key) ?? tf.fill(shape, 0);
-    zeros.set(key, zero);
-    return zero;
-  };
+  const zeros: Record<string, tf.Tensor> = {};
+  const zeroOf = ({shape, dtype}: TapeNode['outputs'][number]) =>
+    dtype === 'float32' ? (zeros[shape.join()] ??= tf.fill(shape, 0)) : null;
   for (const node of state.activeTape) {
     const {gradient, inputs, outputs, saved} = node;
     if (!gradient) continue;

@@ -349,7 +349,7 @@ export abstract class MixerLayer<C extends object, S extends State, O extends ob
   private carriedFor(batch: number, stateful: boolean): S | undefined {
     const carried = stateful ? this.carried : undefined;
     const carriedBatch = carried && Object.values(carried)[0].shape[0];
-    if (carriedBatch !== undefined && carriedBatch !== batch) {
+    if (carried && carriedBatch !== batch) {
       throw new Error(
         `${this.getClassName()}: ${this.name} carries the state of a batch of ${carriedBatch}, ` +
           `but is given a batch of ${batch}; call resetStates() first`,

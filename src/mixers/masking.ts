@@ -21,11 +21,12 @@ export interface Alignment {
 function alignment(mask: tf.Tensor): Alignment {
   return tf.tidy(() => {
     const [batch, length] = mask.shape as [number, number];
-    const real = mask.cast('bool').toInt();
+    const isReal = mask.cast('bool');
+    const real = isReal.toInt();
     const padding = tf.sub(1, real).toInt();
     const padded = padding.sum(1, true).toInt();
-    const place = tf.where(real.cast('bool'), padded.add(real.cumsum(1)).sub(1), padding.cumsum(1).sub(1));
-    const firstOfRow = tf.range(0, batch, 1, 'int32').mul(tf.scalar(length, 'int32')).expandDims(1);
+    const place = tf.where(isReal, padded.add(real.cumsum(1)).sub(1), padding.cumsum(1).sub(1));
+    const firstOfRow = tf.range(0, batch * length, length, 'int32').expandDims(1);
     const inverse = place.add(firstOfRow).toInt().flatten();
     const order = tf.scatterND<tf.Rank.R1>(inverse.expandDims(1), tf.range(0, batch * length, 1, 'int32'), [
       batch * length,

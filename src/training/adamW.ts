@@ -108,7 +108,8 @@ export class AdamW extends tf.Optimizer {
     const pairs = withGradients(variableGradients);
     const learningRate = this.learningRateAt(this.iterations + 1);
     tf.tidy(() => {
-      const scale = gradScale ?? this.ownScale(pairs);
+      const isClipped = gradScale === undefined && this.clipNorm !== undefined && pairs.length > 0;
+      const scale = isClipped ? clipScale(this.normOf(variableGradients), this.clipNorm) : gradScale;
       for (const [step, group] of this.byStep(pairs)) {
         this.update(group, step, learningRate, scale, areAll);
       }
@@ -120,26 +121,13 @@ export class AdamW extends tf.Optimizer {
     this.incrementIterations();
   }
 
-  private ownScale(pairs: Pair[]): tf.Scalar | undefined {
-    if (this.clipNorm === undefined || pairs.length === 0) {
-      return undefined;
-    }
-    return clipScale(this.normOf(pairs), this.clipNorm);
-  }
-
-  /** The norm of gradients, from what they are packed into to be applied if the state is flat: to be called in the tidy of both. */
-  private normOf(pairs: Pair[]): tf.Scalar {
+  /** @internal The norm of gradients, from what they are packed into to be applied if the state is flat: to be called in the tidy of both. */
+  normOf(variableGradients: VariableGradients): tf.Scalar {
+    const pairs = withGradients(variableGradients);
     const grads = pairs.map(({grad}) => grad);
     const groups = [...this.byStep(pairs)];
     const flat = groups.length === 1 ? this.flatOf(pairs, groups[0][0], true) : undefined;
-    return globalNorm(flat ? flat.pack(grads) : grads);
-  }
-
-  /** @internal The norm of gradients that will be applied within the same tidy, by whichever optimizer. */
-  static normOf(optimizer: tf.Optimizer, gradients: Record<string, tf.Tensor>): tf.Scalar {
-    return optimizer instanceof AdamW
-      ? optimizer.normOf(withGradients(gradients))
-      : globalNorm(Object.values(gradients));
+    return globalNorm(flat?.pack(grads) ?? grads);
   }
 
   /** Groups variables by which update of theirs is due: one group, unless some have been without a gradient before. */

@@ -370,8 +370,9 @@ export class Trainer {
 
   /** Clips and applies gradients. */
   private applyStep({loss, gradients, scale}: StepGradients): StepScalars {
-    // Of shards, AdamW has a part of the gradients.
-    const sumNorm = this.shards ? globalNorm(Object.values(gradients)) : AdamW.normOf(this.optimizer, gradients);
+    const {optimizer, shards} = this; // of shards, the optimizer has a part of the gradients
+    const hasAll = optimizer instanceof AdamW && !shards;
+    const sumNorm = hasAll ? optimizer.normOf(gradients) : globalNorm(Object.values(gradients));
     const norm = scale ? sumNorm.mul<tf.Scalar>(scale) : sumNorm;
     const clip = this.clipNorm === undefined ? undefined : clipScale(norm, this.clipNorm);
     this.apply(gradients, scale && clip ? scale.mul<tf.Scalar>(clip) : (scale ?? clip));

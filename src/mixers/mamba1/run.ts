@@ -14,7 +14,7 @@ import {causalConv1d} from '../../ops/causalConv1d';
 import {causalConv1dUpdate} from '../../ops/causalConv1dUpdate';
 import {softplus} from '../../ops/composedScalar';
 import {rmsNorm} from '../../ops/rmsNorm';
-import {selectiveScan} from '../../ops/selectiveScan';
+import {scanOfLog} from '../../ops/selectiveScan';
 import {selectiveStateUpdate} from '../../ops/selectiveStateUpdate';
 import {convolvePadded, heldAt, zeroedAt} from '../masking';
 import type {RunContext} from '../mixer';
@@ -42,7 +42,7 @@ export function runMamba1(
     causalConv1d({x: given, ...convolution(weights), initialState, sequenceIds}),
   );
   const {u, delta, B, C} = select(weights, config, conv.y); // [B,L,E], [B,L,E], [B,L,N], [B,L,N]
-  const scan = selectiveScan({
+  const scan = scanOfLog({
     u: u as tf.Tensor3D,
     delta: heldAt(padding, delta as tf.Tensor3D),
     B,
@@ -72,6 +72,7 @@ export function stepMamba1(
     B,
     C,
     ...recurrence(weights),
+    A: weights.ALog.exp().neg() as tf.Tensor2D, // [E,N]
     z: z as tf.Tensor2D,
   });
   const y = project(weights, scan.y) as tf.Tensor2D; // [B,dModel]
@@ -116,7 +117,7 @@ function normalized(x: tf.Tensor, epsilon: number): tf.Tensor {
 
 function recurrence(weights: Mamba1Weights) {
   return {
-    A: weights.ALog.exp().neg() as tf.Tensor2D, // [E,N]
+    A: weights.ALog as tf.Tensor2D, // the logarithm of -A [E,N]
     D: weights.D as tf.Tensor1D, // [E]
     deltaBias: weights['dtProj/bias'] as tf.Tensor1D, // [E]
     deltaSoftplus: true,

@@ -6,6 +6,6 @@ import {runSelectiveScanGrad} from './kernels';
 defineGradient<ScanKernelInput, ScanAttrs>(
   'SelectiveScan',
   [false, false, true, true],
-  ([dy, dFinalState], inputs, [states, coefficients], {deltaSoftplus}) =>
-    runSelectiveScanGrad({...inputs, states, coefficients, dy, dFinalState}, {deltaSoftplus}),
+  ([dy, dFinalState], inputs, [states, coefficients], attrs) =>
+    runSelectiveScanGrad({...inputs, states, coefficients, dy, dFinalState}, attrs),
 );

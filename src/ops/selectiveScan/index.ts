@@ -71,12 +71,28 @@ export type SelectiveScanResult = {
  * @throws Error naming the argument whose shape, dtype or type is wrong.
  */
 export function selectiveScan(args: SelectiveScanArgs): SelectiveScanResult {
+  return scan(args);
+}
+
+/** @internal With `logA`, A is the logarithm of -A: for a backend whose kernels take that. */
+export function scan(args: SelectiveScanArgs, logA?: boolean): SelectiveScanResult {
   return tf.tidy('selectiveScan', () => {
     const inputs = checkScan(args);
     const {deltaSoftplus = false} = args;
-    const [y, finalState] = runSelectiveScan(inputs, {deltaSoftplus, keepStates: isRecording()});
+    const [y, finalState] = runSelectiveScan(inputs, {deltaSoftplus, keepStates: isRecording(), logA});
     return {y: y as tf.Tensor3D, finalState: finalState as tf.Tensor3D};
   });
+}
+
+/** Of whose A is the logarithm of -A. */
+type LogScan = (args: SelectiveScanArgs & {A: tf.Tensor2D}) => SelectiveScanResult;
+
+/** @internal */
+export let scanOfLog: LogScan = (args) => scan({...args, A: args.A.exp().neg()});
+
+/** @internal Brings a way that is better on some backend. */
+export function takeScanOfLog(other: LogScan): void {
+  scanOfLog = other;
 }
 
 const OP = 'selectiveScan';

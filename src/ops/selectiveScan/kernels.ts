@@ -22,9 +22,11 @@ export interface ScanAttrs {
    * layouts are the backend's own affair.
    */
   keepStates: boolean;
+  /** Whether `A` is the logarithm of -A, and its gradient that of this; only a backend that has asked for it is given that. */
+  logA?: boolean;
 }
 
-export type ScanGradAttrs = Pick<ScanAttrs, 'deltaSoftplus'>;
+export type ScanGradAttrs = Pick<ScanAttrs, 'deltaSoftplus' | 'logA'>;
 
 /** The inputs that have a gradient. */
 export const scanInputs = ['u', 'delta', 'A', 'B', 'C', 'D', 'z', 'deltaBias', 'initialState'] as const;

@@ -151,14 +151,15 @@ const overTiles = (name: 'B' | 'C', part: number) => `
  * An element of the gradients of B and C, where they are no constants, or a quad of those of a channel, which are sums over what is left of
  * the rows of `joint`.
  */
-const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean}>({
+const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean; logA: boolean}>({
   name: 'SelectiveScanGrad (sums)',
-  variants: combinations({constantB: either, constantC: either, D: either, deltaBias: either}),
-  build: ({constantB, constantC, D, deltaBias}) => {
+  variants: combinations({constantB: either, constantC: either, D: either, deltaBias: either, logA: either}),
+  build: ({constantB, constantC, D, deltaBias, logA}) => {
     const perChannel = ['dA', ...(constantB ? ['dB'] : []), ...(constantC ? ['dC'] : [])];
     return {
       buffers: {
         joint: readQuads,
+        ...(logA && {coefficients: readQuads}),
         ...(!(constantB && constantC) && {shares: read}),
         dA: write,
         dB: write,
@@ -184,6 +185,7 @@ const sums = defineProgram<ConstantProjections & {D: boolean; deltaBias: boolean
   let part = i / p.channels;
   var total = vec4f(0.0);
   for (var row = 0u; row < p.rows; row++) { total += joint[(row * p.row + part + p.quads) * p.channels + d]; }
+  ${logA ? `if (part < p.quads) { total *= ${Math.LN2} * coefficients[d * (p.quads + 1u) + part]; }` : ''}
   ${perChannel.map((name, at) => `if (part / p.quads == ${at}u) { store_${name}(d, part % p.quads, total); }`).join('\n  ')}
   if (part + p.quads + 1u == p.row) {
     ${D ? 'dD[d] = total.x;' : ''}
@@ -202,6 +204,7 @@ export function scanBackward(
   result: Record<ScanInput, TensorInfo>,
   layout: ScanLayout,
   softplus: boolean,
+  logA: boolean,
 ): void {
   const {batch, length, channels, dState, quads, chunks, B, C, packed} = layout;
   const row = quads * (2 + Number(B.constant) + Number(C.constant)) + 1;
@@ -278,10 +281,11 @@ export function scanBackward(
   const elements = sizeB + sizeC + channels * (row - quads);
   gpu.run(
     sums,
-    {...constants, D: D !== undefined, deltaBias: deltaBias !== undefined},
+    {...constants, D: D !== undefined, deltaBias: deltaBias !== undefined, logA},
     {
       buffers: {
         joint: left.x,
+        coefficients,
         shares,
         dA: result.A,
         dB: result.B,

@@ -56,10 +56,10 @@ fn store_${name}(row: u32, quad: u32, value: vec4f) {${forComponents(`${name}[at
 }`;
 
 /** One invocation per quad: the coefficients, and then the states of slot 0. */
-export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialState: boolean}>({
+export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialState: boolean; logA: boolean}>({
   name: 'SelectiveScan (gather)',
-  variants: combinations({D: either, deltaBias: either, initialState: either}),
-  build: ({D, deltaBias, initialState}): Shader => ({
+  variants: combinations({D: either, deltaBias: either, initialState: either, logA: either}),
+  build: ({D, deltaBias, initialState, logA}): Shader => ({
     buffers: {
       A: read,
       B: read,
@@ -79,7 +79,7 @@ export const gather = defineProgram<{D: boolean; deltaBias: boolean; initialStat
     let d = i / (p.quads + 1u);
     let quad = i % (p.quads + 1u);
     if (quad < p.quads) {
-      coefficients[at] = ${LOG2_E} * AQuad(d, quad);
+      coefficients[at] = ${LOG2_E} * ${logA ? '-exp(AQuad(d, quad))' : 'AQuad(d, quad)'};
     } else {
       coefficients[at] = vec4f(${D ? 'D[d]' : '0.0'}, ${deltaBias ? 'deltaBias[d]' : '0.0'}, 0.0, 0.0);
     }

@@ -3,12 +3,14 @@
  * Memory besides inputs and outputs is O(B·L·D): states every few steps, and sums over tiles of channels.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
+import {getBackend} from '@tensorflow/tfjs';
 import type {Gpu} from '../../../backends/webgpu';
 import {registerWebGPUKernel, sizeOf} from '../../../backends/webgpu';
 import type {PresentAttr} from '../../kernel';
 import {byName} from '../../kernel';
 import type {ScanAttrs, ScanGradAttrs, ScanGradInput, ScanInput, ScanKernelInput} from '../kernels';
 import {scanInputs} from '../kernels';
+import {scan, scanOfLog, takeScanOfLog} from '..';
 import {scanBackward} from './backward';
 import {chunkEnds, combine, gather, mark, outputs} from './forward';
 import type {ScanLayout} from './layout';
@@ -33,6 +35,7 @@ function gatherCoefficients(
   gpu: Gpu,
   {A, B, C, D, deltaBias, initialState, sequenceIds}: ScanTensors,
   layout: ScanLayout,
+  logA: boolean,
   coefficients: TensorInfo,
   states: TensorInfo,
   slots: number,
@@ -40,7 +43,7 @@ function gatherCoefficients(
   const {batch, length, channels, dState, quads} = layout;
   gpu.run(
     gather,
-    {D: D !== undefined, deltaBias: deltaBias !== undefined, initialState: initialState !== undefined},
+    {D: D !== undefined, deltaBias: deltaBias !== undefined, initialState: initialState !== undefined, logA},
     {
       buffers: {A, B, C, D, deltaBias, initialState, coefficients, states},
       uniforms: {
@@ -68,7 +71,7 @@ export function scanForward(
   gpu: Gpu,
   tensors: ScanTensors,
   sequence: readonly number[],
-  {deltaSoftplus: softplus, keepStates}: ScanAttrs,
+  {deltaSoftplus: softplus, keepStates, logA = false}: ScanAttrs,
 ): TensorInfo[] {
   const {u, delta, A, B, C, z} = tensors;
   const packed = tensors.sequenceIds !== undefined;
@@ -84,7 +87,7 @@ export function scanForward(
   const kept = (shape: number[]) => (keepStates ? gpu.output(shape) : gpu.scratch(sizeOf(shape)));
   const states = kept([batch, slots, quads, 4 * channels]);
   const coefficients = kept([coefficientSize(layout)]);
-  gatherCoefficients(gpu, tensors, layout, coefficients, states, slots);
+  gatherCoefficients(gpu, tensors, layout, logA, coefficients, states, slots);
   const place = {...rowUniformValues(layout), tiles};
   if (!whole) {
     const stepSums = gpu.scratch(batch * chunks * channels);
@@ -131,13 +134,19 @@ registerWebGPUKernel('SelectiveScan', (gpu, inputs, {present, ...attrs}: ScanAtt
   return scanForward(gpu, tensors, tensors.u.shape, attrs);
 });
 
-registerWebGPUKernel('SelectiveScanGrad', (gpu, inputs, {present, deltaSoftplus}: ScanGradAttrs & PresentAttr) => {
-  const tensors = byName(inputs, present) as Record<ScanGradInput, TensorInfo>;
-  const {u, A, B, C, sequenceIds} = tensors as Partial<typeof tensors>;
-  const layout = scanLayout(u!.shape, A!, B!, C!, sequenceIds !== undefined);
-  const gradients = Object.fromEntries(
-    scanInputs.filter((name) => tensors[name]).map((name) => [name, gpu.output(tensors[name].shape)]),
-  ) as Record<ScanInput, TensorInfo>;
-  scanBackward(gpu, tensors, gradients, layout, deltaSoftplus);
-  return Object.values(gradients);
-});
+registerWebGPUKernel(
+  'SelectiveScanGrad',
+  (gpu, inputs, {present, deltaSoftplus, logA = false}: ScanGradAttrs & PresentAttr) => {
+    const tensors = byName(inputs, present) as Record<ScanGradInput, TensorInfo>;
+    const {u, A, B, C, sequenceIds} = tensors as Partial<typeof tensors>;
+    const layout = scanLayout(u!.shape, A!, B!, C!, sequenceIds !== undefined);
+    const gradients = Object.fromEntries(
+      scanInputs.filter((name) => tensors[name]).map((name) => [name, gpu.output(tensors[name].shape)]),
+    ) as Record<ScanInput, TensorInfo>;
+    scanBackward(gpu, tensors, gradients, layout, deltaSoftplus, logA);
+    return Object.values(gradients);
+  },
+);
+
+const composed = scanOfLog;
+takeScanOfLog((args) => (getBackend() === 'webgpu' ? scan(args, true) : composed(args)));
