@@ -48,12 +48,15 @@ export interface Dispatch {
 /** Where one call of a kernel gets its memory, and runs its programs. */
 export class Gpu {
   private readonly scratchInfos: TensorInfo[] = [];
+  /** Asked for once a call: Dawn takes longer to answer than all else that it takes to bind a tensor. */
+  private readonly limits: GPUSupportedLimits;
 
   constructor(
     private readonly backend: WebGPUBackendInternals,
     private readonly kernelName: string,
   ) {
     healthOf(backend).check();
+    this.limits = backend.device.limits;
   }
 
   /** A tensor that a program will fill; it starts as whatever its memory held. */
@@ -99,11 +102,7 @@ export class Gpu {
     const {workgroups = Math.ceil(dispatch.uniforms.size / 64)} = dispatch;
     const resources = buffers.map((name) => this.bound(dispatch, name));
     const group = bindings.group(backend, resources, [...values, workgroups]);
-    record(backend, program.name, (pass) => {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...this.grid(workgroups));
-    });
+    record(backend, program.name, pipeline, group, this.grid(workgroups));
   }
 
   private bound({buffers}: Dispatch, name: string): GPUBuffer {
@@ -114,18 +113,18 @@ export class Gpu {
     const {backend} = this;
     backend.uploadToGPU(info.dataId);
     backend.commandQueueOwnedIds.add(info.dataId);
-    const resource = backend.tensorMap.get(info.dataId).resource!;
-    const limit = backend.device.limits.maxStorageBufferBindingSize;
-    if (resource.size > limit) {
+    const limit = this.limits.maxStorageBufferBindingSize;
+    const bytes = 4 * sizeOf(info.shape);
+    if (bytes > limit) {
       throw new Error(
-        `${this.kernelName}: a tensor of ${resource.size} bytes is more than this WebGPU device can bind, ${limit} bytes`,
+        `${this.kernelName}: a tensor of ${bytes} bytes is more than this WebGPU device can bind, ${limit} bytes`,
       );
     }
-    return resource;
+    return backend.tensorMap.get(info.dataId).resource!;
   }
 
   private grid(workgroups: number): [number, number] {
-    const limit = this.backend.device.limits.maxComputeWorkgroupsPerDimension;
+    const limit = this.limits.maxComputeWorkgroupsPerDimension;
     const rows = Math.ceil(workgroups / limit);
     if (rows > limit) {
       throw new Error(`${this.kernelName}: ${workgroups} workgroups are more than this WebGPU device can run`);
@@ -134,8 +133,14 @@ export class Gpu {
   }
 }
 
-/** Puts commands into TensorFlow.js's current pass, and submits it when it is full, as TensorFlow.js does. */
-function record(backend: WebGPUBackendInternals, name: string, commands: (pass: GPUComputePassEncoder) => void): void {
+/** Puts a dispatch into TensorFlow.js's current pass, and submits it when it is full, as TensorFlow.js does. */
+function record(
+  backend: WebGPUBackendInternals,
+  name: string,
+  pipeline: GPUComputePipeline,
+  group: GPUBindGroup,
+  grid: [number, number],
+): void {
   const timers = backend.activeTimers;
   backend.ensureCommandEncoderReady();
   if (timers && backend.supportTimestampQuery) {
@@ -144,8 +149,10 @@ function record(backend: WebGPUBackendInternals, name: string, commands: (pass: 
     const timestampWrites = {querySet: backend.querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1};
     backend.computePassEncoder = backend.commandEncoder.beginComputePass({timestampWrites});
   }
-  backend.computePassEncoder ??= backend.commandEncoder.beginComputePass();
-  commands(backend.computePassEncoder);
+  const pass = (backend.computePassEncoder ??= backend.commandEncoder.beginComputePass());
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(...grid);
   backend.dispatchCountInPass++;
   if (timers) {
     backend.endComputePassEncoder();

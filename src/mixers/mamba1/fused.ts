@@ -3,8 +3,8 @@
  * page has it that cannot use it.
  */
 import type * as tf from '@tensorflow/tfjs';
-import {hasMambaStep, mambaStep} from '../../ops/mambaStep';
-import type {BlockInput, BlockInputs, StepAttrs} from '../../ops/mambaStep/kernels';
+import {hasMambaStep} from '../../ops/mambaStep';
+import type {BlockInput, StepAttrs} from '../../ops/mambaStep/kernels';
 import {runMambaStep} from '../../ops/mambaStep/kernels';
 import {kernelBlocks} from '../fusedInputs';
 import type {Weights} from '../mixer';
@@ -45,8 +45,5 @@ function stepMamba1Blocks(
 ): {y: tf.Tensor2D; states: LayerState[]} | undefined {
   if (!hasMambaStep()) return undefined;
   const inputs = kernelBlocks(blocks, states, inputNames);
-  if (inputs === undefined) return undefined;
-  const isPacked = Object.keys(inputs[0].words ?? {}).length > 0;
-  if (isPacked) return runMambaStep(x, inputs, stepAttrs(blocks)) as {y: tf.Tensor2D; states: LayerState[]};
-  return mambaStep({x, blocks: inputs.map(({floats}) => floats as BlockInputs), ...stepAttrs(blocks)});
+  return inputs && (runMambaStep(x, inputs, stepAttrs(blocks)) as {y: tf.Tensor2D; states: LayerState[]});
 }
