@@ -1,19 +1,24 @@
 /**
  * Where a generation stands: what its next tokens are chosen from, and the state after what was read. Where the backend has decoders it is
  * one of these that keeps the state and finds the likeliest tokens; else each step gives tensors.
+ *
+ * Where it finds them on a GPU and one row takes the likeliest, steps are sent ahead: they read the token where it lies, while its number is
+ * still on the way to JavaScript. What has been sent too much, as the row ends, is thrown away.
  */
 import * as tf from '@tensorflow/tfjs';
 import {Matrices} from '../layers/matrices';
 import type {TokenDecoder} from '../ops/decoder';
-import type {TopLogits} from '../ops/topLogits';
-import {findsTopLogits, topLogits} from '../ops/topLogits';
+import type {ComingTop, TopLogits} from '../ops/topLogits';
+import {findsTopLogits, startTopLogits, topLogits} from '../ops/topLogits';
 import type {MambaState} from './model';
 import type {SamplingOptions} from './sampling';
 import {logSumExp, neededTokens, sampleToken, sampleTop} from './sampling';
+import type {TokenIds} from './tokenIds';
 
 /** What decoding needs of a model. */
 export interface Steps {
-  step(ids: number[], state: MambaState): Read;
+  readonly weights: tf.LayerVariable[];
+  step(ids: TokenIds, state: MambaState): Read;
   openDecoder?(state: MambaState): TokenDecoder | undefined;
 }
 
@@ -38,10 +43,20 @@ export interface Choice {
 /** Likeliest tokens that a decoder finds faster than JavaScript looks through all. */
 const MOST = 64;
 
+/** Steps that are sent before the token that they follow is known: so many that a GPU always has something to do. */
+const AHEAD = 2;
+
+/** A step whose likeliest token is on its way. */
+type Sent = {read: Read; top: ComingTop};
+
 export class Decoding {
   private decoder?: TokenDecoder;
   private changes = 0;
   private unread?: Choice[];
+  /** What `read` is of, and the steps that were sent after it. */
+  private sent: Sent[] = [];
+  /** What the weights were when these were sent. */
+  private weights: unknown[] = [];
 
   /**
    * @param read What reading the prompts gave; it is this one's from now on.
@@ -60,21 +75,33 @@ export class Decoding {
     return this.read.state;
   }
 
-  /** For each row. Those beyond the tokens are padding of the vocabulary: never chosen, though the model gives them a probability. */
-  async choices(): Promise<Choice[]> {
+  /**
+   * For each row. Those beyond the tokens are padding of the vocabulary: never chosen, though the model gives them a probability.
+   *
+   * @param ahead How many further steps may be sent, if the next ones are sure to be asked for.
+   */
+  async choices(ahead = 0): Promise<Choice[]> {
     if (this.unread) return this.unread;
     const {logits} = this.read;
     const needed = neededTokens(this.options);
-    if (needed !== undefined && findsTopLogits(needed))
-      return this.among(await topLogits(logits, needed, this.vocabSize));
-    return this.amongAll((await logits.data()) as Float32Array, logits.shape[0]);
+    if (needed === undefined || !findsTopLogits(needed)) {
+      return this.amongAll((await logits.data()) as Float32Array, logits.shape[0]);
+    }
+    if (needed > 1 || logits.shape[0] > 1) return this.among(await topLogits(logits, needed, this.vocabSize));
+    if (this.sent.length === 0) this.send(this.read);
+    while (this.sent.length <= Math.min(ahead, AHEAD)) {
+      const {read, top} = this.sent.at(-1)!;
+      this.send(this.model.step(top.likeliest, read.state));
+    }
+    return this.among(await this.sent[0].top.rows);
   }
 
   /** Reads a token of each row. */
   step(ids: number[]): void {
-    if (!this.keepsStates) this.open();
+    const sent = this.nextSent();
+    if (!this.keepsStates && !sent) this.open();
     if (!this.decoder) {
-      const next = this.model.step(ids, this.read.state);
+      const next = sent ?? this.model.step(ids, this.read.state);
       this.read.logits.dispose();
       if (!this.keepsStates) tf.dispose(this.read.state);
       this.read = next;
@@ -94,10 +121,34 @@ export class Decoding {
   }
 
   dispose(): void {
+    this.dropSent();
     this.decoder?.close();
     this.decoder = undefined;
     this.read.logits.dispose();
     if (!this.keepsStates) tf.dispose(this.read.state);
+  }
+
+  private send(read: Read): void {
+    this.sent.push({read, top: startTopLogits(read.logits, 1, this.vocabSize)});
+  }
+
+  /** The next step, if it has been sent, with the weights that the model has now. */
+  private nextSent(): Read | undefined {
+    if (this.sent.length === 0) return undefined;
+    const weights = [Matrices.changes, ...this.model.weights.map((weight) => weight.read().dataId)];
+    if (!tf.util.arraysEqual(weights as number[], this.weights as number[])) this.dropSent();
+    this.weights = weights;
+    this.sent.shift()?.top.dispose();
+    return this.sent[0]?.read;
+  }
+
+  /** Throws away what has been sent, but for what `read` is. */
+  private dropSent(): void {
+    this.sent.forEach(({read, top}) => {
+      top.dispose();
+      if (read !== this.read) tf.dispose(read);
+    });
+    this.sent = [];
   }
 
   /** Opens a decoder that has the weights that the model has now, if there is one. */

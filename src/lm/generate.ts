@@ -131,7 +131,9 @@ export async function* generate(
   const decoding = new Decoding(model, read, options, config.realVocabSize, history !== undefined);
   try {
     for (let index = 0; ; index++) {
-      const choices = await decoding.choices();
+      // Of one prompt alone the next tokens are sure to be asked for; the first one waits for no other.
+      const ahead = prompts.length > 1 ? 0 : Math.min(index, maxNewTokens - index - 1);
+      const choices = await decoding.choices(ahead);
       const step: GeneratedToken[] = [];
       for (const [i, progress] of rows.entries()) {
         const row = progress.number;

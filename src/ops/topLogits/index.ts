@@ -3,6 +3,7 @@
  * token and not the whole vocabulary. Backends whose numbers lie in JavaScript's reach have no use for it, and none.
  */
 import type * as tf from '@tensorflow/tfjs';
+import {dispose} from '@tensorflow/tfjs';
 import {hasKernel, runKernel} from '../../backends/engine';
 
 /** The most tokens that can be asked for. */
@@ -23,11 +24,35 @@ export function findsTopLogits(count: number): boolean {
 }
 
 /**
- * The kernel by itself: per row ln Σ exp of its logits, the ids and their logits, [B, 1 + 2·count]; an id of -1 stands where there was no
- * number to choose.
+ * The kernel by itself: per row ln Σ exp of its logits, the ids and their logits, [B, 1 + 2·count], where an id of -1 stands if there was no
+ * number to choose; and the likeliest id of each row as a step takes it, int32 [B].
  */
-export function runTopLogits(logits: tf.Tensor2D, count: number, vocabSize: number): tf.Tensor2D {
-  return runKernel('TopLogits', [logits], {count, vocabSize})[0] as tf.Tensor2D;
+export function runTopLogits(logits: tf.Tensor2D, count: number, vocabSize: number): [tf.Tensor2D, tf.Tensor1D] {
+  return runKernel('TopLogits', [logits], {count, vocabSize}) as [tf.Tensor2D, tf.Tensor1D];
+}
+
+/** Likeliest tokens on their way to JavaScript. */
+export interface ComingTop {
+  rows: Promise<TopLogits[]>;
+  /** The likeliest of each row, int32 [B]. */
+  likeliest: tf.Tensor1D;
+  /** May come before the rows, of which nobody then hears. */
+  dispose(): void;
+}
+
+/** Starts what `topLogits` waits for. */
+export function startTopLogits(logits: tf.Tensor2D, most: number, vocabSize: number): ComingTop {
+  const count = Math.min(most, vocabSize);
+  const [found, likeliest] = runTopLogits(logits, count, vocabSize);
+  const rows = found.data<'float32'>().then((values) =>
+    Array.from({length: logits.shape[0]}, (_, row) => {
+      const start = row * (1 + 2 * count);
+      const ids = Int32Array.from(values.subarray(start + 1, start + 1 + count)).filter((id) => id >= 0);
+      return {logSumExp: values[start], ids, logits: values.slice(start + 1 + count, start + 1 + count + ids.length)};
+    }),
+  );
+  rows.catch(() => {}); // who waits for them has it
+  return {rows, likeliest, dispose: () => dispose([found, likeliest])};
 }
 
 /**
@@ -38,13 +63,8 @@ export function runTopLogits(logits: tf.Tensor2D, count: number, vocabSize: numb
  * @param vocabSize Ids from here on are padding, and never among them; their logits count in the sum.
  */
 export async function topLogits(logits: tf.Tensor2D, most: number, vocabSize: number): Promise<TopLogits[]> {
-  const count = Math.min(most, vocabSize);
-  const found = runTopLogits(logits, count, vocabSize);
-  const values = await found.data<'float32'>();
-  found.dispose();
-  return Array.from({length: logits.shape[0]}, (_, row) => {
-    const start = row * (1 + 2 * count);
-    const ids = Int32Array.from(values.subarray(start + 1, start + 1 + count)).filter((id) => id >= 0);
-    return {logSumExp: values[start], ids, logits: values.slice(start + 1 + count, start + 1 + count + ids.length)};
-  });
+  const coming = startTopLogits(logits, most, vocabSize);
+  const rows = await coming.rows;
+  coming.dispose();
+  return rows;
 }

@@ -3,7 +3,7 @@
  * then a workgroup per row finds the likeliest of the tiles' tokens in the same way.
  */
 import {registerWebGPUKernel} from '../../backends/webgpu';
-import {defineProgram, read, write} from '../../backends/webgpuProgram';
+import {defineProgram, read, write, writeInts} from '../../backends/webgpuProgram';
 import {reduceWgsl, workgroupMaxWgsl, workgroupSumWgsl} from '../wgsl';
 
 const WIDTH = 256;
@@ -69,12 +69,12 @@ const ofTiles = defineProgram({
   }),
 });
 
-/** Per row: ln Σ exp, the ids, the logits. */
+/** Per row: ln Σ exp, the ids, the logits; and once more the first of the ids. */
 const ofRows = defineProgram({
   name: 'TopLogits (rows)',
   variants: [{}],
   build: () => ({
-    buffers: {pairs: read, sums: read, found: write},
+    buffers: {pairs: read, sums: read, found: write, likeliest: writeInts},
     uniforms: {tiles: 'u32', count: 'u32'},
     workgroupSize: WIDTH,
     declarations: bestWgsl + workgroupMaxWgsl(WIDTH) + workgroupSumWgsl(WIDTH),
@@ -100,6 +100,7 @@ const ofRows = defineProgram({
     }
     last = best(mine, lane);
     if (lane == 0u) {
+      if (place == 0u) { likeliest[group] = i32(last.y); }
       found[at + 1u + place] = last.y;
       found[at + 1u + p.count + place] = last.x;
     }
@@ -119,11 +120,12 @@ registerWebGPUKernel('TopLogits', (gpu, [logits], {count, vocabSize}: TopLogitsA
   const pairs = gpu.scratch(batch * tiles * count * 2);
   const sums = gpu.scratch(batch * tiles * 2);
   const found = gpu.output([batch, 1 + 2 * count]);
+  const likeliest = gpu.output([batch], 'int32');
   gpu.run(
     ofTiles,
     {},
     {buffers: {logits, pairs, sums}, uniforms: {columns, vocabSize, tiles, count}, workgroups: batch * tiles},
   );
-  gpu.run(ofRows, {}, {buffers: {pairs, sums, found}, uniforms: {tiles, count}, workgroups: batch});
-  return [found];
+  gpu.run(ofRows, {}, {buffers: {pairs, sums, found, likeliest}, uniforms: {tiles, count}, workgroups: batch});
+  return [found, likeliest];
 });
