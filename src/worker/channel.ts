@@ -1,5 +1,5 @@
 /** The page's end: calls that wait for their answers, streams, and what becomes of both when the worker is gone. */
-import type {Answer, Port, Request} from './messages';
+import {isOurs, type Answer, type Port, type Request} from './messages';
 
 /** How a call is to be ended, and who is told of what happens meanwhile. */
 export interface CallOptions {
@@ -21,7 +21,10 @@ export class Channel {
   private gone?: Error;
 
   constructor(private readonly port: Port) {
-    port.addEventListener('message', (event) => this.take((event as MessageEvent<Answer>).data));
+    port.addEventListener('message', (event) => {
+      const {data} = event as MessageEvent<Answer>;
+      if (isOurs(data)) this.take(data);
+    });
     port.addEventListener('error', (event) => {
       const {message} = event as Partial<ErrorEvent>;
       this.close(`the worker stopped: ${message || 'its file could not be loaded'}`);

@@ -1,5 +1,5 @@
 /** The worker's end: runs what it is asked for, and answers. It knows nothing of models. */
-import {buffersOf, type Answer, type Port, type Request} from './messages';
+import {buffersOf, isOurs, type Answer, type Port, type Request} from './messages';
 
 /** What a method is given besides its arguments. */
 export interface Context {
@@ -63,7 +63,10 @@ export function answer(port: Port, methods: Methods, ready: Promise<unknown> = P
       });
     }
   };
-  port.addEventListener('message', (event) => void ready.then(() => take((event as MessageEvent<Request>).data)));
+  port.addEventListener('message', (event) => {
+    const {data} = event as MessageEvent<Request>;
+    if (isOurs(data)) void ready.then(() => take(data));
+  });
 }
 
 async function* once(run: () => unknown): AsyncGenerator<unknown> {

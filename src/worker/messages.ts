@@ -29,6 +29,11 @@ export interface Port {
   addEventListener(type: 'message' | 'messageerror' | 'error', listener: (event: Event) => void): void;
 }
 
+/** Whether a message is one of these: a program may have messages of its own beside them. */
+export function isOurs(message: unknown): boolean {
+  return typeof (message as {id?: unknown} | null | undefined)?.id === 'number';
+}
+
 /** The buffers of bytes in a value, which are handed over and not copied. */
 export function buffersOf(value: unknown): ArrayBuffer[] {
   if (ArrayBuffer.isView(value)) return value.buffer instanceof ArrayBuffer ? [value.buffer] : [];

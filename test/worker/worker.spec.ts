@@ -154,6 +154,23 @@ describe('a model in a worker', () => {
     models.terminate();
   }, 20_000);
 
+  it("leaves a program's own messages alone, at either end", async () => {
+    const heard: unknown[] = [];
+    const listen = ({data}: MessageEvent) => void heard.push(data);
+    channel.port2.addEventListener('message', listen);
+    channel.port1.addEventListener('message', listen);
+    const own = [null, 'text', {ask: 'memory'}];
+    for (const message of own) {
+      channel.port1.postMessage(message);
+      channel.port2.postMessage(message);
+    }
+    expect(await model.decode(await model.encode('a fox'))).toBe('a fox');
+    // Nothing was answered to them.
+    const strange = heard.filter((message) => typeof (message as {id?: unknown} | null)?.id !== 'number');
+    expect(strange).toEqual(jasmine.arrayWithExactContents([...own, ...own]));
+    for (const port of [channel.port1, channel.port2]) port.removeEventListener('message', listen);
+  });
+
   it('says what is wrong as it is said here', async () => {
     const calls: Array<[() => Promise<unknown>, RegExp]> = [
       [() => model.generate('a', {topk: 3} as object).next(), /^generate: unknown option topk; .*did you mean topK\?$/],
