@@ -2,16 +2,14 @@
 import {disable, el, statusLine} from './dom';
 import {fresh} from './fresh';
 import type {Page} from './main';
+import {ask} from './thread';
 
 export function benchView(page: Page) {
   const status = statusLine();
   const rows = el('tbody');
-  const table = el(
-    'table',
-    {hidden: true},
-    el('thead', {}, el('tr', {}, el('th', {}, 'What'), el('th', {}, 'Tokens a second'))),
-    rows,
-  );
+  const about = el('caption');
+  const heads = ['What', 'ms', 'Tokens a second'].map((text) => el('th', {scope: 'col'}, text));
+  const table = el('table', {hidden: true}, about, el('thead', {}, el('tr', {}, ...heads)), rows);
   let stop = new AbortController();
   const run = el('button', {class: 'primary', onclick: () => void start()}, 'Measure');
   const copy = el('button', {disabled: true, onclick: () => void copyTable().catch(status.fail)}, 'Copy');
@@ -22,9 +20,25 @@ export function benchView(page: Page) {
   }
 
   function asText(): string {
-    return [...table.querySelectorAll('tr')]
-      .map(({cells}) => [...cells].map((cell) => cell.textContent).join('\t'))
-      .join('\n');
+    const lines = [...table.rows].map(({cells}) => [...cells].map((cell) => cell.textContent).join('\t'));
+    return [about.textContent, ...lines].join('\n');
+  }
+
+  function show(what: string, ms: number, tokens: number): void {
+    const figures = [ms, (1000 * tokens) / ms].map((figure) =>
+      figure.toLocaleString('en', figure < 100 ? {maximumSignificantDigits: 3} : {maximumFractionDigits: 0}),
+    );
+    rows.append(el('tr', {}, el('th', {scope: 'row'}, what), ...figures.map((figure) => el('td', {}, figure))));
+    table.hidden = false;
+  }
+
+  /** The op alone, in the worker. */
+  async function measureScan(): Promise<void> {
+    status.say('Measuring: a scan …');
+    const {length, channels, states, forward, withGradient} = await ask('scan');
+    const what = `Scan alone, ${length} tokens × ${channels.toLocaleString('en')} channels × ${states} states`;
+    show(what, forward, length);
+    show('The same scan, forward and backward', withGradient, length);
   }
 
   /** The best of three: the first one compiles. */
@@ -36,10 +50,7 @@ export function benchView(page: Page) {
       await work();
       best = Math.min(best, performance.now() - begin);
     }
-    rows.append(
-      el('tr', {}, el('td', {}, what), el('td', {}, Math.round((1000 * tokens) / best).toLocaleString('en'))),
-    );
-    table.hidden = false;
+    show(what, best, tokens);
   }
 
   /** Of a model of its own, so that yours stays as it is. */
@@ -51,7 +62,7 @@ export function benchView(page: Page) {
     const {signal} = stop;
     const size = model.parameters.toLocaleString('en');
     try {
-      await measure(`Training a small model (${size} parameters)`, rows * length * steps, () =>
+      await measure(`Training a small model (${size} parameters), ${steps} steps`, rows * length * steps, () =>
         model.fit({...options, signal}),
       );
     } finally {
@@ -68,6 +79,9 @@ export function benchView(page: Page) {
     const {signal} = stop;
     try {
       const model = page.model();
+      about.textContent = page.about();
+      await measureScan();
+      signal.throwIfAborted();
       const ids = Array.from({length: 512}, (_, i) => (i * 37) % Math.min(256, model.config.vocabSize));
       const write = async (prompt: number[], maxNewTokens: number) => {
         for await (const {index} of model.generate(prompt, {maxNewTokens, temperature: 0, stopTokens: [], signal}))
@@ -93,7 +107,7 @@ export function benchView(page: Page) {
     el(
       'p',
       {},
-      'What this device does with the model above, and how fast a small one of its own learns; the best of three runs of each.',
+      'What this device does: the scan at the heart of a Mamba, at the size of a block of mamba-130m; the model above; and how fast a small one of its own learns. The best of three takes of each.',
     ),
     el('div', {class: 'buttons'}, run, copy),
     status.line,

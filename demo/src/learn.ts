@@ -33,9 +33,10 @@ export function learnView(page: Page) {
   });
 
   function draw(): void {
-    curve.replaceChildren(drawCurves(points, Math.max(240, curve.clientWidth)));
+    const axes = {x: (step: number) => `step ${step}`, y: (loss: number) => loss.toFixed(2)};
+    curve.replaceChildren(drawCurves(points, Math.max(240, curve.clientWidth), axes));
     const last = points.training.at(-1);
-    curve.setAttribute('aria-label', last ? `Loss over the steps; the last is ${last.loss.toFixed(3)}` : 'No loss yet');
+    curve.setAttribute('aria-label', last ? `Loss over the steps; the last is ${last.y.toFixed(3)}` : 'No loss yet');
   }
 
   new ResizeObserver(() => points.training.length > 0 && draw()).observe(curve);
@@ -76,14 +77,14 @@ export function learnView(page: Page) {
         signal: running.signal,
         callbacks: {
           onStep: ({step, loss, tokensPerSecond}) => {
-            points.training.push({step, loss});
+            points.training.push({x: step, y: loss});
             status.progress(
               `Step ${step} of ${total}, loss ${loss.toFixed(3)}, ${Math.round(tokensPerSecond)} tokens a second.`,
             );
             if (step % 5 === 0 || step === total) draw();
           },
           onValidation: ({step, loss}) => {
-            points['held out'].push({step, loss});
+            points['held out'].push({x: step, y: loss});
             draw();
             void sample(step).catch(status.fail);
           },

@@ -1,11 +1,12 @@
 /** The page: choose a model and what it runs on, then one view at a time. */
-import {droppedFiles, modelWorker, type ModelWorker, type WorkerModel} from 'tfjs-mamba/worker';
+import {droppedFiles, type ModelWorker, type WorkerModel} from 'tfjs-mamba/worker';
 import {el, field, handOver, statusLine} from './dom';
 import {benchView} from './bench';
 import {fresh} from './fresh';
 import {learnView} from './learn';
 import {rememberView} from './remember';
 import {selectView} from './select';
+import {models} from './thread';
 import {writeView} from './write';
 
 declare const MODELS: string[];
@@ -14,14 +15,12 @@ export interface Page {
   worker(): ModelWorker;
   model(): WorkerModel;
   key(): string;
+  /** What the model is, and what it runs on. */
+  about(): string;
   /** Tells of work with the model, and gives what tells of its end: before another model is loaded, it is stopped and waited for. */
   begin(stop: AbortController): () => void;
 }
 
-/** Started when a model is asked for. */
-let worker: ModelWorker | undefined;
-const startWorker = () =>
-  (worker ??= modelWorker(new Worker(new URL('./worker.ts', import.meta.url), {type: 'module'})));
 /** Where pages may have it, the page's own files are kept for when there is no network; nothing depends on it. */
 const offline = 'serviceWorker' in navigator ? keepFiles().catch(() => undefined) : undefined;
 
@@ -37,15 +36,17 @@ async function keepFiles(): Promise<void> {
 const status = statusLine();
 let model: WorkerModel | undefined;
 let key = 'new';
+let about = '';
 /** What is at work, and its end. */
 const works = new Map<AbortController, Promise<void>>();
 const page: Page = {
-  worker: startWorker,
+  worker: models,
   model() {
     if (!model) throw new Error('First load a model, above.');
     return model;
   },
   key: () => key,
+  about: () => about,
   begin(stop) {
     let end = () => {};
     works.set(stop, new Promise((resolve) => (end = resolve)));
@@ -82,6 +83,8 @@ const backend = el(
 const load = el('button', {class: 'primary', onclick: () => void open()}, 'Load');
 const stop = el('button', {hidden: true}, 'Cancel');
 
+for (const wide of [addressField, filesField, folderField]) wide.classList.add('wide');
+
 function show(): void {
   addressField.hidden = source.value !== 'url';
   filesField.hidden = folderField.hidden = source.value !== 'files';
@@ -113,7 +116,7 @@ async function open(dropped?: File[]): Promise<void> {
     model = undefined;
     status.say('Starting the backend …');
     await Promise.race([offline, new Promise((resolve) => setTimeout(resolve, 3000))]);
-    const worker = startWorker();
+    const worker = models();
     const choice = await worker.backend(wanted);
     if (source.value === 'new' && !dropped) {
       model = await worker.mambaLM(fresh, {seed: 1, tokenizer: {type: 'byte'}});
@@ -129,9 +132,8 @@ async function open(dropped?: File[]): Promise<void> {
       key = name;
     }
     const size = model.parameters.toLocaleString('en');
-    status.say(
-      `Ready: ${model.config.mixer === 'mamba2' ? 'Mamba-2' : 'Mamba'}, ${size} parameters, on ${choice.backend}.${note}`,
-    );
+    about = `${model.config.mixer === 'mamba2' ? 'Mamba-2' : 'Mamba'}, ${size} parameters, on ${choice.backend}`;
+    status.say(`Ready: ${about}.${note}`);
     status.line.title = choice.reason;
     for (const {opened} of views) opened?.();
   } catch (error) {
@@ -187,14 +189,10 @@ document
       {class: 'card', 'aria-label': 'Model'},
       el(
         'div',
-        {class: 'row'},
-        field('Model', source),
-        field('Runs on', backend),
+        {class: 'choice'},
+        ...[field('Model', source), field('Runs on', backend), addressField, filesField, folderField],
         el('div', {class: 'buttons'}, load, stop),
       ),
-      addressField,
-      filesField,
-      folderField,
       status.line,
     ),
     el('div', {role: 'tablist', 'aria-label': 'What to do'}, ...tabs),

@@ -4,16 +4,15 @@ import type {WorkerHistory, WorkerModel} from 'tfjs-mamba/worker';
 import {el, field, handOver, number, statusLine} from './dom';
 import {needle} from './needle';
 import type {Page} from './main';
-
-/** More would not be seen one by one. */
-const MOST_BARS = 100;
+import {piecesView} from './pieces';
+import {ask} from './thread';
 
 export function rememberView(page: Page) {
   const status = statusLine();
   const hidden = needle(page);
   const file = el('input', {type: 'file', accept: '.txt,text/plain'});
   const piece = number('Tokens at a time', 256, {min: 16, step: 16});
-  const bars = el('div', {class: 'bars', role: 'img', 'aria-label': 'Time for each piece'});
+  const pieces = piecesView();
   let running: AbortController | undefined;
   const read = el('button', {class: 'primary', onclick: () => void start()}, 'Read it');
   const stop = el('button', {disabled: true, onclick: () => running?.abort()}, 'Stop');
@@ -23,7 +22,7 @@ export function rememberView(page: Page) {
     const {signal} = running;
     const end = page.begin(running);
     let history: WorkerHistory | undefined;
-    bars.replaceChildren();
+    pieces.clear();
     handOver(read, stop);
     try {
       const model = page.model();
@@ -39,7 +38,7 @@ export function rememberView(page: Page) {
         await history.dispose();
         ({history} = kept);
       }
-      const times: number[] = [];
+      let isFirst = true;
       for (let at = kept?.count ?? 0; at < ids.length && !signal.aborted; at += size) {
         const begin = performance.now();
         const part = ids.slice(at, at + size);
@@ -50,10 +49,9 @@ export function rememberView(page: Page) {
         }
         await history.rollBack(1); // it was to read, not to write
         const each = (performance.now() - begin) / part.length;
-        // A short rest would seem slow, since what a piece costs besides its tokens is then shared by few.
-        if (part.length === size || times.length === 0) times.push(each);
-        draw(times);
         const count = Math.min(ids.length, at + size);
+        pieces.add({count, ...((part.length === size || isFirst) && {each}), memory: await ask('memory')});
+        isFirst = false;
         // What a file has besides the state is, almost all, the list of ids.
         const bytes = (await history.save(place)).length - ids.slice(0, count).join(',').length;
         const tell = count < ids.length ? status.progress : status.say;
@@ -82,35 +80,17 @@ export function rememberView(page: Page) {
     return undefined;
   }
 
-  /** Bars as high as a token takes long, half of the height being the median; of many pieces each bar is the mean of several. */
-  function draw(times: number[]): void {
-    const size = Math.ceil(times.length / MOST_BARS);
-    const groups = Array.from({length: Math.ceil(times.length / size)}, (_, i) =>
-      times.slice(i * size, (i + 1) * size),
-    );
-    const means = groups.map((group) => group.reduce((sum, time) => sum + time, 0) / group.length);
-    const median = [...means].sort((a, b) => a - b)[Math.floor(means.length / 2)];
-    bars.replaceChildren(
-      ...means.map((mean) => {
-        const bar = el('i', {title: `${mean.toFixed(2)} ms a token`});
-        bar.style.height = `${Math.min(100, (50 * mean) / median)}%`;
-        return bar;
-      }),
-    );
-    bars.setAttribute('aria-label', `Time of a token, piece after piece; the median is ${median.toFixed(2)} ms`);
-  }
-
   const view = el(
     'div',
     {class: 'card'},
     el(
       'p',
       {},
-      'The state has the same size however much has been read, and a token takes the same time. Each bar is the time of a piece of the text: they stay level, unless the device is busy with something else.',
+      'The state has the same size however much has been read, and a token takes the same time. Each bar is the time of a piece of the text: they stay level, unless the device is busy with something else. The lines are the memory of all tensors, and what the backend has taken for them; beside these the list of tokens is kept, some bytes for each, to take the text up again.',
     ),
     el('div', {class: 'row'}, field('A long text', file), piece.field, el('div', {class: 'buttons'}, read, stop)),
     status.line,
-    bars,
+    pieces.view,
     hidden.view,
   );
   return {name: 'Long memory', view, opened: hidden.opened};

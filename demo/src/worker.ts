@@ -5,6 +5,7 @@ import simd from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm
 import threaded from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url';
 import {createWebGPUBackend} from 'tfjs-mamba/webgpu';
 import {serve} from 'tfjs-mamba/worker/serve';
+import {answerPage} from './device';
 
 const here = (path: string) => new URL(path, self.location.href).href;
 setWasmPaths({
@@ -15,3 +16,4 @@ setWasmPaths({
 
 // Without a GPU the other backends are there.
 serve({ready: createWebGPUBackend().catch(() => undefined)});
+answerPage();
