@@ -7,7 +7,7 @@ import {StatusLine, UsageError} from './io';
 import type {Library} from './library';
 import type {Round} from './rounds';
 import {show} from './rounds';
-import {divisionOf} from './together';
+import {divisionOf, goesOnWith} from './together';
 import type {TrainingFlags} from './trainingFlags';
 import {tensorBoardLog} from '../training/nodeTensorBoard';
 import {ProgressLine} from '../training/progressLine';
@@ -172,7 +172,7 @@ export async function fit(
       }
       io.out(
         stopped
-          ? `Stopped after step ${step} of ${round.steps}, and saved. To go on: npx tfjs-mamba ${command}\n`
+          ? `Stopped after step ${step} of ${round.steps}, and saved. To go on: ${goesOnWith(command, flags, cluster)}\n`
           : `It is in ${show(folder)}. To try it: npx tfjs-mamba generate ${use} 'Once'\n`,
       );
     }

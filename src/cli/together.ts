@@ -25,12 +25,8 @@ type Flags = Pick<TrainingFlags, 'cluster' | 'backend' | 'data' | 'sequenceParal
 /** Runs the work of a command, in a cluster if the flags say so. */
 export async function together(flags: Flags, io: Io, work: (part: Part) => Promise<void>): Promise<void> {
   if (!flags.cluster) {
-    for (const [flag, value] of Object.entries(divisionOf(flags))) {
-      if (value)
-        throw new UsageError(
-          `${flag === 'sequenceParallel' ? '--sequence-parallel' : '--shard-optimizer'} needs --cluster`,
-        );
-    }
+    const [division] = divisionFlags(flags);
+    if (division) throw new UsageError(`${division} needs --cluster`);
     if (launched() !== undefined)
       throw new UsageError('"tfjs-mamba launch" starts several processes, which train one model only with --cluster');
     return work({io, library: () => startLibrary(flags), decide: async (find) => find()});
@@ -56,6 +52,18 @@ export async function together(flags: Flags, io: Io, work: (part: Part) => Promi
 /** What the processes divide among them. */
 export function divisionOf({sequenceParallel, shardOptimizer}: Flags) {
   return {sequenceParallel, shardOptimizer};
+}
+
+function divisionFlags({sequenceParallel, shardOptimizer}: Flags): string[] {
+  return [...(sequenceParallel ? ['--sequence-parallel'] : []), ...(shardOptimizer ? ['--shard-optimizer'] : [])];
+}
+
+/** What goes on with a run: the command, for as many processes again where it was for several. */
+export function goesOnWith(command: string, flags: Flags, cluster: Pick<Cluster, 'size'> | undefined): string {
+  if (!cluster) return `npx tfjs-mamba ${command}`;
+  const whole = [`tfjs-mamba ${command} --cluster`, ...divisionFlags(flags)].join(' ');
+  if (launched() === undefined) return `npx ${whole}, on each of the ${cluster.size} workers`;
+  return `npx tfjs-mamba launch --workers ${cluster.size} -- ${whole}`;
 }
 
 /** `, in 2 processes`, where they are several. */

@@ -5,6 +5,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Io} from '../../src/cli/io';
 import {makeProgram} from '../../src/cli/program';
+import {goesOnWith} from '../../src/cli/together';
 import {call} from './call';
 
 const built = [
@@ -28,6 +29,19 @@ describe('the command line', () => {
     folder = mkdtempSync(join(tmpdir(), 'tfjs-mamba-cli-'));
   });
   afterAll(() => rmSync(folder, {recursive: true}));
+
+  it('names what goes on with a run, by as many processes as it was begun with', () => {
+    const flags = {shardOptimizer: true} as Parameters<typeof goesOnWith>[1];
+    const whole = 'tfjs-mamba train --out a --cluster --shard-optimizer';
+    expect(goesOnWith('train --out a', {} as typeof flags, undefined)).toBe('npx tfjs-mamba train --out a');
+    expect(goesOnWith('train --out a', flags, {size: 3})).toBe(`npx ${whole}, on each of the 3 workers`);
+    process.env['TFJS_MAMBA_LAUNCH'] = 'some';
+    try {
+      expect(goesOnWith('train --out a', flags, {size: 3})).toBe(`npx tfjs-mamba launch --workers 3 -- ${whole}`);
+    } finally {
+      delete process.env['TFJS_MAMBA_LAUNCH'];
+    }
+  });
 
   it('explains itself and every command, with an example and --json on each', async () => {
     const whole = await call(['--help']);
