@@ -39,14 +39,16 @@ export function memoryCheckpoints(): TrainingStore {
  * Writes a checkpoint.
  *
  * @param carried What the trainer holds besides.
+ * @param whole What the optimizer keeps, where each rank has but a part of it.
  * @throws Error, with the checkpoint before still in its place, if a weight or the optimizer holds NaN or an infinity.
  */
 export async function saveCheckpoint(
   store: TrainingStore,
   model: tf.LayersModel,
-  optimizer: Pick<tf.Optimizer, 'getWeights'>,
+  optimizer: tf.Optimizer,
   progress: Progress,
   carried: NamedTensor[],
+  whole?: NamedTensor[],
 ): Promise<void> {
   const {step} = progress;
   if (progress.data === undefined) {
@@ -55,10 +57,11 @@ export async function saveCheckpoint(
     );
   }
   const weights = await readAll(modelWeights(model), step);
-  const state = await optimizer.getWeights();
+  const state = whole ?? (await optimizer.getWeights());
   try {
     const run = {
       ...progress,
+      optimizerKind: optimizer.getClassName(),
       model: weights,
       optimizer: await readAll(state, step),
       trainer: await readAll(carried, step),
@@ -93,9 +96,10 @@ export async function takeUp(
   shards?: Shards,
 ): Promise<void> {
   const kind = optimizer.getClassName();
-  // AdamW knows its own moments; those of TensorFlow.js take whatever they are given.
-  if (run.optimizer.at(1)?.name === 'steps' && kind !== 'AdamW')
-    throw new Error(`trainer: the checkpoint is of another optimizer: of an adamW, but this one is ${kind}`);
+  // Those of TensorFlow.js take whatever they are given. Of what names none, AdamW's is known by its counts.
+  const was = run.optimizerKind ?? (run.optimizer.at(1)?.name === 'steps' ? 'AdamW' : kind);
+  if (was !== kind)
+    throw new Error(`trainer: the checkpoint is of another optimizer: of ${was}, but this one is ${kind}`);
   const own = shards?.part(run.optimizer, (steps, keep) => {
     const values = Int32Array.from(steps.values).filter((_, i) => keep[i]);
     return {...steps, shape: [values.length], values};

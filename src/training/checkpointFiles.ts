@@ -23,6 +23,8 @@ export interface Progress {
   best?: BestState;
   /** What dropout drops next, where it has dropped anything. */
   draws?: StoredDraws;
+  /** The class of the optimizer, if it has a name; checkpoints from before have none. */
+  optimizerKind?: string;
 }
 
 /** A weight, or a tensor of the optimizer. */
@@ -64,12 +66,13 @@ export async function encodeRun({
   data,
   best,
   draws,
+  optimizerKind,
   model,
   optimizer,
   trainer = [],
 }: StoredRun): Promise<CheckpointFiles> {
   const body = JSON.stringify({
-    ...{format: FORMAT, version: VERSION, step, data, best, draws},
+    ...{format: FORMAT, version: VERSION, step, data, best, draws, optimizerKind},
     model: await entries(model),
     optimizer: await entries(optimizer),
     ...(trainer.length > 0 && {trainer: await entries(trainer)}),
@@ -91,13 +94,19 @@ export async function encodeRun({
  */
 export async function decodeRun(files: CheckpointFiles): Promise<StoredRun> {
   const description = await readDescription(fileBytes(files, DESCRIPTION));
-  const {step, data, best, draws} = description;
+  const {step, data, best, draws, optimizerKind} = description;
   const [model, optimizer] = [
     await readArrays(files, 'model', description.model),
     await readArrays(files, 'optimizer', description.optimizer),
   ];
   const trainer = description.trainer && (await readArrays(files, 'trainer', description.trainer));
-  return {step, data, model, optimizer, ...(best && {best}), ...(draws && {draws}), ...(trainer && {trainer})};
+  return {
+    ...{step, data, model, optimizer},
+    ...(best && {best}),
+    ...(draws && {draws}),
+    ...(optimizerKind && {optimizerKind}),
+    ...(trainer && {trainer}),
+  };
 }
 
 /** The place of a value that is NaN or infinite, or -1. */
@@ -132,6 +141,7 @@ const fields: Record<keyof Description, Check> = {
   step: [isCount, 'a whole number of 0 or more'],
   best: [(value) => value === undefined || isBest(value), 'a loss, its step and the validations since'],
   draws: [(value) => value === undefined || isDraws(value), 'two whole numbers for each layer'],
+  optimizerKind: [(value) => value === undefined || typeof value === 'string', 'the class of an optimizer'],
   data: [(value) => value !== undefined, 'the position of the data'],
   model: listCheck,
   optimizer: listCheck,

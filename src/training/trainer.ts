@@ -189,8 +189,7 @@ export class Trainer {
         draws: storedDraws(this.model),
       };
       const whole = await this.shards?.gather();
-      const optimizer = whole ? {getWeights: async () => whole} : this.optimizer;
-      const write = () => saveCheckpoint(into, this.model, optimizer, progress, this.ownTensors());
+      const write = () => saveCheckpoint(into, this.model, this.optimizer, progress, this.ownTensors(), whole);
       await byFirst(write, cluster).finally(() => disposeAll(whole ?? []));
     };
     const keep = async () => {

@@ -21,7 +21,7 @@ describe('what only one of a cluster can know', () => {
       'no reading': ['the disk is broken', 0],
       'no room': ['the disk is full', 2],
       'another model': ['trainer: the checkpoint is of another model: ', 0],
-      'another optimizer': ['trainer: the checkpoint is of another optimizer: of an adamW, but this one is Adam', 0],
+      'another optimizer': ['trainer: the checkpoint is of another optimizer: of AdamW, but this one is Adam', 0],
     };
     for (const [rank, {errors}] of found.entries()) {
       expect(Object.keys(errors)).toEqual(Object.keys(reasons));

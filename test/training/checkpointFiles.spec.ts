@@ -68,6 +68,11 @@ describe('a training checkpoint', () => {
     ['step below 0', (it) => (it['step'] = -1), `${of}step must be a whole number of 0 or more, but is number -1`],
     ['no step', (it) => delete it['step'], `${of}step must be a whole number of 0 or more, but is undefined`],
     ['no data', (it) => delete it['data'], `${of}data must be the position of the data, but is undefined`],
+    [
+      'an optimizer of number 3',
+      (it) => (it['optimizerKind'] = 3),
+      `${of}optimizerKind must be the class of an optimizer, but is number 3`,
+    ],
     ['no model', (it) => delete (it as Json)['model'], `${of}model must be a list of arrays, but is undefined`],
     ['model null', (it) => ((it as Json)['model'] = null), `${of}model must be a list of arrays, but is null`],
     [
@@ -194,8 +199,39 @@ describe('a training checkpoint', () => {
     );
   });
 
+  it('of another optimizer is refused, whichever it is; of one that names none it is as before', async () => {
+    const made = [tf.train.sgd(0.01), tf.train.momentum(0.01, 0.9), tf.train.adam(0.01), adamW({learningRate: 0.01})];
+    const fitted = (optimizer: tf.Optimizer, store: TrainingStore, steps: number) =>
+      trainer(regressor(), {optimizer, loss: squaredError}).fit(regressionData(2), {
+        steps,
+        checkpoint: {target: store},
+      });
+    for (const one of made) {
+      const store = memoryCheckpoints();
+      await fitted(one, store, 1);
+      for (const other of made) {
+        const [was, is] = [one, other].map((optimizer) => optimizer.getClassName());
+        const message = `trainer: the checkpoint is of another optimizer: of ${was}, but this one is ${is}`;
+        const fit = fitted(other, {load: store.load, save: async () => {}}, 2);
+        if (one === other) expect((await fit).step).toBe(2);
+        else await expectAsync(fit).toBeRejectedWithError(message);
+      }
+      const old = edited((await store.load())!, (it) => delete it['optimizerKind']);
+      const target = {load: async () => old, save: async () => {}};
+      expect((await fitted(one, target, 2)).step).toBe(2);
+    }
+    const old = edited(files, (it) => delete it['optimizerKind']);
+    await expectAsync(fitted(made[2], {load: async () => old, save: async () => {}}, 4)).toBeRejectedWithError(
+      /of another optimizer: of AdamW, but this one is Adam$/,
+    );
+    made.forEach((optimizer) => optimizer.dispose());
+  });
+
   it('of the first release, without digests, is gone on from', async () => {
-    const old = edited(files, (it) => [...it.model, ...it.optimizer].forEach((entry) => delete entry['sha256']));
+    const old = edited(files, (it) => {
+      delete it['optimizerKind'];
+      [...it.model, ...it.optimizer].forEach((entry) => delete entry['sha256']);
+    });
     const ends = [];
     for (const each of [files, old]) {
       const ofModel = make();
