@@ -30,7 +30,13 @@ const RIGHT = 'one scan and its gradient came out right';
  *
  * @throws Error if none does; the message says what was wrong with each.
  */
-export async function autoBackend(): Promise<BackendChoice> {
+export async function autoBackend(): Promise<BackendChoice>;
+export async function autoBackend(name?: unknown): Promise<BackendChoice> {
+  if (typeof name === 'string') {
+    throw new Error(
+      `autoBackend: it takes no name, as it is what chooses; await tf.setBackend('${name}') starts that one`,
+    );
+  }
   const tried: BackendChoice['tried'] = [];
   const left: string[] = [...candidates];
   const putOff = new Set<string>();

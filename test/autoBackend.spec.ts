@@ -38,6 +38,15 @@ describe('autoBackend', () => {
     expect(second.backend).toBe(isSoftware ? before : before === 'wasm' ? 'cpu' : before);
   });
 
+  it('refuses a name, and leaves the backend as it is; what an event or a promise hands on is none', async () => {
+    const auto: (given?: unknown) => ReturnType<typeof autoBackend> = autoBackend;
+    await expectAsync(auto('cpu')).toBeRejectedWithError(
+      "autoBackend: it takes no name, as it is what chooses; await tf.setBackend('cpu') starts that one",
+    );
+    expect(tf.getBackend()).toBe(before);
+    expect((await Promise.resolve(7).then(auto)).tried.length).toBeGreaterThan(0);
+  });
+
   it('passes over a backend that computes something else', async () => {
     const broken = (await autoBackend()).backend;
     const repair = breakScan(broken);
