@@ -53,6 +53,28 @@ function lengthened(bytes: Bytes, count: number): Bytes {
   return new Uint8Array([...size, ...head, ...bytes.subarray(8 + length)]);
 }
 
+/** Writing and reading of nothing but bytes, in a database that is open already. */
+async function bareDatabase(bytes: Bytes): Promise<number[][]> {
+  const opening = indexedDB.open('bare', 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore('bytes');
+  const until = (target: IDBRequest | IDBTransaction, name: string) =>
+    new Promise((resolve, reject) => {
+      target.addEventListener(name, resolve);
+      target.addEventListener('error', reject);
+    });
+  await until(opening, 'success');
+  const begin = (mode: IDBTransactionMode) => opening.result.transaction('bytes', mode, {durability: 'relaxed'});
+  const put = async () => {
+    const transaction = begin('readwrite');
+    transaction.objectStore('bytes').put(bytes, 'one');
+    await until(transaction, 'complete');
+  };
+  const get = () => until(begin('readonly').objectStore('bytes').get('one'), 'success');
+  const figures = [await time(put), await time(get)];
+  opening.result.close();
+  return figures;
+}
+
 /** A row for each length and place. */
 async function rows<H extends {dispose(): unknown}>(
   where: string,
@@ -70,13 +92,13 @@ async function rows<H extends {dispose(): unknown}>(
     const forked = await time(() => fork(own), dispose);
     row('bytes', await time(() => save(own)), await time(() => load(bytes), dispose), forked);
     const blob = new Blob([bytes]);
+    const ofBrowser = "  the browser's own, the same bytes";
     row('a Blob', [NaN, NaN], await time(() => load(blob), dispose));
+    row(ofBrowser, [NaN, NaN], await time(() => blob.arrayBuffer()));
     for (const place of places) {
-      row(
-        place.includes('://') ? 'IndexedDB' : 'a file',
-        await time(() => save(own, place)),
-        await time(() => load(place), dispose),
-      );
+      const isNamed = place.includes('://');
+      row(isNamed ? 'IndexedDB' : 'a file', await time(() => save(own, place)), await time(() => load(place), dispose));
+      if (isNamed) row(ofBrowser, ...(await bareDatabase(bytes)));
     }
     await own.dispose();
   }

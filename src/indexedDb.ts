@@ -1,6 +1,7 @@
 /**
  * Keeps bytes by name in the browser's IndexedDB, for states and for checkpoints of training. A value takes the place of the last one in
- * one piece: a tab that is closed in the middle leaves what was there.
+ * one piece: a tab that is closed in the middle leaves what was there. A checkpoint has reached the disk when it is told of, as the browser
+ * sees it; a state, which is saved within milliseconds or not at all, is the system's to write out.
  */
 
 /** Named values of one kind. */
@@ -12,26 +13,26 @@ export interface Database<T> {
 }
 
 const NAME = 'tfjs-mamba';
-const STORES = ['states', 'checkpoints'] as const;
+const STORES = {states: 'relaxed', checkpoints: 'strict'} as const;
+/** Opened once for all calls, until another page has to change or delete the database, or the browser closes it. */
+let opened: Promise<IDBDatabase> | undefined;
 
 /**
  * @param op What errors name first.
  * @param store The kind of values.
  */
-export function openDatabase<T>(op: string, store: (typeof STORES)[number]): Database<T> {
+export function openDatabase<T>(op: string, store: keyof typeof STORES): Database<T> {
   const run = async <R>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<R>): Promise<R> => {
     const database = await connect(op);
-    try {
-      const transaction = database.transaction(store, mode, {durability: 'strict'});
-      const request = work(transaction.objectStore(store));
-      await new Promise<void>((resolve, reject) => {
-        transaction.oncomplete = () => resolve();
-        transaction.onabort = transaction.onerror = () => reject(failure(op, transaction.error ?? request.error));
-      });
-      return request.result;
-    } finally {
-      database.close();
-    }
+    const transaction = database.transaction(store, mode, {durability: STORES[store]});
+    const request = work(transaction.objectStore(store));
+    await new Promise<void>((resolve, reject) => {
+      // What is read is there before the transaction has ended.
+      if (mode === 'readonly') request.onsuccess = () => resolve();
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = transaction.onerror = () => reject(failure(op, transaction.error ?? request.error));
+    });
+    return request.result;
   };
   return {
     get: (name) => run('readonly', (values) => values.get(name) as IDBRequest<T | undefined>),
@@ -41,16 +42,36 @@ export function openDatabase<T>(op: string, store: (typeof STORES)[number]): Dat
   };
 }
 
-function connect(op: string): Promise<IDBDatabase> {
+async function connect(op: string): Promise<IDBDatabase> {
   if (typeof indexedDB === 'undefined') {
     throw new Error(`${op}: there is no IndexedDB here, which browsers have; in Node give the path of a file`);
   }
+  const database = (opened ??= open());
+  return database.catch((cause: DOMException) => {
+    forget();
+    throw failure(op, cause);
+  });
+}
+
+function open(): Promise<IDBDatabase> {
   const request = indexedDB.open(NAME, 1);
   return new Promise((resolve, reject) => {
-    request.onupgradeneeded = () => STORES.forEach((store) => request.result.createObjectStore(store));
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(failure(op, request.error));
+    request.onupgradeneeded = () => Object.keys(STORES).forEach((store) => request.result.createObjectStore(store));
+    request.onsuccess = () => {
+      const {result: database} = request;
+      database.onclose = forget;
+      database.onversionchange = () => {
+        database.close(); // after what is at work
+        forget();
+      };
+      resolve(database);
+    };
+    request.onerror = () => reject(request.error!);
   });
+}
+
+function forget(): void {
+  opened = undefined;
 }
 
 function failure(op: string, cause: DOMException | null): Error {

@@ -255,6 +255,35 @@ describe('around a model in a page', () => {
     }
   });
 
+  it('states are read that were kept as bytes, and the page may delete all that is kept without waiting for its worker', async () => {
+    const said = await page.evaluate(async () => {
+      const until = (request: IDBRequest) =>
+        new Promise<IDBDatabase>((resolve, reject) => {
+          request.onsuccess = () => resolve(request.result as IDBDatabase);
+          request.onerror = () => reject(new Error(request.error!.message));
+          if (request instanceof IDBOpenDBRequest) request.onblocked = () => reject(new Error('blocked'));
+        });
+      await until(indexedDB.deleteDatabase('tfjs-mamba')); // what others have kept
+      const model = await models.mambaLM({vocabSize: 256, dModel: 16, nLayer: 1}, {seed: 1});
+      const history = await model.stateHistory();
+      for await (const {index} of model.generate([1, 2], {history, maxNewTokens: 3})) if (index > 3) break;
+      const bytes = await history.save('indexeddb://blob');
+      const database = await until(indexedDB.open('tfjs-mamba'));
+      await until(database.transaction('states', 'readwrite').objectStore('states').put(bytes, 'bytes'));
+      database.close();
+      const ids = await Promise.all(
+        ['blob', 'bytes'].map(async (name) => (await model.loadHistory(`indexeddb://${name}`)).ids()),
+      );
+      const before = await models.listStates();
+      await until(indexedDB.deleteDatabase('tfjs-mamba'));
+      const after = await models.listStates();
+      await history.save('indexeddb://anew');
+      return {ids, wanted: await history.ids(), kept: [before, after, await models.listStates()]};
+    });
+    expect(said.ids).toEqual([said.wanted, said.wanted]);
+    expect(said.kept).toEqual([['indexeddb://blob', 'indexeddb://bytes'], [], ['indexeddb://anew']]);
+  });
+
   it('a tab that is closed while it saves leaves the last whole state and checkpoint', async () => {
     const tab = await context.newPage();
     const told: {step: number; ids: number} = {step: 0, ids: 0};
