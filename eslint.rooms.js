@@ -109,7 +109,7 @@ export function rooms(root) {
         'registerClass.ts',
       ],
     },
-    {room: 'worker', mayImport: ['autoBackend.ts', 'checkpoints', 'config', 'lm', 'recovery.ts', 'training']},
+    {room: 'worker', mayImport: ['autoBackend.ts', 'checkpoints', 'config', 'lm', 'ops', 'recovery.ts', 'training']},
   ];
 }
 

@@ -93,6 +93,9 @@ export class WorkerModel {
     prompt: string | readonly unknown[],
     {signal, onEnd, history, ...rest}: WorkerGenerateOptions = {},
   ): AsyncGenerator<GeneratedToken & GeneratedText, void, undefined> {
+    if (history && !(history instanceof WorkerHistory)) {
+      throw new Error('generate: history must be one in the worker, such as stateHistory of its model gives');
+    }
     const options = {...rest, ...(history && {history: history.handle})};
     const events = {end: onEnd};
     await this.settling;
@@ -105,9 +108,10 @@ export class WorkerModel {
   /**
    * Trains, and tells of it by callbacks; see `trainer`. Aborted, it resolves at once with `ended: 'aborted'` and the last step that was told
    * of, and no callback is called any more. The worker finishes the step at hand, and the checkpoint if there is to be one: `settled` of the
-   * result is the promise of that, and all that the model is asked for next waits for it.
+   * result is the promise of that, and all that the model is asked for next waits for it. With a signal that has been aborted before, it rejects.
    */
-  async fit({signal, callbacks = {}, ...options}: WorkerFitOptions): Promise<WorkerFitResult> {
+  async fit(given: WorkerFitOptions): Promise<WorkerFitResult> {
+    const {signal, callbacks = {}, ...options} = given ?? {};
     const {onStep, onValidation, onCheckpoint} = callbacks;
     await this.settling;
     let report: StepReport | undefined;
@@ -276,6 +280,11 @@ export function blobWorker(code: string): Worker {
 /** A worker does not know the page's address, which a path is relative to. */
 function sourceFor(source: string | URL | Iterable<File>): string | File[] {
   if (source instanceof URL) return source.href;
+  if (typeof (source as Partial<Iterable<File>> | null | undefined)?.[Symbol.iterator] !== 'function') {
+    throw new Error(
+      `fromPretrained: source must be a URL, a name on the Hub, or files that somebody chose, but is ${String(source)}`,
+    );
+  }
   // Files lose the names of their folders on the way.
   if (typeof source !== 'string') {
     return filesOfModel([...source].map(fileAt));

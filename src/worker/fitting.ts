@@ -1,5 +1,6 @@
 /** Training in a worker: what a page can say in plain values, as the trainer takes it. */
 import type {MambaLM} from '../lm/model';
+import {checkKeys, describe} from '../ops/check';
 import {adamW} from '../training/adamW';
 import {browserCheckpoints} from '../training/browserCheckpoints';
 import {tokenWindows} from '../training/data';
@@ -9,13 +10,22 @@ import {trainer} from '../training/trainer';
 import type {Context} from './host';
 import type {WorkerFitOptions} from './types';
 
+/** Of {@link WorkerFitOptions}; the last two stay in the page. */
+const KEYS = 'data batchSize length seed optimizer steps reportEvery validation checkpoint signal callbacks'.split(' ');
+
 export async function fit(
   model: MambaLM,
   options: WorkerFitOptions,
   signal: AbortSignal,
   emit: Context['emit'],
 ): Promise<FitResult> {
+  checkKeys('fit', options, KEYS);
   const {data, batchSize, length, seed, optimizer, steps, reportEvery, validation, checkpoint} = options;
+  if (typeof optimizer !== 'object' || optimizer === null) {
+    throw new Error(
+      `fit: optimizer must be an object with learningRate and what adamW takes, but is ${describe(optimizer)}`,
+    );
+  }
   const {learningRate, ...rest} = optimizer;
   const rate = typeof learningRate === 'number' ? {learningRate} : {schedule: warmupCosine(learningRate)};
   const tell = (event: string) => (detail: unknown) => emit(event, detail);
@@ -39,6 +49,7 @@ export async function fit(
 }
 
 function idsOf({tokenizer}: MambaLM, data: WorkerFitOptions['data']): ArrayLike<number> {
+  if (data === undefined || data === null) throw new Error(`fit: data must be a text or token ids, but is ${data}`);
   if (typeof data !== 'string') return data;
   if (!tokenizer) throw new Error('fit: data is a text, but the model has no tokenizer; give token ids');
   return tokenizer.encode(data);

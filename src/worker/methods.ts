@@ -37,6 +37,12 @@ function historyOf(handle: number): StateHistory {
   return history;
 }
 
+/** What goes wrong in a model that has been disposed meanwhile goes wrong because of that. */
+function unlessDisposed(handle: number, error: unknown): never {
+  modelOf(handle);
+  throw error;
+}
+
 function tokenizerOf(handle: number): Tokenizer {
   const {tokenizer, tokenizerFault} = modelOf(handle);
   if (!tokenizer)
@@ -58,7 +64,8 @@ export const methods = {
     // A GPU that was lost comes back only if it is asked for anew.
     if (started && tf.getBackend() === name && (await problemComputing())) await restartBackend();
     if (!started || tf.getBackend() !== name) {
-      throw new Error(`modelWorker: the backend ${name} does not start here, or the worker does not import it`);
+      const hint = name === 'wasm' ? '; its .wasm files have to be found: setWasmPaths, in the worker, says where' : '';
+      throw new Error(`modelWorker: the backend ${name} does not start here, or the worker does not import it${hint}`);
     }
     return {backend: name, reason: 'it was asked for'};
   },
@@ -75,14 +82,19 @@ export const methods = {
     return describe(Object.assign(mambaLM(config, options), loaded && {tokenizer: loaded}));
   },
 
-  generate({signal, emit}, handle: number, prompt: string, options: GenerateOptions & {history?: number}) {
+  async *generate({signal, emit}, handle: number, prompt: string, options: GenerateOptions & {history?: number}) {
     const {history, ...rest} = options;
     const onEnd = (end: unknown) => emit('end', end);
     const own = history === undefined ? {} : {history: historyOf(history)};
-    return modelOf(handle).generate(prompt, {...rest, ...own, signal, onEnd});
+    try {
+      yield* modelOf(handle).generate(prompt, {...rest, ...own, signal, onEnd});
+    } catch (error) {
+      unlessDisposed(handle, error);
+    }
   },
 
-  fit: ({signal, emit}, handle: number, options: WorkerFitOptions) => fit(modelOf(handle), options, signal, emit),
+  fit: ({signal, emit}, handle: number, options: WorkerFitOptions) =>
+    fit(modelOf(handle), options, signal, emit).catch((error) => unlessDisposed(handle, error)),
 
   async savePretrained({signal}, handle: number, options: SavePretrainedOptions) {
     const files: Record<string, Uint8Array<ArrayBuffer>> = {};

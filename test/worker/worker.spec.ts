@@ -172,6 +172,8 @@ describe('a model in a worker', () => {
   });
 
   it('says what is wrong as it is said here', async () => {
+    spyOn(tf.engine(), 'findBackendFactory').and.returnValue(null as never); // whatever else has been loaded here
+    const some = {data: text, batchSize: 1, length: 4, steps: 1, optimizer: {learningRate: 1}};
     const calls: Array<[() => Promise<unknown>, RegExp]> = [
       [() => model.generate('a', {topk: 3} as object).next(), /^generate: unknown option topk; .*did you mean topK\?$/],
       [() => model.fit({data: 'a', batchSize: 1, length: 4, steps: 1, optimizer: {learningRate: 1}}), /^tokenWindows: tokens must/],
@@ -179,8 +181,32 @@ describe('a model in a worker', () => {
       [() => worker.fromPretrained([]), /^chosenFiles: there are no files$/],
       [() => worker.fromPretrained([new File([], 'a.txt')]), /^the choice of files has no config\.json$/],
       [() => model.encode('É'), /^characterTokenizer: text has "É"/],
+      [() => worker.fromPretrained(null as never), /^fromPretrained: source must be a URL, .* files that somebody chose, but is null$/],
+      [() => worker.backend('wasm'), /^modelWorker: the backend wasm .*; its \.wasm files have to be found: setWasmPaths/],
+      [() => model.generate('a', {history: {} as never}).next(), /^generate: history must be one in the worker, such as/],
+      [() => model.fit(undefined as never), /^fit: optimizer must be an object with learningRate .*, but is undefined$/],
+      [() => model.fit({...some, data: undefined as never}), /^fit: data must be a text or token ids, but is undefined$/],
+      [() => model.fit({...some, lr: 1} as never), /^fit: unknown argument lr; expected data, .*callbacks/],
     ]; // prettier-ignore
     for (const [call, message] of calls) await expectAsync(call()).toBeRejectedWithError(message);
+  });
+
+  it('says of a model that is disposed under its work that it was, and is there for others', async () => {
+    const gone = 'modelWorker: the model has been disposed';
+    const [one, two] = [await worker.mambaLM(config), await worker.mambaLM(config)];
+    const write = async () => {
+      for await (const {index} of one.generate([1], {maxNewTokens: 100, stopTokens: []}))
+        if (index === 2) await one.dispose();
+    };
+    await expectAsync(write()).toBeRejectedWithError(gone);
+    const disposed: Array<Promise<void>> = [];
+    const onStep = ({step}: {step: number}) => void (step === 2 && disposed.push(two.dispose()));
+    const options = {data: [...Array(200).keys()].map((i) => i % 27), batchSize: 2, length: 16, steps: 100};
+    await expectAsync(
+      two.fit({...options, optimizer: {learningRate: 0.01}, callbacks: {onStep}}),
+    ).toBeRejectedWithError(gone);
+    await Promise.all(disposed);
+    expect(await model.decode(await model.encode('a fox'))).toBe('a fox');
   });
 
   it('is told of a worker whose file cannot be loaded', async () => {
