@@ -77,15 +77,40 @@ SIMD_INLINE void forStates(int64_t states, const Block &block, int64_t n = 0) {
 // over, and not all in the same few sets of the cache.
 SIMD_INLINE int64_t rowAt(int64_t t, int64_t c) { return c * kChunk + t * kLanes; }
 
-// Runs work(c, in, at, n) for each vector of `steps` rows of the tile: its first channel in the tile, where it lies in the
-// chunk's rows and in a [B,L,D] tensor, and how many channels are left. Long computations are cut into several such loops,
-// each short enough for the processor to have many vectors in flight, and use pointers of their own: the compiler would
-// take it that any store may change those in a problem.
+// Vectors of a row in one go, see each().
+constexpr int kAtOnce = kLanes == 16 ? 4 : 1;
+
+// S neighbouring vectors of a step, of which n channels are in the tile.
+template <int S>
+struct Place {
+  static constexpr int vectors = S;
+  int64_t t, c, at, n;
+
+  // Vector i of a [B,L,D] tensor, of one of channels, and of the chunk's rows.
+  inline __attribute__((always_inline)) Vec read(const float *tensor, int i) const {
+    return loadFirst(tensor + at + i * kLanes, n - i * kLanes);
+  }
+  inline __attribute__((always_inline)) void write(float *tensor, int i, Vec v) const {
+    storeFirst(tensor + at + i * kLanes, v, n - i * kLanes);
+  }
+  inline __attribute__((always_inline)) Vec ofChannels(const float *vector, int i) const {
+    return loadFirst(vector + c + i * kLanes, n - i * kLanes);
+  }
+  inline __attribute__((always_inline)) int64_t row(int i) const { return rowAt(t, c + i * kLanes); }
+};
+
+// Runs work(place) for the vectors of `steps` rows of the tile. Long computations are cut into several such loops, each short
+// enough for the processor to have many vectors in flight, and use pointers of their own: the compiler would take it that any
+// store may change those in a problem.
 template <typename Work>
 SIMD_INLINE void forRows(const ScanProblem &p, const Tile &tile, int64_t t0, int64_t steps, const Work &work) {
+  constexpr int64_t kMany = kAtOnce * kLanes;
   const int64_t stride = p.channels, width = tile.width, row = (tile.batch * p.length + t0) * stride + tile.channel;
-  for (int64_t t = 0; t < steps; ++t)
-    for (int64_t c = 0; c < width; c += kLanes) work(c, rowAt(t, c), row + t * stride + c, width - c);
+  for (int64_t t = 0; t < steps; ++t) {
+    int64_t c = 0;
+    for (; c + kMany <= width; c += kMany) work(Place<kAtOnce>{t, c, row + t * stride + c, kMany});
+    for (; c < width; c += kLanes) work(Place<1>{t, c, row + t * stride + c, width - c});
+  }
 }
 
 // delta after bias and softplus, delta * u, and if `slope` is not null the derivative of the softplus, for `steps` rows.
@@ -94,20 +119,34 @@ SIMD_INLINE void stageSteps(const ScanProblem &p, const Tile &tile, int64_t t0, 
   const float *from = p.delta, *u = p.u, *bias = p.deltaBias ? p.deltaBias + tile.channel : nullptr;
   float *e = deltaU;  // e^-|x|, where x goes into the softplus
   const bool softplus = p.softplus;
-  forRows(p, tile, t0, steps, [=](int64_t c, int64_t in, int64_t at, int64_t n) {
-    Vec x = loadFirst(from + at, n);
-    if (bias) x += loadFirst(bias + c, n);
-    store(delta + in, x);
-    if (softplus) store(e + in, expVec(-absolute(x)));
+  forRows(p, tile, t0, steps, [=](auto place) {
+    constexpr int S = place.vectors;
+    Vec x[S];
+    each<S>([&](int i) { x[i] = place.read(from, i); });
+    if (bias) each<S>([&](int i) { x[i] += place.ofChannels(bias, i); });
+    each<S>([&](int i) { store(delta + place.row(i), x[i]); });
+    if (!softplus) return;
+    each<S>([&](int i) { x[i] = -absolute(x[i]); });
+    expEach<S>(x);
+    each<S>([&](int i) { store(e + place.row(i), x[i]); });
   });
   if (slope)
-    forRows(p, tile, t0, steps, [=](int64_t, int64_t in, int64_t, int64_t) {
-      store(slope + in, softplus ? softplusGradient(load(delta + in), load(e + in)) : splat(1.0f));
+    forRows(p, tile, t0, steps, [=](auto place) {
+      each<place.vectors>([&](int i) {
+        const int64_t in = place.row(i);
+        store(slope + in, softplus ? softplusGradient(load(delta + in), load(e + in)) : splat(1.0f));
+      });
     });
-  forRows(p, tile, t0, steps, [=](int64_t, int64_t in, int64_t at, int64_t n) {
-    const Vec x = load(delta + in), d = softplus ? softplusOf(x, load(e + in)) : x;
-    store(delta + in, d);
-    store(deltaU + in, d * loadFirst(u + at, n));
+  forRows(p, tile, t0, steps, [=](auto place) {
+    constexpr int S = place.vectors;
+    Vec d[S], ex[S];
+    each<S>([&](int i) { d[i] = load(delta + place.row(i)); });
+    if (softplus) {
+      each<S>([&](int i) { ex[i] = load(e + place.row(i)); });
+      softplusEach<S>(d, ex);
+      each<S>([&](int i) { store(delta + place.row(i), d[i]); });
+    }
+    each<S>([&](int i) { store(deltaU + place.row(i), d[i] * place.read(u, i)); });
   });
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 // As many states as the registers hold beside the constants of exp2.
 constexpr int kStates = kLanes == 16 ? 16 : 8;
-constexpr int kAtOnce = 4;  // exponentials in one go
+constexpr int kExponentials = 4;  // in one go
 
 struct Chunk {
   int64_t steps;
@@ -37,7 +37,7 @@ SIMD_INLINE void advance(const Chunk &chunk, int64_t c, const float *A2, const f
     Vec sum[2] = {load(chunk.y + rowAt(t, c)), Vec{}};
     chunk.next.row<false>(t, c);
     chunk.result.row<true>(t, c);
-    constexpr int kGroup = S < kAtOnce ? S : kAtOnce;
+    constexpr int kGroup = S < kExponentials ? S : kExponentials;
 #pragma GCC unroll 4
     for (int i = 0; i < S; i += kGroup) {
       Vec decay[kGroup];
@@ -64,13 +64,20 @@ SIMD_INLINE void finishSteps(const ScanForward &p, const Tile &tile, int64_t t0,
   const float *u = p.u, *z = p.z, *D = p.D ? p.D + tile.channel : nullptr;
   float *y = p.y;
   if (z)
-    forRows(p, tile, t0, steps,
-            [=](int64_t, int64_t in, int64_t at, int64_t n) { store(e + in, expVec(-loadFirst(z + at, n))); });
-  forRows(p, tile, t0, steps, [=](int64_t c, int64_t in, int64_t at, int64_t n) {
-    Vec out = load(sums + in);
-    if (D) out += loadFirst(D + c, n) * loadFirst(u + at, n);
-    if (z) out *= loadFirst(z + at, n) / (1.0f + load(e + in));
-    storeFirst(y + at, out, n);
+    forRows(p, tile, t0, steps, [=](auto place) {
+      constexpr int S = place.vectors;
+      Vec x[S];
+      each<S>([&](int i) { x[i] = -place.read(z, i); });
+      expEach<S>(x);
+      each<S>([&](int i) { store(e + place.row(i), x[i]); });
+    });
+  forRows(p, tile, t0, steps, [=](auto place) {
+    each<place.vectors>([&](int i) {
+      Vec out = load(sums + place.row(i));
+      if (D) out += place.ofChannels(D, i) * place.read(u, i);
+      if (z) out *= place.read(z, i) / (1.0f + load(e + place.row(i)));
+      place.write(y, i, out);
+    });
   });
 }
 

@@ -39,6 +39,7 @@ struct StateBlock {
   const float *B, *C;        // at the chunk's first step, or transposed constants [S][kTile]
   int64_t strideB, strideC;
   const float *start;        // [S] rows of D channels: the state the chunk starts from
+  const float *startAhead;   // the same of the chunk to come, to be fetched
   int64_t startStride;
   float *s, *dA;             // [S][kTile], carried through time
   float *dFixedB, *dFixedC;  // [S][kTile], for constants
@@ -59,25 +60,32 @@ SIMD_INLINE void chunkBack(const Rows2D &r, int64_t steps, int64_t c, int64_t wi
   for (int n = 0; n < S; ++n) {
     dFixedC[n] = Vec{};
     h[n] = loadFirst(k.start + n * k.startStride + c, width - c);
+    __builtin_prefetch(k.startAhead + n * k.startStride + c);
     store(states + n * kLanes, h[n]);
   }
+  // A step ahead of their use, for they take long.
+  Vec decay[S];
+  const auto prepareDecays = [&](int64_t t) {
+    const Vec delta = load(r.delta + rowAt(t, c));
+    each<S>([&](int n) { decay[n] = delta * load(k.A2 + n * kTile + c); });
+    exp2Each<S>(decay);
+  };
+  prepareDecays(0);
   for (int64_t t = 0; t < steps; ++t) {
-    const Vec delta = load(r.delta + rowAt(t, c)), deltaU = load(r.deltaU + rowAt(t, c));
-    const Vec dOut = load(r.dOut + rowAt(t, c));
-    Vec y{}, decay[S], dC[S];
+    const Vec deltaU = load(r.deltaU + rowAt(t, c)), dOut = load(r.dOut + rowAt(t, c));
+    Vec y{}, dC[S], now[S];
+    each<S>([&](int n) { now[n] = decay[n]; });
+    prepareDecays(t + 1 < steps ? t + 1 : t);
     if (k.first)
       r.next.row<false>(t, c);
     else
       y = load(r.y + rowAt(t, c));
 #pragma GCC unroll 4
-    for (int n = 0; n < S; ++n) decay[n] = delta * load(k.A2 + n * kTile + c);
-    exp2Each<S>(decay);
-#pragma GCC unroll 4
     for (int n = 0; n < S; ++n) {
       const int64_t lane = (t * S + n) * kLanes;
-      h[n] = decay[n] * h[n] + deltaU * (constantB ? load(k.B + n * kTile + c) : splat(k.B[t * k.strideB + n]));
+      h[n] = now[n] * h[n] + deltaU * (constantB ? load(k.B + n * kTile + c) : splat(k.B[t * k.strideB + n]));
       y += h[n] * (constantC ? load(k.C + n * kTile + c) : splat(k.C[t * k.strideC + n]));
-      store(decays + lane, decay[n]);
+      store(decays + lane, now[n]);
       store(states + lane + S * kLanes, h[n]);
       if (constantC) dFixedC[n] += dOut * h[n];
       dC[n] = dOut * h[n];
@@ -130,17 +138,25 @@ void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t ste
   const float *from = p.u, *dy = p.dy, *z = p.z;
   float *u = r.u, *dOut = r.dOut, *gate = r.gate;
   if (z)
-    forRows(p, tile, t0, steps,
-            [=](int64_t, int64_t in, int64_t at, int64_t n) { store(gate + in, expVec(-loadFirst(z + at, n))); });
-  forRows(p, tile, t0, steps, [=](int64_t, int64_t in, int64_t at, int64_t n) {
-    store(u + in, loadFirst(from + at, n));
-    Vec d = loadFirst(dy + at, n);
-    if (z) {
-      const Vec open = 1.0f / (1.0f + load(gate + in));
-      store(gate + in, open);
-      d *= loadFirst(z + at, n) * open;
-    }
-    store(dOut + in, d);
+    forRows(p, tile, t0, steps, [=](auto place) {
+      constexpr int S = place.vectors;
+      Vec x[S];
+      each<S>([&](int i) { x[i] = -place.read(z, i); });
+      expEach<S>(x);
+      each<S>([&](int i) { store(gate + place.row(i), x[i]); });
+    });
+  forRows(p, tile, t0, steps, [=](auto place) {
+    each<place.vectors>([&](int i) {
+      const int64_t in = place.row(i);
+      store(u + in, place.read(from, i));
+      Vec d = place.read(dy, i);
+      if (z) {
+        const Vec open = 1.0f / (1.0f + load(gate + in));
+        store(gate + in, open);
+        d *= place.read(z, i) * open;
+      }
+      store(dOut + in, d);
+    });
   });
 }
 
@@ -152,18 +168,21 @@ void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t st
   const float *u = r.u, *dOut = r.dOut, *y = r.y, *sumSB = r.sumSB, *sums = r.dDelta, *delta = r.delta;
   const float *gate = r.gate, *slope = r.slope, *z = p.z, *dy = p.dy, *D = hasD ? p.D + tile.channel : nullptr;
   float *du = p.du, *ddelta = p.ddelta, *dz = p.dz;
-  forRows(p, tile, t0, steps, [=](int64_t c, int64_t in, int64_t at, int64_t n) {
-    const Vec out = load(dOut + in), SB = load(sumSB + in), now = load(u + in);
-    const Vec dDelta = (load(sums + in) + now * SB) * load(slope + in);
-    storeFirst(ddelta + at, dDelta, n);
-    store(dBias + c, load(dBias + c) + dDelta);
-    const Vec skip = hasD ? loadFirst(D + c, n) : Vec{};
-    storeFirst(du + at, hasD ? skip * out + load(delta + in) * SB : load(delta + in) * SB, n);
-    if (hasD) store(dD + c, load(dD + c) + out * now);
-    if (z) {
-      const Vec open = siluGradient(loadFirst(z + at, n), load(gate + in));
-      storeFirst(dz + at, loadFirst(dy + at, n) * (hasD ? load(y + in) + skip * now : load(y + in)) * open, n);
-    }
+  forRows(p, tile, t0, steps, [=](auto place) {
+    each<place.vectors>([&](int i) {
+      const int64_t in = place.row(i), c = place.c + i * kLanes;
+      const Vec out = load(dOut + in), SB = load(sumSB + in), now = load(u + in);
+      const Vec dDelta = (load(sums + in) + now * SB) * load(slope + in);
+      place.write(ddelta, i, dDelta);
+      store(dBias + c, load(dBias + c) + dDelta);
+      const Vec skip = hasD ? place.ofChannels(D, i) : Vec{};
+      place.write(du, i, hasD ? skip * out + load(delta + in) * SB : load(delta + in) * SB);
+      if (hasD) store(dD + c, load(dD + c) + out * now);
+      if (z) {
+        const Vec open = siluGradient(place.read(z, i), load(gate + in));
+        place.write(dz, i, place.read(dy, i) * (hasD ? load(y + in) + skip * now : load(y + in)) * open);
+      }
+    });
   });
 }
 
@@ -199,6 +218,7 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
     r.next.start(p, tile, t0 >= kChunk ? t0 - kChunk : t0, {p.u, p.delta, p.z, p.dy});
     r.results.start(p, tile, t0, {p.du, p.ddelta, p.dz});
     const float *kept = p.chunkStates + (tile.batch * chunks + t0 / kChunk) * N * p.channels + tile.channel;
+    const float *ahead = t0 >= kChunk ? kept - N * p.channels : kept;
     forStates<kStates>(N, [&](auto size, int64_t n) {
       constexpr int S = decltype(size)::value;
       const StateBlock block{n == 0,
@@ -209,6 +229,7 @@ void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) 
                              rowsB.stride,
                              rowsC.stride,
                              fromZero ? zeros : kept + n * p.channels,
+                             fromZero ? zeros : ahead + n * p.channels,
                              fromZero ? 0 : p.channels,
                              s + n * kTile,
                              dA + n * kTile,

@@ -14,6 +14,14 @@ namespace SIMD_LEVEL {
 
 constexpr float kLog2e = 1.44269504088896341f;
 
+// work(i) for each of S vectors. Long computations go step by step for all of them: the processor does not look far enough
+// ahead to overlap one after the other.
+template <int S, typename Work>
+SIMD_INLINE void each(const Work &work) {
+#pragma GCC unroll 16
+  for (int i = 0; i < S; ++i) work(i);
+}
+
 // In this form a NaN stays one.
 SIMD_INLINE Vec clamp(Vec x, float low, float high) {
 #if defined(__AVX512F__)
@@ -45,23 +53,30 @@ SIMD_INLINE Vec exp2Vec(Vec x) {
   return exp2Sixteenths(shifted, shifted - kToSixteenths, (Vec)_mm512_reduce_ps((__m512)x, 0x40));
 }
 
-// x = exp2Vec(x) for S vectors, step by step for all of them: the processor does not look far enough ahead to overlap one
-// after the other.
+// x = exp2Vec(x) for S vectors.
 template <int S>
 SIMD_INLINE void exp2Each(Vec *x) {
   Vec shifted[S], r[S];
-#pragma GCC unroll 4
-  for (int i = 0; i < S; ++i) shifted[i] = x[i] + kToSixteenths, r[i] = (Vec)_mm512_reduce_ps((__m512)x[i], 0x40);
-#pragma GCC unroll 4
-  for (int i = 0; i < S; ++i) x[i] = exp2Sixteenths(shifted[i], shifted[i] - kToSixteenths, r[i]);
+  each<S>([&](int i) { shifted[i] = x[i] + kToSixteenths, r[i] = (Vec)_mm512_reduce_ps((__m512)x[i], 0x40); });
+  each<S>([&](int i) { x[i] = exp2Sixteenths(shifted[i], shifted[i] - kToSixteenths, r[i]); });
 }
 
 // log2(e) is multiplied by in two pieces, the first time without rounding: rounding x log2(e) would cost |x| ulps.
+template <int S>
+SIMD_INLINE void expEach(Vec *x) {
+  Vec shifted[S], k[S];
+  each<S>([&](int i) { x[i] = clamp(x[i], -105.0f, 89.0f); });
+  each<S>([&](int i) { shifted[i] = x[i] * kLog2e + kToSixteenths; });
+  each<S>([&](int i) { k[i] = shifted[i] - kToSixteenths; });
+  each<S>([&](int i) {
+    const Vec r = (Vec)_mm512_fmsub_ps((__m512)x[i], (__m512)splat(kLog2e), (__m512)k[i]);
+    x[i] = r + x[i] * 1.92596303e-8f;
+  });
+  each<S>([&](int i) { x[i] = exp2Sixteenths(shifted[i], k[i], x[i]); });
+}
 SIMD_INLINE Vec expVec(Vec x) {
-  x = clamp(x, -105.0f, 89.0f);
-  const Vec shifted = x * kLog2e + kToSixteenths, k = shifted - kToSixteenths;
-  const Vec r = (Vec)_mm512_fmsub_ps((__m512)x, (__m512)splat(kLog2e), (__m512)k);
-  return exp2Sixteenths(shifted, k, r + x * 1.92596303e-8f);
+  expEach<1>(&x);
+  return x;
 }
 #else
 // 2^f - 1 = f q(f) on [-1/2, 1/2]; q is minimax for the relative error of 2^f (2e-9 before rounding).
@@ -106,6 +121,11 @@ SIMD_INLINE Vec expVec(Vec x) {
   const Vec rest = (x - k * 0.693359375f) - k * -2.12194440e-4f;
   return scaleByPowerOf2(exp2Fraction(rest * kLog2e), k);
 }
+
+template <int S>
+SIMD_INLINE void expEach(Vec *x) {
+  for (int i = 0; i < S; ++i) x[i] = expVec(x[i]);
+}
 #endif
 
 SIMD_INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + expVec(-x)); }
@@ -116,18 +136,23 @@ SIMD_INLINE Vec siluGradient(Vec x, Vec sigma) { return sigma * (1.0f + x * (1.0
 
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(e / (2 + e)): no cancellation anywhere, so tiny
 // results for very negative x keep their full precision. Above 20 it is x itself, as PyTorch has it. Given e = e^-|x|.
-SIMD_INLINE Vec softplusOf(Vec x, Vec e) {
-  const Vec s = e / (2.0f + e);
-  const Vec q = s * s;
-  Vec r = splat(0.24413069f);
-  r = r * q + 0.2139325f;
-  r = r * q + 0.28620723f;
-  r = r * q + 0.39998692f;
-  r = r * q + 0.6666668f;
-  r = r * q + 2.0f;
-  return x > 20.0f ? x : maximum(x, Vec{}) + s * r;
+template <int S>
+SIMD_INLINE void softplusEach(Vec *x, const Vec *e) {
+  Vec s[S], q[S], r[S];
+  each<S>([&](int i) { s[i] = e[i] / (2.0f + e[i]); });
+  each<S>([&](int i) { q[i] = s[i] * s[i]; });
+  each<S>([&](int i) { r[i] = 0.24413069f * q[i] + 0.2139325f; });
+  each<S>([&](int i) { r[i] = r[i] * q[i] + 0.28620723f; });
+  each<S>([&](int i) { r[i] = r[i] * q[i] + 0.39998692f; });
+  each<S>([&](int i) { r[i] = r[i] * q[i] + 0.6666668f; });
+  each<S>([&](int i) { r[i] = r[i] * q[i] + 2.0f; });
+  each<S>([&](int i) { x[i] = x[i] > 20.0f ? x[i] : maximum(x[i], Vec{}) + s[i] * r[i]; });
 }
-SIMD_INLINE Vec softplusVec(Vec x) { return softplusOf(x, expVec(-absolute(x))); }
+SIMD_INLINE Vec softplusVec(Vec x) {
+  const Vec e = expVec(-absolute(x));
+  softplusEach<1>(&x, &e);
+  return x;
+}
 
 // Its derivative, sigma(x), given e = e^-|x|; 1 above 20, where it rounds to that.
 SIMD_INLINE Vec softplusGradient(Vec x, Vec e) { return (x > 0.0f ? splat(1.0f) : e) / (1.0f + e); }
