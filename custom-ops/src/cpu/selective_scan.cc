@@ -19,7 +19,7 @@ constexpr int kExponentials = 4;  // in one go
 struct Chunk {
   int64_t steps;
   const float *delta, *deltaU;  // the chunk's rows
-  float *y;                     // likewise, added to
+  float *y;                     // likewise, set by the first block of states and added to by the others
   Prefetch<3> next;             // u, delta and z of the chunk to come
   Prefetch<1> result;           // y of this one
 };
@@ -27,14 +27,14 @@ struct Chunk {
 // S states from n on, one vector of channels at lane offset c, one chunk. B and C point at state n of the chunk's
 // first step, or at row n of the transposed constants.
 template <int S, bool constantB, bool constantC>
-SIMD_INLINE void advance(const Chunk &chunk, int64_t c, const float *A2, const float *B, int64_t strideB,
+SIMD_INLINE void advance(const Chunk &chunk, bool first, int64_t c, const float *A2, const float *B, int64_t strideB,
                          const float *C, int64_t strideC, float *state) {
   Vec h[S];
 #pragma GCC unroll 16
   for (int n = 0; n < S; ++n) h[n] = load(state + n * kTile + c);
   for (int64_t t = 0; t < chunk.steps; ++t) {
     const Vec delta = load(chunk.delta + rowAt(t, c)), deltaU = load(chunk.deltaU + rowAt(t, c));
-    Vec sum[2] = {load(chunk.y + rowAt(t, c)), Vec{}};
+    Vec sum[2] = {first ? Vec{} : load(chunk.y + rowAt(t, c)), Vec{}};
     chunk.next.row<false>(t, c);
     chunk.result.row<true>(t, c);
     constexpr int kGroup = S < kExponentials ? S : kExponentials;
@@ -114,7 +114,6 @@ void scanTile(const ScanForward &p, const Tile &tile) {
       for (int64_t n = 0; n < N; ++n) std::memcpy(keep + n * p.channels, state + n * kTile, tile.width * sizeof(float));
     }
     stageSteps(p, tile, t0, steps, delta, deltaU, nullptr);
-    zero(y, kChunk * kTile);
 
     Chunk chunk{steps, delta, deltaU, y, {}, {}};
     // If less than as many steps are left, this one again, which does no harm.
@@ -124,7 +123,7 @@ void scanTile(const ScanForward &p, const Tile &tile) {
       const float *B = constantB ? fixedB + n * kTile : rowsB.p + t0 * rowsB.stride + n;
       const float *C = constantC ? fixedC + n * kTile : rowsC.p + t0 * rowsC.stride + n;
       for (int64_t c = 0; c < tile.width; c += kLanes)
-        advance<decltype(size)::value, constantB, constantC>(chunk, c, A2 + n * kTile, B, rowsB.stride, C,
+        advance<decltype(size)::value, constantB, constantC>(chunk, n == 0, c, A2 + n * kTile, B, rowsB.stride, C,
                                                              rowsC.stride, state + n * kTile);
     };
     forStates<kStates>(N, block);
