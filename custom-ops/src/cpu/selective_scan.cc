@@ -59,25 +59,24 @@ SIMD_INLINE void advance(const Chunk &chunk, bool first, int64_t c, const float 
   for (int n = 0; n < S; ++n) store(state + n * kTile + c, h[n]);
 }
 
-// y from the sums over the states; `e` is room for as many rows.
-SIMD_INLINE void finishSteps(const ScanForward &p, const Tile &tile, int64_t t0, int64_t steps, const float *sums, float *e) {
+// y from the sums over the states.
+SIMD_INLINE void finishSteps(const ScanForward &p, const Tile &tile, int64_t t0, int64_t steps, const float *sums) {
   const float *u = p.u, *z = p.z, *D = p.D ? p.D + tile.channel : nullptr;
   float *y = p.y;
-  if (z)
-    forRows(p, tile, t0, steps, [=](auto place) {
-      constexpr int S = place.vectors;
-      Vec x[S];
-      each<S>([&](int i) { x[i] = -place.read(z, i); });
-      expEach<S>(x);
-      each<S>([&](int i) { store(e + place.row(i), x[i]); });
+  const auto ungated = [=](auto place, int i) {
+    const Vec sum = load(sums + place.row(i));
+    return D ? sum + place.ofChannels(D, i) * place.read(u, i) : sum;
+  };
+  if (!z)
+    return forRows(p, tile, t0, steps, [=](auto place) {
+      each<place.vectors>([&](int i) { place.write(y, i, ungated(place, i)); });
     });
   forRows(p, tile, t0, steps, [=](auto place) {
-    each<place.vectors>([&](int i) {
-      Vec out = load(sums + place.row(i));
-      if (D) out += place.ofChannels(D, i) * place.read(u, i);
-      if (z) out *= place.read(z, i) / (1.0f + load(e + place.row(i)));
-      place.write(y, i, out);
-    });
+    constexpr int S = place.vectors;
+    Vec e[S];
+    each<S>([&](int i) { e[i] = -place.read(z, i); });
+    expEach<S>(e);
+    each<S>([&](int i) { place.write(y, i, ungated(place, i) * (place.read(z, i) / (1.0f + e[i]))); });
   });
 }
 
@@ -128,7 +127,7 @@ void scanTile(const ScanForward &p, const Tile &tile) {
     };
     forStates<kStates>(N, block);
 
-    finishSteps(p, tile, t0, steps, y, delta);
+    finishSteps(p, tile, t0, steps, y);
   }
   storeTransposed(p.finalState + stateRow, state, tile.width, N);
 }

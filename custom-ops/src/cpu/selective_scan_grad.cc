@@ -26,7 +26,7 @@ struct Partials {
 
 // Staged rows of the chunk, see rowAt.
 struct Rows2D {
-  float *delta, *deltaU, *u, *dOut, *y;  // dOut: the gradient of the ungated y
+  float *delta, *deltaU, *dOut, *y;      // dOut: the gradient of the ungated y
   float *sumSB, *dDelta;                 // sums over the states of s B and of what multiplies delta
   float *gate, *slope;                   // sigma(z), and the derivative of delta's softplus
   Prefetch<4> next;                      // u, delta, z and dy of the chunk to come
@@ -132,30 +132,24 @@ SIMD_INLINE void chunkBack(const Rows2D &r, int64_t steps, int64_t c, int64_t wi
   }
 }
 
-// u, delta and the gradient of the ungated output of one chunk.
+// delta and the gradient of the ungated output of one chunk.
 void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t steps, const Rows2D &r) {
   stageSteps(p, tile, t0, steps, r.delta, r.deltaU, r.slope);
-  const float *from = p.u, *dy = p.dy, *z = p.z;
-  float *u = r.u, *dOut = r.dOut, *gate = r.gate;
-  if (z)
-    forRows(p, tile, t0, steps, [=](auto place) {
-      constexpr int S = place.vectors;
-      Vec x[S];
-      each<S>([&](int i) { x[i] = -place.read(z, i); });
-      expEach<S>(x);
-      each<S>([&](int i) { store(gate + place.row(i), x[i]); });
+  const float *dy = p.dy, *z = p.z;
+  float *dOut = r.dOut, *gate = r.gate;
+  if (!z)
+    return forRows(p, tile, t0, steps, [=](auto place) {
+      each<place.vectors>([&](int i) { store(dOut + place.row(i), place.read(dy, i)); });
     });
   forRows(p, tile, t0, steps, [=](auto place) {
-    each<place.vectors>([&](int i) {
-      const int64_t in = place.row(i);
-      store(u + in, place.read(from, i));
-      Vec d = place.read(dy, i);
-      if (z) {
-        const Vec open = 1.0f / (1.0f + load(gate + in));
-        store(gate + in, open);
-        d *= place.read(z, i) * open;
-      }
-      store(dOut + in, d);
+    constexpr int S = place.vectors;
+    Vec open[S];
+    each<S>([&](int i) { open[i] = -place.read(z, i); });
+    expEach<S>(open);
+    each<S>([&](int i) {
+      open[i] = 1.0f / (1.0f + open[i]);
+      store(gate + place.row(i), open[i]);
+      store(dOut + place.row(i), place.read(dy, i) * (place.read(z, i) * open[i]));
     });
   });
 }
@@ -165,13 +159,13 @@ void stageChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t ste
 template <bool hasD>
 void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t steps, const Rows2D &r, float *dD,
                  float *dBias) {
-  const float *u = r.u, *dOut = r.dOut, *y = r.y, *sumSB = r.sumSB, *sums = r.dDelta, *delta = r.delta;
+  const float *u = p.u, *dOut = r.dOut, *y = r.y, *sumSB = r.sumSB, *sums = r.dDelta, *delta = r.delta;
   const float *gate = r.gate, *slope = r.slope, *z = p.z, *dy = p.dy, *D = hasD ? p.D + tile.channel : nullptr;
   float *du = p.du, *ddelta = p.ddelta, *dz = p.dz;
   forRows(p, tile, t0, steps, [=](auto place) {
     each<place.vectors>([&](int i) {
       const int64_t in = place.row(i), c = place.c + i * kLanes;
-      const Vec out = load(dOut + in), SB = load(sumSB + in), now = load(u + in);
+      const Vec out = load(dOut + in), SB = load(sumSB + in), now = place.read(u, i);
       const Vec dDelta = (load(sums + in) + now * SB) * load(slope + in);
       place.write(ddelta, i, dDelta);
       store(dBias + c, load(dBias + c) + dDelta);
@@ -189,12 +183,12 @@ void finishChunk(const ScanBackward &p, const Tile &tile, int64_t t0, int64_t st
 template <bool constantB, bool constantC>
 void scanTileBack(const ScanBackward &p, const Tile &tile, const Partials &out) {
   const int64_t N = p.states, matrix = N * kTile, rows = kChunk * kTile, lanes = kChunk * kLanes;
-  Scratch scratch(8 * matrix + 9 * rows + (2 * kStates + 2) * lanes + kStates * kLanes + 3 * kTile);
+  Scratch scratch(8 * matrix + 8 * rows + (2 * kStates + 2) * lanes + kStates * kLanes + 3 * kTile);
   float *A = scratch.take(matrix), *A2 = scratch.take(matrix), *s = scratch.take(matrix), *dA = scratch.take(matrix);
   float *fixedB = scratch.take(matrix), *fixedC = scratch.take(matrix);
   float *dFixedB = scratch.take(matrix), *dFixedC = scratch.take(matrix);
   Rows2D r{scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows),
-           scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), {}, {}};
+           scratch.take(rows), scratch.take(rows), scratch.take(rows), scratch.take(rows), {}, {}};
   float *states = scratch.take(kStates * (lanes + kLanes)), *decays = scratch.take(kStates * lanes);
   float *lanesB = scratch.take(lanes), *lanesC = scratch.take(lanes);
   float *dD = scratch.take(kTile), *dBias = scratch.take(kTile), *zeros = scratch.take(kTile);
