@@ -1,6 +1,6 @@
 /**
  * Every `js` block of the README and of the guides that show whole programs, run as it stands in a folder of its own, as a user's program. A checkpoint of the published
- * layout, but tiny, is there under the name that they use, and so is a text.
+ * layout, but tiny, is there under the name that they use, and so is a text. What is for a page, in the guide to workers, passes the compiler.
  */
 import {execFile} from 'node:child_process';
 import {copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
@@ -11,13 +11,13 @@ import {root, runAsUser} from '../support/asUser';
 
 const run = promisify(execFile);
 
-const files = ['README.md', 'guides/adapters.md', 'guides/cluster.md', 'guides/mixers.md', 'guides/sizes.md'];
-const snippets = files.flatMap((file) =>
+const files = ['README.md', ...['adapters', 'cluster', 'mixers', 'sizes', 'states'].map((name) => `guides/${name}.md`)];
+const blocks = (file: string) =>
   [...readFileSync(join(root, file), 'utf8').matchAll(/^```js\n([^]*?)^```$/gm)].map(([, code], i) => ({
     name: `${file}, number ${i + 1}`,
     code,
-  })),
-);
+  }));
+const snippets = files.flatMap(blocks);
 
 describe('a program of', () => {
   let folder: string;
@@ -46,14 +46,14 @@ describe('a program of', () => {
     for (const word of ['layers.mambaBlock', 'fromPretrained', 'trainer(']) expect(all).toContain(word);
   });
 
-  it('the README is one in TypeScript too, with strict types', async () => {
-    const programs = snippets
-      .filter(({name}) => name.startsWith('README'))
-      .map(({code}, i) => {
+  it('the README, or of the guide to workers, is one in TypeScript too, with strict types', async () => {
+    const programs = [...snippets.filter(({name}) => name.startsWith('README')), ...blocks('guides/worker.md')].map(
+      ({code}, i) => {
         const program = join(folder, `program${i}.mts`);
         writeFileSync(program, code);
         return program;
-      });
+      },
+    );
     const flags = '--noEmit --strict --skipLibCheck --module nodenext --target es2022 --types node'.split(' ');
     const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '--ignoreConfig', ...flags];
     await expectAsync(
