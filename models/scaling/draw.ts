@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import type {Line} from '../../bench/chart';
 import {chart} from '../../bench/chart';
 import type {CurvePoint} from '../support/language';
-import {recipe} from './recipe';
+import {spread} from '../support/spread';
 import type {Architecture, Size} from './sizes';
 import {architectures, sizes} from './sizes';
 
@@ -70,42 +70,24 @@ const curves = names.flatMap((size, group) =>
 );
 const y = {label: 'nats a byte, held out'};
 save('curves', chart(curves, {title: 'Loss while training, seed 1', x: {label: 'steps of 2,048 bytes'}, y}));
-const seconds = (runs: typeof kept) => runs.map((run) => run.seconds).join(', ');
 for (const size of names) {
-  // The last step that a first seed of both has come to, in the curves.
-  const common = Math.min(...architectures.map((architecture) => reached(of(architecture, size)[0])));
   for (const architecture of architectures) {
     const list = of(architecture, size);
-    const at = list.map(({curve}) => curve.find(({step}) => step === common)?.validation.toFixed(3) ?? '–');
-    const whole = list.filter(({heldOut}) => heldOut !== undefined);
+    const each = (figure: (run: (typeof kept)[number]) => number | undefined) =>
+      list.map(figure).filter((value) => value !== undefined);
+    const shown = (values: number[]) => values.map((value) => value.toFixed(3)).join(', ');
+    const around = (values: number[]) => {
+      const {mean, deviation} = spread(values);
+      return `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;
+    };
     const cells = [
-      ...[
-        size,
-        architecture,
-        list[0].parameters.toLocaleString('en'),
-        whole.map(({steps}) => steps).join(', '),
-        seconds(whole),
-      ],
-      ...[
-        whole.map(({heldOut}) => heldOut!.toFixed(3)).join(', '),
-        whole.map(({inLongerRows}) => inLongerRows!.toFixed(3)).join(', '),
-      ],
-      ...[`${at.join(', ')} (${common})`, spread(list)],
+      ...[size, architecture, list[0].parameters.toLocaleString('en')],
+      ...[each(({steps}) => steps).join(', '), each(({seconds}) => seconds).join(', ')],
+      ...[shown(each(({heldOut}) => heldOut)), around(each(({heldOut}) => heldOut))],
+      around(each(({inLongerRows}) => inLongerRows)),
     ];
     console.log(`| ${cells.join(' | ')} |`);
   }
-}
-
-function reached({curve}: {curve: CurvePoint[]}): number {
-  return Math.max(...curve.filter(({step}) => step % recipe.every === 0).map(({step}) => step));
-}
-
-/** How far two seeds are apart at the last step that both have come to. */
-function spread([first, second]: typeof kept): string {
-  if (!second) return '–';
-  const step = Math.min(reached(first), reached(second));
-  const [a, b] = [first, second].map(({curve}) => curve.find((point) => point.step === step)!.validation);
-  return `${Math.abs(a - b).toFixed(3)} (${step})`;
 }
 
 function save(name: string, svg: string): void {
