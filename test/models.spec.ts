@@ -62,6 +62,13 @@ describe('the trained model', () => {
     model.dispose();
   });
 
+  it('induction-heads answers where others that know 1,024 tokens no longer do', async () => {
+    const model = await load('induction-heads');
+    const far = await evaluateAt(model, isFast() ? 32_768 : 2048, {rows: 2, piece: 2048, seed: 44});
+    expect(far.accuracy).toBe(1);
+    model.dispose();
+  });
+
   it('selective-copying copies', async () => {
     const model = await load('selective-copying');
     const right = await accuracy(model, selectiveCopying({length: 256, tokens: 16}), {rows: 4, batchSize: 4, seed: 43});
