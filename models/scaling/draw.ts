@@ -7,6 +7,7 @@ import type {Line} from '../../bench/chart';
 import {chart} from '../../bench/chart';
 import type {CurvePoint} from '../support/language';
 import {spread} from '../support/spread';
+import {recipe} from './recipe';
 import type {Architecture, Size} from './sizes';
 import {architectures, sizes} from './sizes';
 
@@ -71,23 +72,29 @@ const curves = names.flatMap((size, group) =>
 const y = {label: 'nats a byte, held out'};
 save('curves', chart(curves, {title: 'Loss while training, seed 1', x: {label: 'steps of 2,048 bytes'}, y}));
 for (const size of names) {
+  // The last step that all have come to, in the curves.
+  const common = Math.min(...kept.filter((run) => run.size === size).map(reached));
   for (const architecture of architectures) {
     const list = of(architecture, size);
     const each = (figure: (run: (typeof kept)[number]) => number | undefined) =>
       list.map(figure).filter((value) => value !== undefined);
-    const shown = (values: number[]) => values.map((value) => value.toFixed(3)).join(', ');
     const around = (values: number[]) => {
       const {mean, deviation} = spread(values);
-      return `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;
+      if (values.length < 2) return values.length > 0 ? values[0].toFixed(3) : '–';
+      return `${mean.toFixed(3)} ± ${deviation.toFixed(3)} of ${values.length}`;
     };
     const cells = [
-      ...[size, architecture, list[0].parameters.toLocaleString('en')],
+      ...[size, architecture, list[0].parameters.toLocaleString('en'), each(({seed}) => seed).join(', ')],
       ...[each(({steps}) => steps).join(', '), each(({seconds}) => seconds).join(', ')],
-      ...[shown(each(({heldOut}) => heldOut)), around(each(({heldOut}) => heldOut))],
-      around(each(({inLongerRows}) => inLongerRows)),
+      ...[around(each(({curve}) => curve.find(({step}) => step === common)?.validation)) + ` (${common})`],
+      ...[around(each(({heldOut}) => heldOut)), around(each(({inLongerRows}) => inLongerRows))],
     ];
     console.log(`| ${cells.join(' | ')} |`);
   }
+}
+
+function reached({curve}: {curve: CurvePoint[]}): number {
+  return Math.max(...curve.filter(({step}) => step % recipe.every === 0).map(({step}) => step));
 }
 
 function save(name: string, svg: string): void {
