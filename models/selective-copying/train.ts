@@ -3,7 +3,7 @@
  * section 4.1.1 and table 1).
  */
 import type {MambaConfig} from '../../src/node';
-import {mambaLM} from '../../src/node';
+import {fromPretrained, mambaLM} from '../../src/node';
 import {baselineConfig, baselines} from '../baselines';
 import {accuracy} from '../support/episodes';
 import {keep, readOptions, startJob} from '../support/job';
@@ -18,21 +18,23 @@ const options = {
   tokens: {help: 'tokens to copy', value: recipe.tokens},
   steps: {help: 'steps', value: recipe.steps},
   batch: {help: 'sequences in a step', value: recipe.batchSize},
+  shortest: {help: 'the first of the lengths that double up to it', value: recipe.length},
 };
 
 export async function reproduce(args: readonly string[]): Promise<void> {
   const given = readOptions(name, args, options, ['mamba', ...baselines.map((mixer) => mixer.name)]);
   if (!given) return;
-  const {seed, length, tokens, steps, batch} = given;
+  const {seed, length, tokens, steps, batch, shortest, from} = given;
   const draw = selectiveCopying({length, tokens});
   await startJob(given);
   console.log(`${tokens} tokens among ${length} places, ${steps} steps of ${batch} sequences`);
   for (const mixer of given.mixers) {
     const config: MambaConfig = mixer === 'mamba' ? sizes : baselineConfig(mixer, sizes);
-    const model = mambaLM(config, {seed});
+    const model = from ? await fromPretrained(from) : mambaLM(config, {seed});
     console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
-    const how = {...recipe, batchSize: batch, seed, minutes: given.minutes};
-    const stages = [...shorter(length, tokens), {length, steps}].map((stage) => {
+    const peak = from ? recipe.peak / 2 : recipe.peak;
+    const how = {...recipe, peak, batchSize: batch, seed, minutes: given.minutes};
+    const stages = [...shorter(shortest, length, tokens), {length, steps}].map((stage) => {
       return {...stage, name: `${mixer} at ${stage.length}`, draw: selectiveCopying({length: stage.length, tokens})};
     });
     const trained = await trainInStages(model, stages, how);
@@ -46,9 +48,13 @@ export async function reproduce(args: readonly string[]): Promise<void> {
 }
 
 /** Longer sequences than the shipped model's are begun on short ones, where the pattern is found sooner. */
-function shorter(length: number, tokens: number): Array<{length: number; steps: number; until?: number}> {
+function shorter(
+  shortest: number,
+  length: number,
+  tokens: number,
+): Array<{length: number; steps: number; until?: number}> {
   const stages = [];
-  for (let short = recipe.length; short < length; short *= 2) {
+  for (let short = shortest; short < length; short *= 2) {
     if (short >= tokens) stages.push({length: short, ...recipe.shorter});
   }
   return stages;

@@ -32,7 +32,7 @@ export interface Common {
 const commonHelp = {
   backend: '<name>  what to run on: webgpu takes the GPU with TFJS_MAMBA_GPU=1 (the fastest there is)',
   data: '<folder>  where the data lies',
-  from: '<folder>  the model to go on from, of scripts that can (writer)',
+  from: '<folder>  the model to go on from, of scripts that can (writer, selective-copying)',
   minutes: '<number>  the most that one training may take; its schedule ends with it',
 };
 
