@@ -9,6 +9,7 @@ import {pipelinesReady} from '../../src/backends/webgpuAhead';
 import type {Program, Variant} from '../../src/backends/webgpuProgram';
 import {write} from '../../src/backends/webgpuProgram';
 import {linear} from '../../src/ops';
+import type {Arrays} from '../support/arrays';
 import {normal, seededRandom, toTensor} from '../support/arrays';
 import {expectSurvival, scanOnes, smallModel} from './gpu';
 
@@ -73,6 +74,43 @@ describe('few rows on webgpu', () => {
     }
     tf.dispose([kernels, bias]);
   });
+});
+
+describe('a product of many rows on webgpu', () => {
+  // Of 19 terms, 70 rows and 67 columns no tile is full: what is read past the end of a row is the next row, or a part of it.
+  for (const transposeKernel of [false, true]) {
+    it(`keeps what is infinite to its own row and column${transposeKernel ? ', transposed' : ''}`, async () => {
+      const random = seededRandom(6);
+      const [x, kernel, dy] = [[70, 19], transposeKernel ? [67, 19] : [19, 67], [70, 67]].map((shape) =>
+        normal(random, shape),
+      );
+      const infinite = (array: Arrays[string], at: (row: number, column: number) => boolean) => {
+        const [, columns] = array.shape;
+        const values = array.values.map((value, i) => (at(Math.floor(i / columns), i % columns) ? Infinity : value));
+        return toTensor({...array, values}) as tf.Tensor2D;
+      };
+      const finite = async (result: tf.Tensor, row: number, column: number) => {
+        const [, columns] = result.shape;
+        const values = await result.data();
+        return values.every(
+          (value, i) => Math.floor(i / columns) === row || i % columns === column || Number.isFinite(value),
+        );
+      };
+      const run = (x: tf.Tensor, kernel: tf.Tensor) => linear({x, kernel, transposeKernel});
+      const [a, b, c] = [
+        infinite(x, (row) => row === 1),
+        infinite(kernel, (row, column) => (transposeKernel ? row : column) === 2),
+        infinite(dy, (row) => row === 1),
+      ];
+      const y = run(a, b);
+      const [dx] = tf.grads(run)([toTensor(x), toTensor(kernel)], c);
+      const [, dKernel] = tf.grads(run)([infinite(x, (_, column) => column === 3), toTensor(kernel)], toTensor(dy));
+      expect(await finite(y, 1, 2)).toBeTrue();
+      expect(await finite(dx, 1, -1)).toBeTrue();
+      expect(await finite(dKernel, transposeKernel ? -1 : 3, transposeKernel ? 3 : -1)).toBeTrue();
+      tf.dispose([a, b, c, y, dx, dKernel]);
+    });
+  }
 });
 
 describe('pipelines of webgpu', () => {

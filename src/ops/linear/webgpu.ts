@@ -30,19 +30,27 @@ const either = [false, true];
 /** y of so many parts, or both gradients, where something may be added to that of x. */
 type Product = {transposeKernel: boolean; bias: boolean; gradients: boolean; parts: number; passed: boolean};
 
-/** Puts DEPTH terms of an operand into workgroup memory. Neighbouring invocations read neighbouring numbers. */
-const load = (tile: string, first: string, size: string, name: string, byTerm: boolean) => `
-    for (var i = lane; i < ${DEPTH * TILE}u; i += 256u) {
-      let at = ${first} + i ${byTerm ? `% ${TILE}u` : `/ ${DEPTH}u`};
-      let term = term0 + i ${byTerm ? `/ ${TILE}u` : `% ${DEPTH}u`};
-      var value = 0.0;
-      if (at < ${size} && term < end) { value = ${name}At(${byTerm ? 'term, at' : 'at, term'}); }
-      ${tile}[${byTerm ? 'i' : `i % ${DEPTH}u * ${TILE}u + i / ${DEPTH}u`}] = value;
-    }`;
+/**
+ * Puts DEPTH terms of an operand into workgroup memory, four numbers an invocation: of the left one terms of a row, of the right one columns
+ * of a term. Neighbouring invocations read neighbouring numbers. What is read of rows and columns that are not there is in no result.
+ */
+const load = (tile: string, places: number, name: string, byTerm: boolean) => {
+  const isLeft = places === TILE;
+  const [place, four, by] = isLeft === byTerm ? ['%', '/', places] : ['/', '%', 256 / places];
+  const numbers = forRows(4, (j) => {
+    const term = isLeft ? `term + 4u * four + ${j}u` : 'term + place';
+    const at = `at${tile} + ${isLeft ? 'place' : `4u * four + ${j}u`}`;
+    return `select(0.0, ${name}At(${byTerm ? `${term}, ${at}` : `${at}, ${term}`}), ${term} < end),`;
+  });
+  return `{
+    let place = lane ${place} ${by}u;
+    let four = lane ${four} ${by}u;
+    tile${tile}[place * ${256 / places}u + four] = vec4f(${numbers}); }`;
+};
 
 /** Both operands, and whether the terms of each are its rows. */
 const loadBoth = (a: string, aByTerm: boolean, b: string, bByTerm: boolean) =>
-  load('tileA', 'row0', 'size.x', a, aByTerm) + load('tileB', 'column0', 'size.y', b, bByTerm);
+  load('A', TILE, a, aByTerm) + load('B', DEPTH, b, bByTerm);
 
 const elementAt = (name: string, width: string) =>
   `fn ${name}At(row: u32, column: u32) -> f32 { return ${name}[row * p.${width} + column]; }\n`;
@@ -81,8 +89,8 @@ const product = defineProgram<Product>({
       uniforms: Object.fromEntries(uniforms.map((name) => [name, 'u32'])),
       workgroupSize: 256,
       declarations: `
-var<workgroup> tileA: array<f32, ${DEPTH * TILE}>; // [DEPTH, rows]
-var<workgroup> tileB: array<f32, ${DEPTH * TILE}>; // [DEPTH, columns]
+var<workgroup> tileA: array<vec4f, 256>; // [rows, DEPTH]
+var<workgroup> tileB: array<vec4f, 256>; // [DEPTH, columns]
 ${elementAt('x', 'width') + elementAt('kernel', transposeKernel ? 'width' : 'out')}
 ${
   gradients
@@ -107,14 +115,12 @@ ${
       : 'let size = vec4u(p.rows, p.out, p.width, p.slice);'
   }
   let tiles = (size + ${TILE - 1}u) / ${TILE}u;
-  let row0 = own / tiles.y % tiles.x * ${TILE}u;
-  let column0 = own % tiles.y * ${TILE}u;
   let slice = own / tiles.y / tiles.x;
+  let atA = own / tiles.y % tiles.x * ${TILE}u;
+  let atB = own % tiles.y * ${TILE}u;
   let end = min((slice + 1u) * size.w, size.z);
-  let x0 = lane % 16u;
-  let y0 = lane / 16u;
   var sums: array<vec4f, 4>;
-  for (var term0 = slice * size.w; term0 < end; term0 += ${DEPTH}u) {
+  for (var term = slice * size.w; term < end; term += ${DEPTH}u) {
     ${
       gradients
         ? `if (ofKernel) {${transposeKernel ? loadBoth('dy', true, 'x', true) : loadBoth('x', true, 'dy', true)}
@@ -123,21 +129,17 @@ ${
         : loadBoth('x', false, 'kernel', !transposeKernel)
     }
     workgroupBarrier();
-    for (var term = 0u; term < ${DEPTH}u; term++) {
-      let atB = term * ${TILE}u + x0;
-      let columns = vec4f(tileB[atB], tileB[atB + 16u], tileB[atB + 32u], tileB[atB + 48u]);
-      let atA = term * ${TILE}u + y0;
-      sums[0] += tileA[atA] * columns;
-      sums[1] += tileA[atA + 16u] * columns;
-      sums[2] += tileA[atA + 32u] * columns;
-      sums[3] += tileA[atA + 48u] * columns;
+    for (var four = 0u; four < ${DEPTH / 4}u; four++) {
+      let place = four * ${TILE}u + lane % 16u;
+      let columns = mat4x4f(tileB[place], tileB[place + 16u], tileB[place + 32u], tileB[place + 48u]);
+      for (var i = 0u; i < 4u; i++) { sums[i] += columns * tileA[4u * (lane / 16u * 4u + i) + four]; }
     }
     workgroupBarrier();
   }
   for (var i = 0u; i < 4u; i++) {
-    let row = row0 + y0 + 16u * i;
+    let row = atA + lane / 16u * 4u + i;
     for (var j = 0u; j < 4u; j++) {
-      let column = column0 + x0 + 16u * j;
+      let column = atB + lane % 16u * 4u + j;
       if (row < size.x && column < size.y) {
         let value = sums[i][j]${bias ? ' + bias[column]' : ''};
         let inSlice = slice * size.x + row;
