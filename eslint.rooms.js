@@ -96,6 +96,7 @@ export function rooms(root) {
       room: 'lm',
       mayImport: [
         'backends/traits.ts',
+        'backends/webgpuOrder.ts',
         'layers',
         'mixers',
         'config',

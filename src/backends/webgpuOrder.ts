@@ -1,5 +1,5 @@
 /**
- * Has each step of a training find the buffers on WebGPU that the steps before found, whose bind groups there are then already
+ * Has each step of a training, and each prefill, find the buffers on WebGPU that those before found, whose bind groups there are then already
  * (./webgpuBindings.ts). TensorFlow.js's pool hands out the buffer that came back last, and what has come back depends on when it submits,
  * so without this the same calls get other buffers in each step, and hardly a bind group is met again.
  */

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {uploadNow} from '../backends/traits';
+import {beginAgain} from '../backends/webgpuOrder';
 import type {MambaConfig, ResolvedMambaConfig} from '../config/config';
 import {resolveConfig} from '../config/config';
 import type {PresetName} from '../config/presets';
@@ -154,6 +155,7 @@ export class MambaLM extends tf.LayersModel {
       const real = mask === undefined ? undefined : toIds('prefill', 'mask', mask, 2);
       checkShape('prefill', 'mask', real, tokens.shape, 'the shape of ids');
       if (state !== undefined) this.checkState('prefill', state, tokens.shape[0]);
+      beginAgain();
       const {embeddings, blocks} = this.parts;
       const sequenceIds = this.documentsOf(options.sequenceIds, tokens, real);
       const lookBack = Math.max(...blocks.map(({mixer, mixerConfig}) => mixer.lookBack(mixerConfig)));
@@ -180,11 +182,8 @@ export class MambaLM extends tf.LayersModel {
       const tokens = toIds('step', 'ids', ids, 1);
       this.checkState('step', state, tokens.shape[0]);
       const x = this.parts.embeddings.embed(tokens) as tf.Tensor2D;
-      const {y, states} = stepChain(
-        this.parts.blocks.map((block) => block.block()),
-        x,
-        state,
-      );
+      const chain = this.parts.blocks.map((block) => block.block());
+      const {y, states} = stepChain(chain, x, state);
       return {logits: this.logits(y), state: states as MambaState};
     });
   }

@@ -151,6 +151,24 @@ describe('a step of training', () => {
   });
 });
 
+describe('a prefill', () => {
+  it('finds its bind groups as those before left them', async () => {
+    const model = mambaLM({vocabSize: 11, dModel: 12, nLayer: 8, dState: 7}, {seed: 3});
+    const made: number[] = [];
+    const create = spyOn(backend().device, 'createBindGroup').and.callThrough();
+    for (let i = 0; i < 5; i++) {
+      create.calls.reset();
+      const {logits, state} = model.prefill([Array.from({length: 150}, (_, t) => t % 11)]);
+      await logits.data();
+      made.push(create.calls.allArgs().filter(([{label}]) => label?.startsWith('tfjs-mamba')).length);
+      tf.dispose([logits, state]);
+    }
+    expect(made[0]).toBeGreaterThan(0);
+    expect(made.slice(-2)).toEqual([0, 0]);
+    model.dispose();
+  });
+});
+
 describe('a synchronous read', () => {
   /** TensorFlow.js itself reads this way where the GPU is to give a value at once. */
   beforeEach(() => {
