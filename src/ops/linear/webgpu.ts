@@ -15,6 +15,7 @@ import type {Named, PresentAttr} from '../kernel';
 import {byName} from '../kernel';
 import {sumRows} from '../webgpuSums';
 import {THIN_ROWS} from '../webgpuThin';
+import {forRows} from '../wgsl';
 import type {LinearAttrs, LinearGradInput, LinearInput} from './kernels';
 
 const TILE = 64;
