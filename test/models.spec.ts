@@ -77,6 +77,14 @@ describe('the trained model', () => {
     model.dispose();
   });
 
+  it('selective-copying copies what stands among as many places as in the paper', async () => {
+    const model = await load('selective-copying');
+    const draw = selectiveCopying({length: isFast() ? 4096 : 1024, tokens: 16});
+    // Of 16 tokens; at the 100 % of the card a wrong one is no chance.
+    expect(await accuracy(model, draw, {rows: 1, batchSize: 1, seed: 45})).toBe(1);
+    model.dispose();
+  });
+
   it('vowels tells nine speakers apart', async () => {
     const model = await loadLayers('vowels');
     const series = parseSeries(await text('vowels/samples/JapaneseVowels_TEST.txt'), 'sample');

@@ -34,8 +34,12 @@ export async function reproduce(args: readonly string[]): Promise<void> {
     console.log(`\n${mixer}: ${model.countParams().toLocaleString('en')} parameters`);
     const peak = from ? recipe.peak / 2 : recipe.peak;
     const how = {...recipe, peak, batchSize: batch, seed, minutes: given.minutes};
-    const stages = [...shorter(shortest, length, tokens), {length, steps}].map((stage) => {
-      return {...stage, name: `${mixer} at ${stage.length}`, draw: selectiveCopying({length: stage.length, tokens})};
+    const of = (length: number) => selectiveCopying({length, tokens});
+    const way = shorter(shortest, length, tokens).map((stage) => ({...stage, draw: of(stage.length)}));
+    const all = [...shorter(recipe.length, length, tokens).map((stage) => of(stage.length)), of(length)];
+    // In the end on all lengths, or it forgets the short ones.
+    const stages = [...way, {length, steps, draw: all.length > 1 ? all : all[0]}].map((stage) => {
+      return {...stage, name: `${mixer} at ${stage.length}`};
     });
     const trained = await trainInStages(model, stages, how);
     const right = await accuracy(model, draw, {rows: 512, batchSize: 32, seed: 2});

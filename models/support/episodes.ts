@@ -28,13 +28,17 @@ export function drawBatch(draw: Draw, rows: number, random: Random): TokenBatch 
   return {xs: stacked('ids'), ys: stacked('labels')};
 }
 
-/** Endless batches of episodes that are never seen twice. */
-export function episodes(draw: Draw, options: {batchSize: number; seed: number}): BatchDataset<TokenBatch> {
+/** Endless batches of episodes that are never seen twice; of several kinds, each batch is of one. */
+export function episodes(
+  draws: Draw | readonly Draw[],
+  options: {batchSize: number; seed: number},
+): BatchDataset<TokenBatch> {
   return {
     iterator: async (state) => {
       const random = new Random((state as RandomState | undefined) ?? options.seed);
+      const kind = () => (typeof draws === 'function' ? draws : draws[random.below(draws.length)]);
       return {
-        next: async () => ({done: false, value: drawBatch(draw, options.batchSize, random)}),
+        next: async () => ({done: false, value: drawBatch(kind(), options.batchSize, random)}),
         state: (): Json => random.state,
       };
     },

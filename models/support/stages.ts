@@ -8,7 +8,8 @@ import {Pace} from './pace';
 export interface Stage {
   /** What the log calls it. */
   name: string;
-  draw: Draw;
+  /** Of several kinds of episodes any comes at each step. */
+  draw: Draw | readonly Draw[];
   /** The most steps. */
   steps: number;
   /** A mean loss below which there is no more to learn here. */

@@ -108,6 +108,22 @@ describe('what is measured on them', () => {
   });
 });
 
+describe('batches of several kinds of episodes', () => {
+  it('are each of one, and all come as often', async () => {
+    const dataset = episodes([inductionHeads(5), inductionHeads(8)], {batchSize: 2, seed: 9});
+    const iterator = await dataset.iterator();
+    const lengths: number[] = [];
+    for (let i = 0; i < 200; i++) {
+      const {xs, ys} = (await iterator.next()).value;
+      lengths.push(xs.shape[1]);
+      tf.dispose([xs, ys]);
+    }
+    expect(new Set(lengths)).toEqual(new Set([5, 8]));
+    // 100 of 200, and five deviations either way.
+    expect(Math.abs(lengths.filter((length) => length === 5).length - 100)).toBeLessThan(36);
+  });
+});
+
 describe('the price of forgetting', () => {
   it('is how far the last block’s step sizes lie above what float32 can hold, and training lowers it', () => {
     spyOn(console, 'log');
