@@ -11,7 +11,7 @@ import {registerWebGPUKernel, sizeOf} from '../../backends/webgpu';
 import {combinations, defineProgram, read, readInts, write} from '../../backends/webgpuProgram';
 import type {PresentAttr} from '../kernel';
 import {byName} from '../kernel';
-import {fewRows} from '../webgpuSums';
+import {fewRows, sumRows} from '../webgpuSums';
 import {sigmoidWgsl} from '../wgsl';
 import type {ConvAttrs, ConvGradInput} from './kernels';
 import {convInputs} from './kernels';
@@ -147,11 +147,19 @@ const weightGradient = defineProgram<Sums>({
   }),
 });
 
-/** Elements of dx, and after them those of the gradient of the initial state. */
-const inputGradient = defineProgram<{past: Past; packed: boolean}>({
-  name: 'CausalConv1dGrad (input)',
-  variants: combinations({past: pasts, packed: either}),
-  build: ({past, packed}) => ({
+/** Whether the bias has its gradient here: with all else there would be nine buffers, where a device may have eight. */
+const hasRoom = (past: Past, packed: boolean) => past !== 'given' || !packed;
+
+/**
+ * Elements of dx; after them those of the gradient of the initial state; and after them the sums over all blocks, of which few are left,
+ * [blocks,K+1,D], to the weight [D,K] and the bias [D].
+ */
+const inputGradient = defineProgram<{past: Past; packed: boolean; bias: boolean}>({
+  name: 'CausalConv1dGrad (input, sums)',
+  variants: combinations({past: pasts, packed: either, bias: either}).filter(
+    ({past, packed, bias}) => !bias || hasRoom(past, packed),
+  ),
+  build: ({past, packed, bias}) => ({
     buffers: {
       ...idsBuffer(packed),
       weight: read,
@@ -159,8 +167,11 @@ const inputGradient = defineProgram<{past: Past; packed: boolean}>({
       dx: write,
       ...(past !== 'none' && {dFinalState: read}),
       ...(past === 'given' && {dInitialState: write}),
+      blocks: read,
+      dWeight: write,
+      ...(bias && {dBias: write}),
     },
-    uniforms: {...sizes, xSize: 'u32'},
+    uniforms: {...sizes, xSize: 'u32', pastSize: 'u32', rows: 'u32'},
     declarations: `${packed ? isSameWgsl : ''}
 // t counts from the first of the K-1 past inputs; that input met the sums t-K+1 ... t.
 fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
@@ -180,30 +191,23 @@ fn gradientAt(b: u32, t: u32, d: u32) -> f32 {
   return sum;
 }`,
     main: `
+  let d = i % p.channels;
   if (i < p.xSize) {
     let row = i / p.channels;
-    dx[i] = gradientAt(row / p.length, row % p.length + p.width - 1u, i % p.channels);
-  }${
-    past !== 'given'
-      ? ''
-      : ` else {
-    let k = i - p.xSize;
-    let row = k / p.channels;
-    dInitialState[k] = gradientAt(row / (p.width - 1u), row % (p.width - 1u), k % p.channels);
-  }`
-  }`,
-  }),
-});
-
-/** The sums over all blocks, of which few are left, [blocks,K+1,D], to the weight [D,K] and the bias [D]. */
-const spread = defineProgram<{bias: boolean}>({
-  name: 'CausalConv1dGrad (sums)',
-  variants: combinations({bias: either}),
-  build: ({bias}) => ({
-    buffers: {blocks: read, dWeight: write, ...(bias && {dBias: write})},
-    uniforms: {channels: 'u32', width: 'u32', rows: 'u32', size: 'u32'},
-    main: `
-  let d = i % p.channels;
+    dx[i] = gradientAt(row / p.length, row % p.length + p.width - 1u, d);
+    return;
+  }
+  i -= p.xSize;
+  ${
+    past === 'given'
+      ? `if (i < p.pastSize) {
+    let row = i / p.channels;
+    dInitialState[i] = gradientAt(row / (p.width - 1u), row % (p.width - 1u), d);
+    return;
+  }
+  i -= p.pastSize;`
+      : ''
+  }
   let k = i / p.channels;
   var sum = 0.0;
   for (var block = 0u; block < p.rows; block++) { sum += blocks[block * (p.width + 1u) * p.channels + i]; }
@@ -286,32 +290,23 @@ registerWebGPUKernel('CausalConv1dGrad', (gpu, inputs, {present, activation}: Co
     },
   );
 
-  const inputSize = xSize + (past === 'given' ? batch * (width - 1) * channels : 0);
+  const few = fewRows(gpu, blocks, blockCount, columns);
+  const pastSize = past === 'given' ? batch * (width - 1) * channels : 0;
+  const sumsBias = hasBias && hasRoom(past, packed);
   gpu.run(
     inputGradient,
-    {past, packed},
+    {past, packed, bias: sumsBias},
     {
       buffers: {
-        ids,
-        weight,
-        dSum,
-        dx: gradients.x,
-        dFinalState,
-        dInitialState: gradients.initialState,
+        ...{ids, weight, dSum, dx: gradients.x, dFinalState, dInitialState: gradients.initialState},
+        ...{blocks: few.x, dWeight: gradients.weight, dBias: gradients.bias},
       },
-      uniforms: {length, channels, width, size: inputSize, xSize},
+      uniforms: {
+        ...{length, channels, width, xSize, pastSize, rows: few.rows},
+        size: xSize + pastSize + (width + Number(sumsBias)) * channels,
+      },
     },
   );
-
-  const few = fewRows(gpu, blocks, blockCount, columns);
-  const size = hasBias ? columns : width * channels;
-  gpu.run(
-    spread,
-    {bias: hasBias},
-    {
-      buffers: {blocks: few.x, dWeight: gradients.weight, dBias: gradients.bias},
-      uniforms: {channels, width, rows: few.rows, size},
-    },
-  );
+  if (hasBias && !sumsBias) sumRows(gpu, dSum, rows, channels, gradients.bias);
   return Object.values(gradients);
 });
