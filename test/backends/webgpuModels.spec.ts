@@ -114,8 +114,8 @@ describe('warmup', () => {
 });
 
 describe('a step of training', () => {
-  /** The labels of the bind groups, and the number of uploads, of the last of some steps. */
-  async function stepsOf(nLayer: number): Promise<{groups: string[]; uploads: number}> {
+  /** The labels of the bind groups, and the numbers of uploads and dispatches, of the last of some steps. */
+  async function stepsOf(nLayer: number): Promise<{groups: string[]; uploads: number; dispatches: number}> {
     const model = mambaLM({vocabSize: 11, dModel: 12, nLayer, dState: 7}, {seed: 3});
     const optimizer = adamW({learningRate: 0.01, clipNorm: 1});
     const {device} = backend();
@@ -125,11 +125,16 @@ describe('a step of training', () => {
     Object.assign(device, {createBindGroup: group, createBuffer: buffer});
     let groups: string[] = [];
     let uploads = 0;
+    let dispatches = 0;
+    const {prototype} = GPUComputePassEncoder;
+    const {dispatchWorkgroups} = prototype;
+    const dispatch = jasmine.createSpy('dispatchWorkgroups', dispatchWorkgroups).and.callThrough();
+    Object.assign(prototype, {dispatchWorkgroups: dispatch});
     const onStep = () => {
       groups = group.calls.allArgs().map(([{label}]) => label ?? '');
       uploads = buffer.calls.allArgs().filter(([{mappedAtCreation}]) => mappedAtCreation).length;
-      group.calls.reset();
-      buffer.calls.reset();
+      dispatches = dispatch.calls.count();
+      for (const spy of [group, buffer, dispatch]) spy.calls.reset();
     };
     const data = tokenWindows(
       Array.from({length: 99}, (_, i) => (i * i) % 11),
@@ -137,17 +142,20 @@ describe('a step of training', () => {
     );
     await trainer(model, {optimizer}).fit(data, {steps: 12, callbacks: {onStep}, verbose: 0});
     Object.assign(device, {createBindGroup, createBuffer});
+    Object.assign(prototype, {dispatchWorkgroups});
     optimizer.dispose();
     model.dispose();
-    return {groups, uploads};
+    return {groups, uploads, dispatches};
   }
 
-  it('finds its bind groups as those before left them, and uploads no more for more blocks', async () => {
-    const [one, two] = [await stepsOf(1), await stepsOf(2)];
+  it('finds its bind groups as those before left them, uploads no more for more blocks, and takes under 25 dispatches for each', async () => {
+    const [one, eight] = [await stepsOf(1), await stepsOf(8)];
     // The numbers of AdamW are others in each step.
-    const made = new Set(two.groups.filter((label) => label.startsWith('tfjs-mamba')));
+    const made = new Set(eight.groups.filter((label) => label.startsWith('tfjs-mamba')));
     expect([...made]).toEqual(['tfjs-mamba AdamW']);
-    expect(two.uploads).toBe(one.uploads);
+    expect(eight.uploads).toBe(one.uploads);
+    expect((eight.dispatches - one.dispatches) / 7).toBeLessThan(25);
+    expect(one.dispatches).withContext('counted at all').toBeGreaterThan(25);
   });
 });
 
