@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import {Matrices} from '../layers/matrices';
 import type {TokenDecoder} from '../ops/decoder';
 import type {ComingTop, TopLogits} from '../ops/topLogits';
-import {findsTopLogits, startTopLogits, topLogits} from '../ops/topLogits';
+import {findsTopLogits, startTopLogits} from '../ops/topLogits';
 import type {MambaState} from './model';
 import type {SamplingOptions} from './sampling';
 import {logSumExp, neededTokens, sampleToken, sampleTop} from './sampling';
@@ -82,16 +82,16 @@ export class Decoding {
    */
   async choices(ahead = 0): Promise<Choice[]> {
     if (this.unread) return this.unread;
-    const {logits} = this.read;
     const needed = neededTokens(this.options);
     if (needed === undefined || !findsTopLogits(needed)) {
+      const {logits} = this.read;
       return this.amongAll((await logits.data()) as Float32Array, logits.shape[0]);
     }
-    if (needed > 1 || logits.shape[0] > 1) return this.among(await topLogits(logits, needed, this.vocabSize));
-    if (this.sent.length === 0) this.send(this.read);
-    while (this.sent.length <= Math.min(ahead, AHEAD)) {
+    const send = (read: Read) => this.sent.push({read, top: startTopLogits(read.logits, needed, this.vocabSize)});
+    if (this.sent.length === 0) send(this.read);
+    while (needed === 1 && this.sent.length <= Math.min(ahead, AHEAD)) {
       const {read, top} = this.sent.at(-1)!;
-      this.send(this.model.step(top.likeliest, read.state));
+      send(this.model.step(top.likeliest, read.state));
     }
     return this.among(await this.sent[0].top.rows);
   }
@@ -126,10 +126,6 @@ export class Decoding {
     this.decoder = undefined;
     this.read.logits.dispose();
     if (!this.keepsStates) tf.dispose(this.read.state);
-  }
-
-  private send(read: Read): void {
-    this.sent.push({read, top: startTopLogits(read.logits, 1, this.vocabSize)});
   }
 
   /** The next step, if it has been sent, with the weights that the model has now. */
