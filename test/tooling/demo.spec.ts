@@ -265,12 +265,24 @@ describe('the demo', () => {
     await page.evaluate(() => {
       const line = document.querySelectorAll('.status')[2];
       const pause = [...document.querySelectorAll('button')].find(({textContent}) => textContent === 'Pause')!;
+      let isPaused = false;
       new MutationObserver(() => {
-        if (/^Step [5-9] of 30/.test(line.textContent)) pause.click();
+        const step = Number(/^Step (\d+) of 30/.exec(line.textContent)?.[1]);
+        if (step >= 5 && !isPaused) {
+          isPaused = true;
+          pause.click();
+        }
+        const isHidden = step >= 15;
+        if (isHidden === document.hidden) return;
+        Object.defineProperty(document, 'hidden', {value: isHidden, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'));
       }).observe(line, {childList: true});
     });
     await control('button', 'Train').click();
     await status(/^Paused/);
+    // Hidden, it pauses by itself.
+    await control('button', 'Train').click();
+    await status(/^Paused.*Step (1[5-9]|2\d)/);
     await open('wasm');
     await learn();
     expect(await losses(/^Done\. Step 30 of 30/)).toBe(undisturbed);

@@ -163,6 +163,30 @@ describe('around a model in a page', () => {
     expect((await load()).ids).toEqual(wanted);
   });
 
+  it('a load that is aborted ends though no byte comes, and leaves nothing', async () => {
+    const before = await page.evaluate(() => tensors());
+    const waiting = new Promise<void>((resolve) => {
+      manner = {gate: (start) => (start > 0 ? (resolve(), new Promise(() => {})) : Promise.resolve())};
+    });
+    const ended = page.evaluate(async (url) => {
+      const stop = new AbortController();
+      Object.assign(globalThis, {stop});
+      const told: number[] = [];
+      const onProgress = ({loadedBytes}: {loadedBytes: number}) => void told.push(loadedBytes);
+      const load = models.fromPretrained(`${url}model/`, {signal: stop.signal, onProgress});
+      return load.then(
+        () => 'loaded',
+        ({name}: Error) => [name, told.length > 0],
+      );
+    }, server.url);
+    await waiting;
+    await page.evaluate(() => (globalThis as unknown as {stop: AbortController}).stop.abort());
+    expect(await ended).toEqual(['AbortError', true]);
+    expect(await page.evaluate(() => tensors())).toBe(before);
+    manner = {};
+    expect((await load()).ids).toEqual(wanted);
+  });
+
   for (const [what, weights, message] of [
     ['another file', ['text/plain', new TextEncoder().encode('Not a model. '.repeat(9))], /model\.safetensors/],
     [
