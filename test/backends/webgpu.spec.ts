@@ -77,6 +77,34 @@ describe('few rows on webgpu', () => {
 });
 
 describe('a product of many rows on webgpu', () => {
+  it('has the same bits in large tiles, which many rows and columns have, and in small ones', async () => {
+    const random = seededRandom(7);
+    const [x, kernel, dy] = [
+      [520, 1030],
+      [1030, 19],
+      [520, 19],
+    ].map((shape) => toTensor(normal(random, shape)) as tf.Tensor2D);
+    const run = (x: tf.Tensor, kernel: tf.Tensor) => linear({x, kernel});
+    const [dx, dKernel] = tf.grads(run)([x, kernel], dy);
+    const few = tf.tidy(() => {
+      const [dx] = tf.grads(run)([tf.slice(x, 0, 100), kernel], tf.slice(dy, 0, 100));
+      return {
+        dx,
+        dKernel: run(tf.transpose(x), dy),
+        y: linear({x: tf.slice(dy, 0, 100), kernel, transposeKernel: true}),
+      };
+    });
+    const y = linear({x: dy, kernel, transposeKernel: true});
+    const whole = tf.tidy(() => ({dx: tf.slice(dx, 0, 100), dKernel: tf.clone(dKernel), y: tf.slice(y, 0, 100)}));
+    for (const name of ['dx', 'dKernel', 'y'] as const) {
+      const [one, other] = await Promise.all([whole[name].data(), few[name].data()]);
+      expect(one.every((value, i) => value === other[i]))
+        .withContext(name)
+        .toBeTrue();
+    }
+    tf.dispose([x, kernel, dy, dx, dKernel, y, few, whole]);
+  });
+
   // Of 19 terms, 70 rows and 67 columns no tile is full: what is read past the end of a row is the next row, or a part of it.
   for (const transposeKernel of [false, true]) {
     it(`keeps what is infinite to its own row and column${transposeKernel ? ', transposed' : ''}`, async () => {

@@ -3,7 +3,7 @@
  * what a weight's gradient is; the same inputs then do not give the same bits. This one cuts a long sum into slices and adds the
  * slices in order.
  *
- * A workgroup has a tile of 64 x 64 results, each invocation 4 x 4 of them, from tiles of both operands in workgroup memory. Few rows,
+ * A workgroup has a tile of 64 x 64 or 32 x 32 results, each invocation 4 x 4 of them, from tiles of both operands in workgroup memory. Few rows,
  * as in decoding, go to webgpuFewRows.ts instead where there is a language model.
  */
 import type {TensorInfo} from '@tensorflow/tfjs';
@@ -18,9 +18,12 @@ import {THIN_ROWS} from '../webgpuThin';
 import {forRows} from '../wgsl';
 import type {LinearAttrs, LinearGradInput, LinearInput} from './kernels';
 
+/** Rows and columns of a tile, of 4 × 4 results an invocation. Terms of the sum that are in workgroup memory at a time: DEPTH / tile. */
 const TILE = 64;
-/** Terms of the sum that are in workgroup memory at a time. */
-const DEPTH = 16;
+const SMALL = 32;
+const DEPTH = 1024;
+/** With fewer tiles they are small ones, as there are multiprocessors that would have none. */
+const MANY = 128;
 /** Workgroups that keep a device busy; with fewer tiles, the sum is cut into slices. */
 const BUSY = 64;
 /** Terms that a slice has at least: to add slices is a dispatch more, which takes a host longer than a device these. */
@@ -29,29 +32,33 @@ const SLICE = 1024;
 const either = [false, true];
 
 /** y of so many parts, or both gradients, where something may be added to that of x. */
-type Product = {transposeKernel: boolean; bias: boolean; gradients: boolean; parts: number; passed: boolean};
+type Product = {
+  transposeKernel: boolean;
+  bias: boolean;
+  gradients: boolean;
+  parts: number;
+  passed: boolean;
+  tile: number;
+};
 
 /**
- * Puts DEPTH terms of an operand into workgroup memory, four numbers an invocation: of the left one terms of a row, of the right one columns
+ * Puts the next terms of an operand into workgroup memory, four numbers an invocation: of the left one terms of a row, of the right one columns
  * of a term. Neighbouring invocations read neighbouring numbers. What is read of rows and columns that are not there is in no result.
  */
-const load = (tile: string, places: number, name: string, byTerm: boolean) => {
-  const isLeft = places === TILE;
+const load = (isLeft: boolean, tile: number, name: string, byTerm: boolean) => {
+  const operand = isLeft ? 'A' : 'B';
+  const places = isLeft ? tile : DEPTH / tile;
   const [place, four, by] = isLeft === byTerm ? ['%', '/', places] : ['/', '%', 256 / places];
   const numbers = forRows(4, (j) => {
     const term = isLeft ? `term + 4u * four + ${j}u` : 'term + place';
-    const at = `at${tile} + ${isLeft ? 'place' : `4u * four + ${j}u`}`;
+    const at = `at${operand} + ${isLeft ? 'place' : `4u * four + ${j}u`}`;
     return `select(0.0, ${name}At(${byTerm ? `${term}, ${at}` : `${at}, ${term}`}), ${term} < end),`;
   });
-  return `{
-    let place = lane ${place} ${by}u;
-    let four = lane ${four} ${by}u;
-    tile${tile}[place * ${256 / places}u + four] = vec4f(${numbers}); }`;
+  return `for (var i = lane; i < 256u; i += ${(tile * tile) / 16}u) {
+    let place = i ${place} ${by}u;
+    let four = i ${four} ${by}u;
+    tile${operand}[place * ${256 / places}u + four] = vec4f(${numbers}); }`;
 };
-
-/** Both operands, and whether the terms of each are its rows. */
-const loadBoth = (a: string, aByTerm: boolean, b: string, bByTerm: boolean) =>
-  load('A', TILE, a, aByTerm) + load('B', DEPTH, b, bByTerm);
 
 const elementAt = (name: string, width: string) =>
   `fn ${name}At(row: u32, column: u32) -> f32 { return ${name}[row * p.${width} + column]; }\n`;
@@ -70,13 +77,17 @@ const product = defineProgram<Product>({
     ...combinations({transposeKernel: either, bias: [false], gradients: [true], parts: [1], passed: [false]}),
     ...combinations({transposeKernel: [false], bias: [false], gradients: either, parts: [3], passed: [false]}),
     {transposeKernel: false, bias: false, gradients: true, parts: 2, passed: true},
-  ],
-  build: ({transposeKernel, bias, gradients, parts, passed}): Shader => {
+  ].flatMap((variant) => [SMALL, TILE].map((tile) => ({...variant, tile}))),
+  build: ({transposeKernel, bias, gradients, parts, passed, tile}): Shader => {
     const names = partNames.slice(0, parts);
     const inPart = (code: (element: string) => string) =>
       names
         .map((name) => `if (i < p.${name}) { ${code(`${name}[row * p.${name} + i]`)}; } i -= p.${name};`)
         .join('\n  ');
+    /** Both operands, and whether the terms of each are its rows. */
+    const loadBoth = (a: string, aByTerm: boolean, b: string, bByTerm: boolean) =>
+      load(true, tile, a, aByTerm) + load(false, tile, b, bByTerm);
+    const across = tile / 4;
     const uniforms = ['rows', 'width', 'out', 'slice', 'first', 'kernelSlice', ...names];
     return {
       buffers: {
@@ -88,7 +99,7 @@ const product = defineProgram<Product>({
         ...(gradients && {dx: write, dKernel: write}),
       },
       uniforms: Object.fromEntries(uniforms.map((name) => [name, 'u32'])),
-      workgroupSize: 256,
+      workgroupSize: across * across,
       declarations: `
 var<workgroup> tileA: array<vec4f, 256>; // [rows, DEPTH]
 var<workgroup> tileB: array<vec4f, 256>; // [DEPTH, columns]
@@ -115,13 +126,13 @@ ${
     vec4u(${transposeKernel ? 'p.out, p.width' : 'p.width, p.out'}, p.rows, p.kernelSlice), ofKernel);`
       : 'let size = vec4u(p.rows, p.out, p.width, p.slice);'
   }
-  let tiles = (size + ${TILE - 1}u) / ${TILE}u;
+  let tiles = (size + ${tile - 1}u) / ${tile}u;
   let slice = own / tiles.y / tiles.x;
-  let atA = own / tiles.y % tiles.x * ${TILE}u;
-  let atB = own % tiles.y * ${TILE}u;
+  let atA = own / tiles.y % tiles.x * ${tile}u;
+  let atB = own % tiles.y * ${tile}u;
   let end = min((slice + 1u) * size.w, size.z);
   var sums: array<vec4f, 4>;
-  for (var term = slice * size.w; term < end; term += ${DEPTH}u) {
+  for (var term = slice * size.w; term < end; term += ${DEPTH / tile}u) {
     ${
       gradients
         ? `if (ofKernel) {${transposeKernel ? loadBoth('dy', true, 'x', true) : loadBoth('x', true, 'dy', true)}
@@ -130,17 +141,17 @@ ${
         : loadBoth('x', false, 'kernel', !transposeKernel)
     }
     workgroupBarrier();
-    for (var four = 0u; four < ${DEPTH / 4}u; four++) {
-      let place = four * ${TILE}u + lane % 16u;
-      let columns = mat4x4f(tileB[place], tileB[place + 16u], tileB[place + 32u], tileB[place + 48u]);
-      for (var i = 0u; i < 4u; i++) { sums[i] += columns * tileA[4u * (lane / 16u * 4u + i) + four]; }
+    for (var four = 0u; four < ${DEPTH / 4 / tile}u; four++) {
+      let place = four * ${tile}u + lane % ${across}u;
+      let columns = mat4x4f(tileB[place], tileB[place + ${across}u], tileB[place + ${2 * across}u], tileB[place + ${3 * across}u]);
+      for (var i = 0u; i < 4u; i++) { sums[i] += columns * tileA[${DEPTH / 4 / tile}u * (lane / ${across}u * 4u + i) + four]; }
     }
     workgroupBarrier();
   }
   for (var i = 0u; i < 4u; i++) {
-    let row = atA + lane / 16u * 4u + i;
+    let row = atA + lane / ${across}u * 4u + i;
     for (var j = 0u; j < 4u; j++) {
-      let column = atB + lane % 16u * 4u + j;
+      let column = atB + lane % ${across}u * 4u + j;
       if (row < size.x && column < size.y) {
         let value = sums[i][j]${bias ? ' + bias[column]' : ''};
         let inSlice = slice * size.x + row;
@@ -168,17 +179,21 @@ export function takeFewRows(multiply: FewRows): void {
 }
 
 /** How a product is cut: the terms of a slice of k, and the workgroups of all; where the slices go, and what adds them up. */
-function cut(gpu: Gpu, result: TensorInfo, [m, n]: readonly number[], k: number, isWhole: boolean) {
-  const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE);
+function cut(gpu: Gpu, result: TensorInfo, shape: readonly number[], k: number, isWhole: boolean, tile: number) {
+  const [m, n] = shape;
+  const tiles = tilesOf(shape, tile);
+  const depth = DEPTH / tile;
   const wanted = isWhole ? 1 : Math.max(Math.floor(Math.min(BUSY / tiles, k / SLICE)), 1);
-  const slice = Math.ceil(k / wanted / DEPTH) * DEPTH;
+  const slice = Math.ceil(k / wanted / depth) * depth;
   const slices = Math.ceil(k / slice);
   const parts = slices === 1 ? result : gpu.scratch(slices * m * n);
   const add = () => slices > 1 && sumRows(gpu, parts, slices, m * n, result);
   return {slice, workgroups: tiles * slices, parts, add};
 }
 
-export type Tensors = Named<LinearGradInput, TensorInfo>;
+export const tilesOf = ([m, n]: readonly number[], tile: number) => Math.ceil(m / tile) * Math.ceil(n / tile);
+
+type Tensors = Named<LinearGradInput, TensorInfo>;
 
 /** Fills the parts of y; or, given them, the gradients. What is added once is added to a whole sum. */
 function multiply(
@@ -191,15 +206,16 @@ function multiply(
   const [rows, width] = x!.shape;
   const out = kernel!.shape[transposeKernel ? 0 : 1];
   const [dx, dKernel] = gradients ?? [];
+  const tile = tilesOf(dx ? dx.shape : [rows, out], TILE) < MANY ? SMALL : TILE;
   const first = dx
-    ? cut(gpu, dx, dx.shape, out, !!passed)
-    : cut(gpu, parts[0], [rows, out], width, !!bias || parts.length > 1);
-  const second = dx && cut(gpu, dKernel, dKernel.shape, rows, false);
+    ? cut(gpu, dx, dx.shape, out, !!passed, tile)
+    : cut(gpu, parts[0], [rows, out], width, !!bias || parts.length > 1, tile);
+  const second = dx && cut(gpu, dKernel, dKernel.shape, rows, false, tile);
   const ofParts = <T>(of: (part: TensorInfo) => T) =>
     Object.fromEntries(parts.map((part, k) => [partNames[k], of(part)]));
   gpu.run(
     product,
-    {transposeKernel, bias: !!bias && !dx, gradients: !!dx, parts: parts.length, passed: !!passed},
+    {transposeKernel, bias: !!bias && !dx, gradients: !!dx, parts: parts.length, passed: !!passed, tile},
     {
       buffers: {
         ...{x, kernel, bias, passed, ...ofParts((part) => part)},
