@@ -199,7 +199,6 @@ function induction(kept: readonly Kept[]): string[] {
 
 const not = [
   '## Not measured\n',
-  '`peers/README.md` says how PyTorch, Hugging Face and llama.cpp are run beside this package where they can be had. Not measured here:',
-  '`@wllama/wllama` in Chromium, as its models come from the Hub, which could not be reached; published checkpoints, for the same reason: the sizes',
-  'above have random weights.\n',
+  '`bench/peers/README.md` says how PyTorch, Hugging Face, llama.cpp and wllama are run beside this package where they can be had; what that gave is in',
+  '`bench/NOTES.md`. Not measured: published checkpoints, as the Hub could not be reached; the sizes above have random weights.\n',
 ];
