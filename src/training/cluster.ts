@@ -14,8 +14,8 @@ import {batchGradients, gradientSums} from './gradients';
 
 /** Numbers that travel together: 4 MiB, ten times what takes as long as a call by itself does (guides/scaling.md). */
 const BUCKET = 1 << 20;
-/** Fewer than so many take hardly less time. */
-const SMALL = 1 << 16;
+/** Fewer are not worth a call of their own, which costs each rank half a millisecond of its core. */
+const SMALL = 1 << 18;
 
 /** Rows of a batch, and whether they count. */
 export interface Share {
