@@ -5,6 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type {MambaLM} from '../../src/node';
+import {sampleToken} from '../../src/lm/sampling';
 import {Random} from '../../src/random';
 import type {Recording} from '../digits/recording';
 import {ANY, decodeSample, END, promptOf} from './tokens';
@@ -25,6 +26,7 @@ export async function speak(
   {temperature, guidance, seed, longest}: SpeakOptions,
 ): Promise<Recording[]> {
   const random = new Random(seed);
+  const choose = (row: Float32Array) => sampleToken(row, {temperature}, new Set(), () => random.uint32() / 2 ** 32);
   const said: number[][] = prompts.map(() => []);
   const ended = prompts.map(() => false);
   const told = prompts.map(promptOf);
@@ -32,11 +34,11 @@ export async function speak(
   for (let i = 0; i < longest && ended.includes(false); i++) {
     const guided = tf.tidy(() => {
       const [digit, none] = tf.split(logits, 2);
-      return digit.sub(none).mul(guidance).add(none).div(temperature).softmax();
+      return digit.sub(none).mul(guidance).add(none);
     });
-    const shares = await guided.data();
+    const scores = await guided.data<'float32'>();
     const width = logits.shape[1];
-    const ids = prompts.map((_, row) => draw(shares.subarray(row * width, (row + 1) * width), random));
+    const ids = prompts.map((_, row) => choose(scores.subarray(row * width, (row + 1) * width)));
     ids.forEach((id, row) => {
       ended[row] ||= id === END;
       // An early model may say what is no sample; it is silence.
@@ -48,16 +50,4 @@ export async function speak(
   }
   tf.dispose([logits, state]);
   return prompts.map(({digit, speaker}, i) => ({digit, speaker, index: i, samples: Float32Array.from(said[i])}));
-}
-
-/** An id, each as likely as its share. */
-function draw(shares: ArrayLike<number>, random: Random): number {
-  let left = random.uint32() / 2 ** 32;
-  let id = -1;
-  for (let i = 0; i < shares.length && left >= 0; i++) {
-    if (shares[i] === 0) continue;
-    id = i;
-    left -= shares[i];
-  }
-  return id;
 }
