@@ -169,10 +169,12 @@ async function benchSteps(cluster: Cluster): Promise<Figures> {
     let waited = Infinity;
     for (let turn = 0; turn < turnsOfSteps; turn++) {
       // Alone while the other waits, so that one worker has one core, as each of two has. Cores differ, so each has its turn, and their mean counts.
-      const mine = rank === 0 ? (await stepTime(text, job, batchSize)).times : [0, 0];
-      await cluster.barrier();
-      const others = rank === 1 ? (await stepTime(text, job, batchSize)).times : [0, 0];
-      const one = await meanOf(cluster, rank === 0 ? mine : others);
+      let own: number[] = [];
+      for (let whose = 0; whose < cluster.size; whose++) {
+        if (rank === whose) own = (await stepTime(text, job, batchSize)).times;
+        await cluster.barrier();
+      }
+      const one = await meanOf(cluster, own);
       const half = rank === 0 ? (await stepTime(text, job, batchSize / 2)).times : [0, 0];
       await cluster.barrier();
       // The same while the other does the same for itself: what two cores of one memory leave to each other.

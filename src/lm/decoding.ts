@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import {Matrices} from '../layers/matrices';
 import type {TokenDecoder} from '../ops/decoder';
 import type {ComingTop, TopLogits} from '../ops/topLogits';
-import {findsTopLogits, startTopLogits} from '../ops/topLogits';
+import {findsTopLogits, topLogits} from '../ops/topLogits';
 import type {MambaState} from './model';
 import type {SamplingOptions} from './sampling';
 import {logSumExp, neededTokens, sampleToken, sampleTop} from './sampling';
@@ -87,7 +87,7 @@ export class Decoding {
       const {logits} = this.read;
       return this.amongAll((await logits.data()) as Float32Array, logits.shape[0]);
     }
-    const send = (read: Read) => this.sent.push({read, top: startTopLogits(read.logits, needed, this.vocabSize)});
+    const send = (read: Read) => this.sent.push({read, top: topLogits(read.logits, needed, this.vocabSize)});
     if (this.sent.length === 0) send(this.read);
     while (needed === 1 && this.sent.length <= Math.min(ahead, AHEAD)) {
       const {read, top} = this.sent.at(-1)!;

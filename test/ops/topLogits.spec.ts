@@ -35,7 +35,10 @@ describe('topLogits', () => {
         if (ties) logits.values.forEach((x, i) => (logits.values[i] = Math.round(x)));
         const vocabSize = integer(random, Math.ceil(columns / 2), columns);
         const tensor = toTensor(logits) as tf.Tensor2D;
-        const rows = await topLogits(tensor, most, vocabSize);
+        const coming = topLogits(tensor, most, vocabSize);
+        const rows = await coming.rows;
+        expect([...(await coming.likeliest.data())]).toEqual(rows.map(({ids}) => ids[0]));
+        coming.dispose();
         tensor.dispose();
         expect(rows.length).toBe(batch);
         rows.forEach((row, b) => {

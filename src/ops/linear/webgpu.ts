@@ -191,7 +191,7 @@ function cut(gpu: Gpu, result: TensorInfo, shape: readonly number[], k: number, 
   return {slice, workgroups: tiles * slices, parts, add};
 }
 
-export const tilesOf = ([m, n]: readonly number[], tile: number) => Math.ceil(m / tile) * Math.ceil(n / tile);
+const tilesOf = ([m, n]: readonly number[], tile: number) => Math.ceil(m / tile) * Math.ceil(n / tile);
 
 type Tensors = Named<LinearGradInput, TensorInfo>;
 

@@ -40,8 +40,14 @@ export interface ComingTop {
   dispose(): void;
 }
 
-/** Starts what `topLogits` waits for. */
-export function startTopLogits(logits: tf.Tensor2D, most: number, vocabSize: number): ComingTop {
+/**
+ * The likeliest tokens of each row of logits [B,V], in one read, which has set out when it returns.
+ *
+ * @param logits Not disposed.
+ * @param most How many, up to {@link MOST}; fewer if the vocabulary has no more.
+ * @param vocabSize Ids from here on are padding, and never among them; their logits count in the sum.
+ */
+export function topLogits(logits: tf.Tensor2D, most: number, vocabSize: number): ComingTop {
   const count = Math.min(most, vocabSize);
   const [found, likeliest] = runTopLogits(logits, count, vocabSize);
   const rows = found.data<'float32'>().then((values) =>
@@ -53,18 +59,4 @@ export function startTopLogits(logits: tf.Tensor2D, most: number, vocabSize: num
   );
   rows.catch(() => {}); // who waits for them has it
   return {rows, likeliest, dispose: () => dispose([found, likeliest])};
-}
-
-/**
- * The likeliest tokens of each row of logits [B,V], in one read.
- *
- * @param logits Not disposed.
- * @param most How many, up to {@link MOST}; fewer if the vocabulary has no more.
- * @param vocabSize Ids from here on are padding, and never among them; their logits count in the sum.
- */
-export async function topLogits(logits: tf.Tensor2D, most: number, vocabSize: number): Promise<TopLogits[]> {
-  const coming = startTopLogits(logits, most, vocabSize);
-  const rows = await coming.rows;
-  coming.dispose();
-  return rows;
 }
